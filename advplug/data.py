@@ -1,0 +1,57 @@
+"""Labelled images, and the interface of a data plugin."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+
+
+@dataclass(frozen=True)
+class Images:
+    """A labelled set of images.
+
+    ``inputs`` is float32 of shape (N, C, H, W) with values in [0, 1]; ``labels`` is int64 of shape (N,).
+    """
+
+    inputs: torch.Tensor
+    labels: torch.Tensor
+    class_names: tuple[str, ...]
+    name: str
+
+    def __len__(self) -> int:
+        return int(self.inputs.shape[0])
+
+    def __getitem__(self, index: slice | torch.Tensor) -> Images:
+        """The chosen images, in that order."""
+        return Images(self.inputs[index], self.labels[index], self.class_names, self.name)
+
+    def to(self, device: torch.device | str) -> Images:
+        """The same images on ``device``."""
+        return Images(self.inputs.to(device), self.labels.to(device), self.class_names, self.name)
+
+    def batches(self, size: int, generator: torch.Generator | None = None) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+        """Pairs (inputs, labels) of at most ``size`` images, shuffled if a generator is given."""
+        order = torch.arange(len(self)) if generator is None else torch.randperm(len(self), generator=generator)
+        for rows in order.split(size):
+            yield self.inputs[rows], self.labels[rows]
+
+
+class Dataset(ABC):
+    """A data plugin. ``splits`` names what :meth:`load` takes, the shipped one (if any) first."""
+
+    splits: ClassVar[tuple[str, ...]]
+    class_names: ClassVar[tuple[str, ...]]
+
+    @abstractmethod
+    def load(self, split: str, limit: int | None = None) -> Images:
+        """The first ``limit`` images of ``split``, always in the same order.
+
+        Raises
+        ------
+        InvalidInput: unknown split.
+        DataUnavailable: the files are not there and cannot be fetched; the message says where to put them.
+        """

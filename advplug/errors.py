@@ -1,0 +1,39 @@
+"""Errors with a remedy. Everything a user can mend is an :class:`AdvplugError`."""
+
+from __future__ import annotations
+
+
+class AdvplugError(Exception):
+    """Base of all errors that advplug raises on purpose; the message names what to change."""
+
+
+class InvalidInput(AdvplugError, ValueError):
+    """Inputs, labels, targets or a threat model that no attack can work on."""
+
+
+class InvalidSpec(AdvplugError, ValueError):
+    """A plugin describes itself wrongly."""
+
+
+class UnknownPlugin(AdvplugError, LookupError):
+    """No installed plugin has that name."""
+
+
+class BrokenPlugin(AdvplugError):
+    """The plugin is installed but could not be loaded."""
+
+
+class MissingWeights(AdvplugError, FileNotFoundError):
+    """A preset has no shipped weights, or the file is not there."""
+
+
+class CorruptWeights(AdvplugError):
+    """A weight file does not fit the model or is damaged."""
+
+
+class DataUnavailable(AdvplugError):
+    """A data set is neither on disk nor can it be fetched."""
+
+
+class NonFiniteLogits(AdvplugError, ArithmeticError):
+    """The model returned NaN or infinite logits: an error state, never a success."""
