@@ -1,0 +1,213 @@
+"""Finds plugins by name: which specs there are, who brought them, and who owns a contested name."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from difflib import get_close_matches
+from functools import cache
+from typing import Any, Literal, overload
+
+from advplug import hookspecs
+from advplug.discovery import Provenance, canonical, given, installed
+from advplug.errors import AdvplugError, BrokenPlugin, InvalidSpec, UnknownPlugin
+from advplug.host import Host, describe
+from advplug.specs import AdaptiveSpec, AttackSpec, BaselineSpec, DatasetSpec, DefenseSpec, PluginSpec
+
+COLLECTING: dict[str, type[PluginSpec]] = {
+    "advplug_attacks": AttackSpec,
+    "advplug_defenses": DefenseSpec,
+    "advplug_adaptive": AdaptiveSpec,
+    "advplug_datasets": DatasetSpec,
+    "advplug_baselines": BaselineSpec,
+}
+"""The hooks that bring plugins, and the type of spec each one brings."""
+
+KINDS = tuple(spec.kind for spec in COLLECTING.values())
+TORCH = {"torch", "numpy", "eagerpy", "safetensors", "pydantic", "matplotlib", "jinja2", "PIL"}
+
+
+class Manager(Host):
+    """The plugins of one host.
+
+    Parameters
+    ----------
+    plugins: plugin modules or objects to register; None takes the installed entry points, less those that
+        ``ADVPLUG_DISABLE`` (comma list of entry-point or distribution names, globs allowed) or ``ADVPLUG_PLUGINS``
+        (allow-list, "" for none) keep from being imported.
+    """
+
+    def __init__(self, plugins: Iterable[object] | None = None) -> None:
+        super().__init__()
+        self._found: dict[str, tuple[PluginSpec, Provenance]] = {}
+        self._contested: dict[str, list[Provenance]] = {}
+        for candidate in installed() if plugins is None else given(plugins):
+            self.register(candidate)
+        self._collect_specs()
+
+    @overload
+    def specs(self, kind: Literal["adaptive"]) -> tuple[AdaptiveSpec, ...]: ...
+    @overload
+    def specs(self, kind: Literal["baseline"]) -> tuple[BaselineSpec, ...]: ...
+    @overload
+    def specs(self, kind: str | None = None) -> tuple[PluginSpec, ...]: ...
+    def specs(self, kind: str | None = None) -> tuple[PluginSpec, ...]:
+        """The specs of ``kind`` (all if None) that their short name finds, by kind and name.
+
+        Raises
+        ------
+        UnknownPlugin: there is no such kind.
+        """
+        if kind is not None and kind not in KINDS:
+            raise UnknownPlugin(f"no kind of plugin {kind!r}: choose one of {', '.join(KINDS)}")
+        found = (spec for key, (spec, _) in sorted(self._found.items()) if key == spec.key)
+        return tuple(spec for spec in found if kind in (None, spec.kind))
+
+    def find(self, key: str) -> PluginSpec:
+        """The spec named ``kind:name``, or ``distribution:kind:name`` where two claim a name.
+
+        Raises
+        ------
+        UnknownPlugin: nothing has that name; the message proposes the nearest one and the install command.
+        BrokenPlugin: its distribution is installed but failed to load, or two distributions claim the name.
+        """
+        return self._lookup(key)[0]
+
+    def provenance(self, key: str) -> Provenance:
+        """Who brought the plugin ``key``; takes and raises what :meth:`find` does."""
+        return self._lookup(key)[1]
+
+    def load(self, key: str) -> Any:
+        """Import what the factory of plugin ``key`` names, an attack class for instance.
+
+        Raises
+        ------
+        UnknownPlugin, BrokenPlugin: as :meth:`find`; BrokenPlugin also if the import fails.
+        """
+        spec = self.find(key)
+        try:
+            return spec.load()
+        except (Exception, SystemExit) as error:
+            missing = isinstance(error, ModuleNotFoundError) and (error.name or "").split(".")[0] in TORCH
+            remedy = "pip install 'advplug[torch]'" if missing else "advplug doctor shows the traceback"
+            raise BrokenPlugin(f"{key} could not be imported ({describe(error)}): {remedy}") from error
+
+    def check_factories(self) -> None:
+        """Import every factory (torch included) and record those that fail in :attr:`problems`."""
+        for spec, source in self._unique():
+            try:
+                spec.load()
+            except (Exception, SystemExit) as error:
+                self.fail(source, "factory", error)
+
+    def _collect_specs(self) -> None:
+        claims: dict[str, list[tuple[PluginSpec, Provenance]]] = {}
+        for hook, kind in COLLECTING.items():
+            for source, items in self.collect_each(hook):
+                for spec in items:
+                    try:
+                        _check(spec, kind, hook)
+                    except InvalidSpec as error:
+                        self.fail(source, "spec", error)
+                    else:
+                        claims.setdefault(spec.key, []).append((spec, source))
+        for key, claimants in claims.items():
+            claimants.sort(key=lambda claim: claim[1].label)  # pluggy calls the plugin that came last first
+            for spec, source in claimants:
+                self._found.setdefault(f"{source.distribution}:{key}", (spec, source))
+            self._settle(key, claimants)
+
+    def _settle(self, key: str, claimants: list[tuple[PluginSpec, Provenance]]) -> None:
+        """Give the short name to its only claimant, or to the one in ``advplug-<kind>-<name>``; report the others."""
+        owner = _distribution(key)
+        winners = [claim for claim in claimants if len(claimants) == 1 or claim[1].distribution == owner]
+        if len(winners) == 1:
+            self._found[key] = winners[0]
+        else:
+            winners, self._contested[key] = [], [source for _, source in claimants]
+        everyone = ", ".join(source.distribution for _, source in claimants)
+        for claim in claimants:
+            if claim not in winners:
+                use = f"{claim[1].distribution}:{key}"
+                self.fail(claim[1], "duplicate", InvalidSpec(f"{key} is claimed by {everyone}: this one is {use}"))
+
+    def _unique(self) -> Iterator[tuple[PluginSpec, Provenance]]:
+        """Every spec once, those without a short name included."""
+        return (found for key, found in sorted(self._found.items()) if key != found[0].key)
+
+    def _lookup(self, key: str) -> tuple[PluginSpec, Provenance]:
+        distribution, _, short = key.partition(":")
+        qualified = f"{canonical(distribution)}:{short}"
+        found = self._found.get(key) or self._found.get(qualified)
+        if found is None:
+            raise self._missing(key)
+        return found
+
+    def _missing(self, key: str) -> AdvplugError:
+        """The error that says best why ``key`` is not usable."""
+        kind, _, name = key.rpartition(":")
+        distribution, _, kind = kind.rpartition(":")
+        if kind not in KINDS:
+            near = ", ".join(spec.key for spec in self.specs() if spec.name == name) or _nearest(kind, KINDS)
+            return UnknownPlugin(f"no plugin {key!r}: write kind:name, the kind one of {', '.join(KINDS)}{_hint(near)}")
+        if not distribution and key in self._contested:
+            choices = " or ".join(f"{source.distribution}:{key}" for source in self._contested[key])
+            return BrokenPlugin(f"several distributions claim {key}: write {choices}")
+        expected = canonical(distribution) or _distribution(key)
+        names = (expected, f"{kind}-{name}")
+        for problem in self.problems:
+            if problem.stage != "duplicate" and (problem.distribution == names[0] or problem.entry_point == names[1]):
+                return BrokenPlugin(f"{key} is installed but broken ({problem.error}): see advplug doctor")
+        for blocked in self.blocked:
+            if blocked.source.distribution == names[0] or blocked.source.entry_point == names[1]:
+                return UnknownPlugin(f"{key} is installed but {blocked.blocked_by} switches it off")
+        hint = _hint(_nearest(name, [spec.name for spec in self.specs(kind)], f"{kind}:"))
+        return UnknownPlugin(f"no plugin {key!r}{hint}, or install it: pip install {expected}")
+
+
+def _check(spec: object, kind: type[PluginSpec], hook: str) -> None:
+    """Refuse what is not a spec of that kind, or was written for newer hooks."""
+    if not isinstance(spec, kind):
+        raise InvalidSpec(f"{hook} gave {type(spec).__name__}, not {kind.__name__}")
+    if spec.api > hookspecs.API_VERSION:
+        raise InvalidSpec(
+            f"{spec.key} needs hook API {spec.api}, this advplug has {hookspecs.API_VERSION}: pip install -U advplug"
+        )
+
+
+def _distribution(key: str) -> str:
+    """``advplug-<kind>-<name>``, the distribution that owns the short name ``kind:name``."""
+    return "advplug-" + "-".join(key.split(":")[-2:])
+
+
+def _nearest(name: str, known: Iterable[str], prefix: str = "") -> str:
+    return "".join(prefix + match for match in get_close_matches(name, list(known), n=1))
+
+
+def _hint(near: str) -> str:
+    return f" (did you mean {near}?)" if near else ""
+
+
+_chosen: ContextVar[Manager | None] = ContextVar("advplug_manager", default=None)
+_default = cache(Manager)
+
+
+def default_manager() -> Manager:
+    """The manager of the installed plugins, made on first use; inside :func:`using`, the one given there."""
+    return _chosen.get() or _default()
+
+
+@contextmanager
+def using(manager: Manager) -> Iterator[Manager]:
+    """Let :func:`load` and the command line use ``manager`` inside the block, for tests and embedding hosts."""
+    token = _chosen.set(manager)
+    try:
+        yield manager
+    finally:
+        _chosen.reset(token)
+
+
+def load(key: str) -> Any:
+    """:meth:`Manager.load` of the default manager: ``load("attack:ead")`` gives the attack class."""
+    return default_manager().load(key)
