@@ -1,0 +1,87 @@
+"""What an attack plugin is: how to search, and nothing else.
+
+Restarts, targets, best points, early end, queries, seeds, batches and verification belong to the engine.
+"""
+
+from __future__ import annotations
+
+import inspect
+from abc import ABC, abstractmethod
+from typing import Any, ClassVar, Generic, Protocol, TypeVar
+
+import eagerpy as ep
+
+from advplug.task import Task
+
+
+class Attack(ABC):
+    """An attack. Hyper-parameters are keyword-only constructor arguments, each with the default of its paper.
+
+    ``norms`` names the norms it can work under; ``minimum_norm`` says that it needs no budget.
+    """
+
+    norms: ClassVar[tuple[str, ...]] = ("linf", "l2", "l1", "l0")
+    minimum_norm: ClassVar[bool] = False
+
+    @abstractmethod
+    def run(self, task: Task) -> None:
+        """Search. Every point that is evaluated through ``task`` is a candidate; nothing is returned."""
+
+    @property
+    def planned_steps(self) -> int:
+        """Steps of one run, for progress bars."""
+        return 1
+
+    def __call__(self, model: Any, inputs: Any, criterion: Any, *, epsilons: Any, **options: Any) -> Any:
+        """Foolbox's calling convention: ``raw, clipped, success``. See :mod:`advplug.interop.foolbox`."""
+        from advplug.interop.foolbox import call_as_foolbox
+
+        return call_as_foolbox(self, model, inputs, criterion, epsilons=epsilons, **options)
+
+    def parameters(self) -> dict[str, Any]:
+        """The hyper-parameters by name."""
+        return {name: getattr(self, name) for name in inspect.signature(type(self)).parameters}
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({', '.join(f'{name}={value!r}' for name, value in self.parameters().items())})"
+
+
+class HasPoint(Protocol):
+    """A search state holds the current point ``x`` (n, ...)."""
+
+    @property
+    def x(self) -> ep.Tensor: ...
+
+
+State = TypeVar("State", bound=HasPoint)
+
+
+class IterativeAttack(Attack, Generic[State]):
+    """An attack in steps: ``init`` and ``step`` read like the algorithm box of the paper.
+
+    The state is a dataclass or named tuple. Every tensor in it has one row per sample, so that the engine can drop
+    the samples that are done; what is common to all samples is a Python number.
+    """
+
+    steps: int
+
+    @abstractmethod
+    def init(self, task: Task) -> State:
+        """The state before the first step."""
+
+    @abstractmethod
+    def step(self, task: Task, state: State) -> State:
+        """One step: one call of ``task.gradient``, ``task.query`` or ``task.evaluate``, then the next point."""
+
+    def run(self, task: Task) -> None:
+        state = self.init(task)
+        for task.t in range(self.steps):
+            state = self.step(task, state)
+            state = task.drop_finished(state)
+            if task.finished:
+                return
+        task.evaluate(state.x)
+
+    @property
+    def planned_steps(self) -> int:
+        return self.steps

@@ -1,0 +1,260 @@
+"""Runs an attack: restarts, targets, batches, best points, verification. Knows no attack's mathematics."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from advplug.attack import Attack
+from advplug.errors import InvalidInput
+from advplug.guard import guarded
+from advplug.memory import rows_within
+from advplug.objective import Ledger, Objective
+from advplug.ops import norms
+from advplug.problem import Problem
+from advplug.result import AttackResult
+from advplug.rng import Noise
+from advplug.task import Rows, Task
+from advplug.verify import allowed, box, decide, retract, success_rate
+
+
+def run_attack(attack: Attack, problem: Problem) -> AttackResult:
+    """Run ``attack`` on every sample that is right before it, in as many rounds as restarts and targets ask for.
+
+    Raises
+    ------
+    InvalidInput: the attack does not work under this threat model.
+    NonFiniteLogits: the model returned NaN or infinite logits.
+    """
+    _check(attack, problem)
+    with guarded(problem.model, problem.options.seed, problem.inputs.device):
+        run = _Run(attack, problem)
+        for number, targets in run.rounds():
+            run.round(number, targets)
+        return run.result
+
+
+def run_cascade(attacks: Iterable[tuple[Attack, Problem]]) -> list[AttackResult]:
+    """Run attacks one after the other, each only on what the ones before left standing.
+
+    Every result covers all samples: it holds the successes so far and the queries of its own attack.
+    """
+    results: list[AttackResult] = []
+    for attack, problem in attacks:
+        results.append(_continue(attack, problem, results[-1] if results else None))
+    return results
+
+
+def run_sweep(attack: Attack, problem: Problem, epsilons: Sequence[float]) -> list[AttackResult]:
+    """Run a fixed-budget attack at each of ``epsilons`` (ascending): what a smaller budget broke stays broken."""
+    if list(epsilons) != sorted(epsilons):
+        raise InvalidInput(f"epsilons {list(epsilons)}: give them in ascending order")
+    results: list[AttackResult] = []
+    for epsilon in epsilons:
+        threat = replace(problem.threat, epsilon=epsilon)
+        budget = torch.full_like(problem.labels, 0, dtype=torch.float64) + epsilon
+        step = replace(problem, threat=threat, epsilon=budget)
+        results.append(_continue(attack, step, results[-1] if results else None))
+    return results
+
+
+def _continue(attack: Attack, problem: Problem, before: AttackResult | None) -> AttackResult:
+    """Attack what ``before`` left standing, and put its successes back in."""
+    if before is None:
+        return run_attack(attack, problem)
+    rows = (~before.success & before.correct).nonzero().squeeze(1)
+    merged = {
+        "adversarials": before.adversarials.clone(),
+        **{name: getattr(before, name).clone() for name in ("success", "rate", "distance", "target", "restart")},
+        **{name: torch.zeros_like(getattr(before, name)) for name in ("forwards", "backwards")},
+        "trace": before.trace[:0],
+    }
+    if len(rows):
+        after = run_attack(attack, _subset(problem, rows))
+        for name in merged.keys() - {"trace"}:
+            merged[name][rows] = getattr(after, name)
+        merged["trace"] = after.trace.new_full((len(after.trace), len(before.success)), torch.nan)
+        merged["trace"][:, rows] = after.trace
+    return replace(before, **merged)
+
+
+def _subset(problem: Problem, rows: Tensor) -> Problem:
+    """The problem on some of its samples, which keep their random numbers."""
+
+    def chosen(value: Any) -> Any:
+        return value[rows] if isinstance(value, Tensor) else value
+
+    names = ("inputs", "labels", "targets", "epsilon", "samples", "starts")
+    return replace(problem, **{name: chosen(getattr(problem, name)) for name in names})
+
+
+def _check(attack: Attack, problem: Problem) -> None:
+    norm, name = problem.threat.norm, type(attack).__name__
+    if norm not in attack.norms:
+        raise InvalidInput(f"{name} does not work under {norm}: choose one of {', '.join(attack.norms)}")
+    if problem.epsilon is None and not attack.minimum_norm:
+        raise InvalidInput(f"{name} needs a budget: give the threat model an epsilon, such as {norm}:0.3")
+
+
+
+
+class _Run:
+    """The state of one call of :func:`run_attack`."""
+
+    def __init__(self, attack: Attack, problem: Problem) -> None:
+        self.attack, self.problem = attack, problem
+        model = problem.model
+        parameter = next(model.parameters(), None)
+        self.dtype = problem.inputs.dtype if parameter is None else parameter.dtype
+        self.inputs = problem.inputs.to(self.dtype)
+        self.max_rows = rows_within(problem.options.memory_budget, model, self.inputs[:1])
+        self.stops = problem.epsilon is not None and problem.options.early_end and not model.stochastic
+        clean = decide(model, self.inputs, problem.options.draws, self.max_rows)
+        wrong = torch.stack([(d.labels != problem.labels) | ~d.accepted for d in clean]).float().mean(0)
+        self.result = AttackResult.empty(problem.inputs, wrong < 0.5, wrong)
+        self.ledger = Ledger(len(problem.inputs), problem.inputs.device)
+        self.trace: list[Tensor] = []
+        self.steps_done = 0
+        classes = model.num_classes - 1 if isinstance(problem.targets, str) else 1
+        self.total_rounds = problem.options.restarts * classes
+
+    def rounds(self) -> Iterator[tuple[int, Tensor | None]]:
+        """Pairs (restart, targets) until nothing is left to attack."""
+        for restart in range(self.problem.options.restarts):
+            for targets in self._target_sets():
+                if bool(self._standing().any()):
+                    yield restart, targets
+
+    def round(self, restart: int, targets: Tensor | None) -> None:
+        """Attack everything that still stands, in batches that fit."""
+        rows = self._standing().nonzero().squeeze(1)
+        size = min(self.problem.options.batch_size or len(rows), self.max_rows)
+        traces: list[list[tuple[Tensor, Tensor]]] = []
+        queue = list(rows.split(size))
+        while queue:
+            chunk = queue.pop(0)
+            try:
+                traces.append(self._batch(chunk, restart, targets))
+            except torch.cuda.OutOfMemoryError:
+                if len(chunk) == 1 and self.max_rows == 1:
+                    raise
+                self.max_rows = max(1, self.max_rows // 2)  # random numbers belong to samples, so a repeat is the same
+                queue[:0] = chunk.split(max(1, len(chunk) // 2))
+        self._store_traces(traces)
+
+    def _batch(self, rows: Tensor, restart: int, targets: Tensor | None) -> list[tuple[Tensor, Tensor]]:
+        problem = self.problem
+        batch = self._rows(rows, restart, None if targets is None else targets[rows])
+        objective = Objective(
+            model=problem.model,
+            loss=problem.loss,
+            labels=batch.labels,
+            targets=batch.targets,
+            samples=batch.samples,
+            ledger=self.ledger,
+            max_rows=self.max_rows,
+        )
+        task = Task(problem, batch, objective, self._tick)
+        self.attack.run(task)
+        for part in task.close():
+            if len(part.samples):
+                self._keep(part, restart)
+        return task.trace
+
+    def _rows(self, rows: Tensor, restart: int, targets: Tensor | None) -> Rows:
+        problem, inputs = self.problem, self.inputs[rows]
+        epsilon = None if problem.epsilon is None else problem.epsilon[rows]
+        lower, upper = box(problem.inputs[rows], epsilon, problem.threat, self.dtype)
+        cost = torch.full(rows.shape, torch.inf, dtype=torch.float64, device=rows.device)
+        return Rows(
+            samples=rows,
+            inputs=inputs,
+            labels=problem.labels[rows],
+            targets=targets,
+            epsilon=epsilon,
+            lower=lower,
+            upper=upper,
+            noise=Noise.of(problem.options.seed, problem.samples[rows], restart),
+            starts=None if problem.starts is None else problem.starts[rows].to(self.dtype),
+            best_x=inputs.clone(),
+            best_rate=torch.zeros(rows.shape, device=rows.device),
+            best_cost=cost,
+            done=torch.zeros_like(rows, dtype=torch.bool),
+            finite=torch.ones_like(rows, dtype=torch.bool),
+        )
+
+    def _keep(self, part: Rows, restart: int) -> None:
+        """Verify the best points on the arrays that will be returned, and keep those that beat earlier rounds."""
+        problem, result = self.problem, self.result
+        claimed = part.best_rate > 0
+        if not bool(claimed.any()):
+            return
+        rows, original = part.samples[claimed], problem.inputs[part.samples[claimed]]
+        epsilon = None if part.epsilon is None else part.epsilon[claimed]
+        candidates = retract(part.best_x[claimed], original, epsilon, problem.threat).to(original.dtype)
+        targets = None if part.targets is None else part.targets[claimed]
+        rate = success_rate(
+            problem.model,
+            candidates.to(self.dtype),
+            problem.criterion,
+            part.labels[claimed],
+            targets,
+            problem.options.draws,
+            self.max_rows,
+        )
+        rate = torch.where(allowed(candidates, original, epsilon, problem.threat), rate, 0)
+        distance = norms(candidates.double() - original.double(), problem.threat.norm)
+        closer = ~(distance >= result.distance[rows])  # NaN, no success yet, is never closer
+        better = (rate > result.rate[rows]) | ((rate == result.rate[rows]) & (rate > 0) & closer)
+        result.rate[rows[better]] = rate[better]
+        won = better & (rate > 0.5)
+        rows = rows[won]
+        result.success[rows] = True
+        result.adversarials[rows] = candidates[won]
+        result.distance[rows] = distance[won]
+        result.restart[rows] = restart
+        if targets is not None:
+            result.target[rows] = targets[won]
+
+    def _standing(self) -> Tensor:
+        """Samples worth another round: right before the attack, and not broken unless better points still count."""
+        return self.result.correct & ~self.result.success if self.stops else self.result.correct
+
+    def _target_sets(self) -> Iterator[Tensor | None]:
+        problem = self.problem
+        if not isinstance(problem.targets, str):
+            yield problem.targets
+            return
+        likely = self._other_classes()
+        for rank in range(likely.shape[1]):
+            yield likely[:, rank]
+
+    @torch.no_grad()
+    def _other_classes(self) -> Tensor:
+        """All classes but the true one, the likeliest on the clean input first, int64 (N, K - 1)."""
+        logits = torch.cat([self.problem.model(chunk) for chunk in self.inputs.split(self.max_rows)])
+        logits = logits.scatter(1, self.problem.labels[:, None], -torch.inf)
+        return logits.argsort(dim=1, descending=True, stable=True)[:, :-1]
+
+    def _store_traces(self, traces: list[list[tuple[Tensor, Tensor]]]) -> None:
+        length = max((len(trace) for trace in traces), default=0)
+        table = torch.full((length, len(self.inputs)), torch.nan, device=self.inputs.device)
+        for trace in traces:
+            for step, (rows, loss) in enumerate(trace):
+                table[step, rows] = loss.to(table.dtype)
+        self.result = replace(
+            self.result,
+            trace=torch.cat((self.result.trace, table)),
+            forwards=self.ledger.forwards,
+            backwards=self.ledger.backwards,
+        )
+
+    def _tick(self, alive: int) -> None:
+        self.steps_done += 1
+        if self.problem.options.progress is not None:
+            total = self.attack.planned_steps * self.total_rounds
+            self.problem.options.progress(min(self.steps_done, total), total, alive)

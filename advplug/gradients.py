@@ -1,0 +1,151 @@
+"""Where gradients come from. Estimators compose: ``EOT(40, of=BPDA())``, ``Smoothed(0.1, 8, of=EOT(4))``."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from advplug.errors import AdvplugError, InvalidInput
+from advplug.objective import Objective
+from advplug.rng import Noise
+
+
+class Estimate(NamedTuple):
+    """Loss (n,), its gradient (n, ...) and the logits at x itself: (n, K), or (draws, n, K) for a stochastic model."""
+
+    loss: Tensor
+    gradient: Tensor
+    logits: Tensor
+
+
+class GradientEstimator(ABC):
+    """Value and gradient of a per-sample objective. Knows nothing of the attack that asks."""
+
+    @abstractmethod
+    def __call__(self, objective: Objective, x: Tensor, noise: Noise, step: int) -> Estimate:
+        """Estimate at ``x`` (n, ...); ``noise`` gives random numbers that belong to (sample, step)."""
+
+
+@dataclass(frozen=True)
+class Exact(GradientEstimator):
+    """One forward and one backward pass."""
+
+    def __call__(self, objective: Objective, x: Tensor, noise: Noise, step: int) -> Estimate:
+        x = x.detach().requires_grad_()
+        with torch.enable_grad():
+            loss, logits = objective(x)
+        objective.ledger.backward(objective.copies)
+        if not loss.requires_grad:
+            raise AdvplugError(
+                f"{type(objective.model).__name__} gives no gradient: use FiniteDifference, or BPDA with a surrogate"
+            )
+        (gradient,) = torch.autograd.grad(loss.sum(), x)
+        return Estimate(loss.detach(), gradient, logits.detach())
+
+
+@dataclass(frozen=True)
+class EOT(GradientEstimator):
+    """Expectation over the model's own randomness: the mean gradient over ``draws`` (Athalye et al. 2018, sec. 4.2).
+
+    Gradients are averaged, never logits; the logits of every draw are kept, so that a success counts as a fraction.
+    """
+
+    draws: int
+    of: GradientEstimator = field(default_factory=Exact)
+
+    def __post_init__(self) -> None:
+        _at_least_one(self.draws)
+
+    def __call__(self, objective: Objective, x: Tensor, noise: Noise, step: int) -> Estimate:
+        loss, gradient, logits = _averaged(self, objective, x, noise, step, scale=0.0)
+        return Estimate(loss, gradient, logits)
+
+
+@dataclass(frozen=True)
+class Smoothed(GradientEstimator):
+    """Gradient of the Gaussian-smoothed loss: mean of ``of`` over ``draws`` inputs ``x + sigma * u``, u ~ N(0, I)."""
+
+    sigma: float
+    draws: int
+    of: GradientEstimator = field(default_factory=Exact)
+
+    def __post_init__(self) -> None:
+        _at_least_one(self.draws)
+
+    def __call__(self, objective: Objective, x: Tensor, noise: Noise, step: int) -> Estimate:
+        loss, logits = objective.value(x)
+        _, gradient, _ = _averaged(self, objective, x, noise, step, scale=self.sigma)
+        return Estimate(loss, gradient, logits)
+
+
+@dataclass(frozen=True)
+class BPDA(GradientEstimator):
+    """Forward through the defense, backward through its ``surrogate`` (Athalye et al. 2018, sec. 4.1)."""
+
+    of: GradientEstimator = field(default_factory=Exact)
+
+    def __call__(self, objective: Objective, x: Tensor, noise: Noise, step: int) -> Estimate:
+        return self.of(objective.through_surrogate(), x, noise, step)
+
+
+@dataclass(frozen=True)
+class FiniteDifference(GradientEstimator):
+    """Antithetic Gaussian finite differences of the loss, from scores alone (NES; Ilyas et al. 2018).
+
+    ``g = mean_j (L(x + sigma u_j) - L(x - sigma u_j)) u_j / (2 sigma)``, u_j ~ N(0, I). Queries may leave the box.
+
+    Parameters
+    ----------
+    sigma: standard deviation of the noise, in the units of the input.
+    queries: pairs ``(step, M)``: from that step on, M queries (M / 2 antithetic pairs) per sample and gradient.
+    """
+
+    sigma: float
+    queries: tuple[tuple[int, int], ...] = ((0, 100),)
+
+    def __post_init__(self) -> None:
+        if not self.sigma > 0:
+            raise InvalidInput(f"sigma is {self.sigma}: give a positive number")
+        steps = [step for step, _ in self.queries]
+        if not steps or steps[0] != 0 or steps != sorted(set(steps)) or min(m for _, m in self.queries) < 2:
+            raise InvalidInput(f"queries {self.queries}: pairs (step, M) with ascending steps from 0 and M >= 2")
+
+    def pairs(self, step: int) -> int:
+        """Antithetic pairs at that step."""
+        return [m for start, m in self.queries if start <= step][-1] // 2
+
+    @torch.no_grad()
+    def __call__(self, objective: Objective, x: Tensor, noise: Noise, step: int) -> Estimate:
+        loss, logits = objective.value(x)
+        gradient = torch.zeros_like(x)
+        for first, draws in objective.chunks(self.pairs(step), rows_per_draw=2):
+            u = noise.normal(step, tuple(x.shape[1:]), draws, first).to(x)
+            queries = torch.cat((x + self.sigma * u, x - self.sigma * u)).flatten(0, 1)
+            above, below = objective.tiled(2 * draws).value(queries)[0].reshape(2, draws, -1)
+            gradient += torch.einsum("mn,mn...->n...", above - below, u)
+        return Estimate(loss, gradient / (2 * self.sigma * self.pairs(step)), logits)
+
+
+def _averaged(
+    estimator: EOT | Smoothed, objective: Objective, x: Tensor, noise: Noise, step: int, scale: float
+) -> Estimate:
+    """Mean of ``estimator.of`` over stacked copies of ``x``, with Gaussian noise of standard deviation ``scale``."""
+    losses, gradient, logits = [], torch.zeros_like(x), []
+    for first, draws in objective.chunks(estimator.draws):
+        copies = x.expand(draws, *x.shape)
+        if scale:
+            copies = copies + scale * noise.normal(step, tuple(x.shape[1:]), draws, first).to(x)
+        inner = estimator.of(objective.tiled(draws), copies.flatten(0, 1), noise.tiled(draws, first), step)
+        losses.append(inner.loss.reshape(draws, -1))
+        gradient += inner.gradient.reshape(draws, *x.shape).sum(0)
+        logits.append(inner.logits.reshape(-1, len(x), inner.logits.shape[-1]))
+    return Estimate(torch.cat(losses).mean(0), gradient / estimator.draws, torch.cat(logits))
+
+
+def _at_least_one(draws: int) -> None:
+    if draws < 1:
+        raise InvalidInput(f"draws is {draws}: average over at least one")

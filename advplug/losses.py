@@ -1,0 +1,193 @@
+"""Losses: one value per sample, which the attacker minimises.
+
+Without targets a loss drives the sample away from its label; with targets, towards its target. ``z`` stands for the
+logits (n, K), ``y`` for the true class, ``t`` for the target.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import eagerpy as ep
+import torch
+from torch import Tensor
+
+from advplug.errors import InvalidInput
+from advplug.model import DefendedModel
+from advplug.ops import best_other, largest, pick, raw, wrap
+
+
+@dataclass(frozen=True)
+class View:
+    """What a loss sees of one forward pass.
+
+    ``x`` (n, ...), ``logits`` (n, K), ``labels`` and ``targets`` int64 (n,), ``samples`` int64 (n,): the index of each
+    row in the attacked set, for losses that hold one reference per sample. ``parts`` holds what :attr:`Loss.parts`
+    asked for, captured in the same forward pass.
+    """
+
+    model: DefendedModel
+    x: ep.Tensor
+    logits: ep.Tensor
+    labels: ep.Tensor
+    targets: ep.Tensor | None
+    samples: ep.Tensor
+    parts: dict[str, ep.Tensor]
+
+
+class Loss(ABC):
+    """A per-sample loss. ``parts`` names modules of the model (or ``"features"``) whose outputs the loss needs."""
+
+    parts: tuple[str, ...] = ()
+    needs_targets = False
+    min_classes = 2
+
+    @abstractmethod
+    def __call__(self, view: View) -> ep.Tensor:
+        """The loss of each sample, shape (n,), differentiable in ``view.x``."""
+
+
+@dataclass(frozen=True)
+class CrossEntropy(Loss):
+    """``log softmax(z)_y``, or ``-log softmax(z)_t``. The loss of FGSM (Goodfellow et al. 2015) and PGD (Madry et al. 2018)."""
+
+    def __call__(self, view: View) -> ep.Tensor:
+        if view.targets is None:
+            return -ep.crossentropy(view.logits, view.labels)
+        return ep.crossentropy(view.logits, view.targets)
+
+
+@dataclass(frozen=True)
+class Margin(Loss):
+    """``max(z_y - max_{j != y} z_j, -kappa)``, or ``max(max_{j != t} z_j - z_t, -kappa)`` (Carlini and Wagner 2017, f6).
+
+    ``kappa`` is the confidence at which the loss goes flat; infinite (never flat) unless given.
+    """
+
+    kappa: float = float("inf")
+
+    def __call__(self, view: View) -> ep.Tensor:
+        if view.targets is None:
+            gap = pick(view.logits, view.labels) - best_other(view.logits, view.labels)
+        else:
+            gap = best_other(view.logits, view.targets) - pick(view.logits, view.targets)
+        return gap if self.kappa == float("inf") else ep.maximum(gap, -self.kappa)
+
+
+@dataclass(frozen=True)
+class Logit(Loss):
+    """``z_y``, or ``-z_t`` (Ozbulak et al., logit loss)."""
+
+    def __call__(self, view: View) -> ep.Tensor:
+        return pick(view.logits, view.labels) if view.targets is None else -pick(view.logits, view.targets)
+
+
+@dataclass(frozen=True)
+class MultiTargetLogit(Loss):
+    """``max(b z_c - a z_t, -kappa)``, c the likeliest class other than t (Ozbulak et al., M-logit; kappa 20 there).
+
+    Without targets the roles are y and the likeliest other class: ``max(a z_y - b z_c, -kappa)``.
+    """
+
+    kappa: float = 20.0
+    a: float = 1.0
+    b: float = 1.0
+
+    def __call__(self, view: View) -> ep.Tensor:
+        if view.targets is None:
+            gap = self.a * pick(view.logits, view.labels) - self.b * best_other(view.logits, view.labels)
+        else:
+            gap = self.b * best_other(view.logits, view.targets) - self.a * pick(view.logits, view.targets)
+        return ep.maximum(gap, -self.kappa)
+
+
+@dataclass(frozen=True)
+class DLR(Loss):
+    """``(z_y - max_{j != y} z_j) / (z_1st - z_3rd)``: difference of logits ratio (Croce and Hein 2020, eq. 6). Ignores targets."""
+
+    min_classes = 3
+
+    def __call__(self, view: View) -> ep.Tensor:
+        top = largest(view.logits, 3)
+        gap = pick(view.logits, view.labels) - best_other(view.logits, view.labels)
+        return gap / (top[:, 0] - top[:, 2] + 1e-12)
+
+
+@dataclass(frozen=True)
+class TargetedDLR(Loss):
+    """``(z_y - z_t) / (z_1st - (z_3rd + z_4th) / 2)`` (Croce and Hein 2020, eq. 7)."""
+
+    needs_targets = True
+    min_classes = 4
+
+    def __call__(self, view: View) -> ep.Tensor:
+        assert view.targets is not None
+        top = largest(view.logits, 4)
+        gap = pick(view.logits, view.labels) - pick(view.logits, view.targets)
+        return gap / (top[:, 0] - (top[:, 2] + top[:, 3]) / 2 + 1e-12)
+
+
+@dataclass(frozen=True, eq=False)
+class LogitMatching(Loss):
+    """``||z - r||_2^2``: look like a reference whose logits ``r`` are given, float (N, K), a row for each sample."""
+
+    references: Tensor
+
+    def __call__(self, view: View) -> ep.Tensor:
+        return _squared_distance(view.logits, self.references, view.samples)
+
+
+@dataclass(frozen=True, eq=False)
+class FeatureMatching(Loss):
+    """``||phi(x) - r||_2^2`` for the named part phi (Sabour et al. 2016); ``references`` float (N, ...), a row for each sample."""
+
+    part: str
+    references: Tensor
+
+    @property
+    def parts(self) -> tuple[str, ...]:  # type: ignore[override]
+        return (self.part,)
+
+    def __call__(self, view: View) -> ep.Tensor:
+        return _squared_distance(view.parts[self.part], self.references, view.samples)
+
+
+@dataclass(frozen=True, eq=False)
+class CentreDistance(Loss):
+    """``||phi(x) - c_t||_2^2``, or ``-||phi(x) - c_y||_2^2``; ``centres`` float (K, D), phi the named part (n, D)."""
+
+    centres: Tensor
+    part: str = "features"
+
+    @property
+    def parts(self) -> tuple[str, ...]:  # type: ignore[override]
+        return (self.part,)
+
+    def __call__(self, view: View) -> ep.Tensor:
+        if view.targets is None:
+            return -_squared_distance(view.parts[self.part], self.centres, view.labels)
+        return _squared_distance(view.parts[self.part], self.centres, view.targets)
+
+
+@dataclass(frozen=True)
+class PartLoss(Loss):
+    """``function(part, view)`` of shape (n,), for any named part of the model: a module's path, or ``"features"``."""
+
+    part: str
+    function: Callable[[ep.Tensor, View], ep.Tensor]
+
+    @property
+    def parts(self) -> tuple[str, ...]:  # type: ignore[override]
+        return (self.part,)
+
+    def __call__(self, view: View) -> ep.Tensor:
+        return self.function(view.parts[self.part], view)
+
+
+def _squared_distance(values: ep.Tensor, references: Tensor, rows: ep.Tensor) -> ep.Tensor:
+    wanted = references.to(raw(values))[raw(rows)]
+    if wanted.shape != values.shape:
+        raise InvalidInput(f"references give {tuple(wanted.shape)} where the model gives {tuple(values.shape)}")
+    return wrap(torch.flatten(raw(values) - wanted, 1).square().sum(1))

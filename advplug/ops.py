@@ -1,0 +1,74 @@
+"""The few operations that eagerpy lacks or makes slow, over torch. Nothing else unwraps a tensor to compute."""
+
+from __future__ import annotations
+
+from typing import Any, cast
+
+import eagerpy as ep
+import torch
+from torch import Tensor
+
+
+def raw(x: ep.Tensor | Tensor) -> Tensor:
+    """The torch tensor behind ``x``."""
+    return cast(Tensor, x.raw) if isinstance(x, ep.Tensor) else x
+
+
+def wrap(x: Tensor) -> ep.Tensor:
+    """``x`` as an eagerpy tensor."""
+    return cast(ep.Tensor, ep.astensor(x))  # type: ignore[type-var]
+
+
+def per_sample(values: ep.Tensor, like: ep.Tensor) -> ep.Tensor:
+    """View ``values`` (n,) as (n, 1, ..., 1), so that it broadcasts against ``like`` (n, ...)."""
+    return values.reshape((-1,) + (1,) * (like.ndim - 1))
+
+
+def pick(scores: ep.Tensor, classes: ep.Tensor) -> ep.Tensor:
+    """``scores[i, classes[i]]`` for scores (n, K) and int64 classes (n,); shape (n,)."""
+    return wrap(raw(scores).gather(1, raw(classes)[:, None]).squeeze(1))
+
+
+def best_other(scores: ep.Tensor, excluded: ep.Tensor) -> ep.Tensor:
+    """Highest of ``scores`` (n, K) among the classes other than ``excluded`` (n,); shape (n,)."""
+    values, classes = raw(scores).topk(2, dim=1)
+    return wrap(torch.where(classes[:, 0] == raw(excluded), values[:, 1], values[:, 0]))
+
+
+def largest(scores: ep.Tensor, count: int) -> ep.Tensor:
+    """The ``count`` highest of ``scores`` (n, K) in descending order; shape (n, count)."""
+    return wrap(raw(scores).topk(count, dim=1).values)
+
+
+def norms(delta: Tensor, norm: str) -> Tensor:
+    """The ``norm`` of every flattened row of ``delta`` (n, ...), float64 (n,); l0 counts non-zero values."""
+    flat = delta.flatten(1).double()
+    match norm:
+        case "linf":
+            return flat.abs().amax(1)
+        case "l2":
+            return flat.square().sum(1).sqrt()
+        case "l1":
+            return flat.abs().sum(1)
+        case "l0":
+            return (flat != 0).sum(1).double()
+    raise ValueError(f"unknown norm {norm!r}")
+
+
+def take(tree: Any, rows: Tensor) -> Any:
+    """Keep the given rows of every tensor in ``tree``: tensors, tuples, lists, dicts and dataclasses, nested."""
+    if isinstance(tree, ep.Tensor):
+        return wrap(raw(tree)[rows])
+    if isinstance(tree, Tensor):
+        return tree[rows]
+    if isinstance(tree, dict):
+        return {key: take(value, rows) for key, value in tree.items()}
+    if isinstance(tree, tuple) and hasattr(tree, "_fields"):
+        return type(tree)(*(take(value, rows) for value in tree))
+    if isinstance(tree, tuple | list):
+        return type(tree)(take(value, rows) for value in tree)
+    if hasattr(tree, "__dataclass_fields__"):
+        from dataclasses import replace
+
+        return replace(tree, **{name: take(getattr(tree, name), rows) for name in tree.__dataclass_fields__})
+    return tree

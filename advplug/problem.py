@@ -1,0 +1,206 @@
+"""What is attacked, checked before any compute."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from advplug.criteria import Criterion, default_criterion
+from advplug.errors import InvalidInput
+from advplug.gradients import Exact, GradientEstimator
+from advplug.losses import CrossEntropy, Loss
+from advplug.memory import DEFAULT_BUDGET
+from advplug.model import DefendedModel, PlainModel
+from advplug.threat import ThreatModel
+
+Progress = Callable[[int, int, int], None]
+"""Called as ``progress(done, total, alive)``: steps done and planned over all rounds and chunks, samples not broken."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """How the engine runs; none of it changes what the attack is.
+
+    Parameters
+    ----------
+    seed: of random starts, noise and the model's own randomness.
+    restarts: independent runs; later ones see only the samples that are not broken yet.
+    early_end: a sample leaves at its first success. Never applies to stochastic models or to minimum-norm runs.
+    batch_size: samples attacked at once; None takes as many as the memory budget allows.
+    memory_budget: bytes of activations in one forward pass.
+    draws: fresh decisions by which a success of a stochastic model is judged.
+    progress: called after every step.
+    """
+
+    seed: int = 0
+    restarts: int = 1
+    early_end: bool = True
+    batch_size: int | None = None
+    memory_budget: int = DEFAULT_BUDGET
+    draws: int = 10
+    progress: Progress | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("restarts", "draws", "memory_budget"):
+            if getattr(self, name) < 1:
+                raise InvalidInput(f"{name} is {getattr(self, name)}: give at least 1")
+        if self.batch_size is not None and self.batch_size < 1:
+            raise InvalidInput(f"batch_size is {self.batch_size}: give at least 1, or None")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Problem:
+    """A set of samples, the model that decides on them, and the attacker's goal; built by :func:`make_problem`.
+
+    ``inputs`` float (N, ...) within ``threat.bounds``; ``labels`` int64 (N,); ``targets`` int64 (N,), ``"each"`` for
+    every other class in turn, or None; ``epsilon`` float64 (N,) or None for minimum norm; ``starts`` like ``inputs``
+    or None; ``samples`` int64 (N,): what seeds each sample's random numbers.
+    """
+
+    model: DefendedModel
+    inputs: Tensor
+    labels: Tensor
+    threat: ThreatModel
+    targets: Tensor | Literal["each"] | None
+    epsilon: Tensor | None
+    loss: Loss
+    gradient: GradientEstimator
+    criterion: Criterion
+    samples: Tensor
+    starts: Tensor | None = None
+    options: Options = field(default_factory=Options)
+
+
+def make_problem(
+    model: nn.Module,
+    inputs: Tensor,
+    labels: Tensor,
+    threat: ThreatModel,
+    *,
+    targets: Tensor | Literal["each"] | None = None,
+    epsilon: Tensor | None = None,
+    loss: Loss | None = None,
+    gradient: GradientEstimator | None = None,
+    criterion: Criterion | None = None,
+    samples: Tensor | None = None,
+    starts: Tensor | None = None,
+    options: Options | None = None,
+) -> Problem:
+    """Check everything and fill in the defaults: cross-entropy, exact gradients, the threat model's goal.
+
+    Parameters
+    ----------
+    model: a DefendedModel, or any module from inputs in ``threat.bounds`` to logits.
+    inputs: float32 or float64 (N, ...), N >= 1.
+    labels: integers (N,) below the number of classes.
+    epsilon: a budget for each sample, (N,), instead of ``threat.epsilon``.
+
+    Raises
+    ------
+    InvalidInput: anything that no attack can work on; the message says what to change.
+    """
+    _check_inputs(inputs, threat)
+    model = as_defended(model, inputs, threat.bounds)
+    if tuple(model.bounds) != tuple(threat.bounds):
+        raise InvalidInput(f"the model takes inputs in {model.bounds}, the threat model says {threat.bounds}")
+    labels = _classes("labels", labels, inputs, model.num_classes)
+    if isinstance(targets, str) and targets != "each":
+        raise InvalidInput(f"targets {targets!r}: give a tensor of classes, 'each' or None")
+    if isinstance(targets, Tensor):
+        targets = _classes("targets", targets, inputs, model.num_classes)
+        if bool((targets == labels).any()):
+            raise InvalidInput("a target equals the true label: choose another class for each sample")
+    loss = loss or CrossEntropy()
+    criterion = criterion or default_criterion(model, threat.targeted)
+    if targets is None and (threat.targeted or loss.needs_targets or criterion.needs_targets):
+        raise InvalidInput("this goal or loss needs targets: pass targets=<classes (N,)> or targets='each'")
+    if model.num_classes < loss.min_classes:
+        raise InvalidInput(f"{type(loss).__name__} needs {loss.min_classes} classes, the model has {model.num_classes}")
+    return Problem(
+        model=model,
+        inputs=inputs.detach(),
+        labels=labels,
+        threat=threat,
+        targets=targets,
+        epsilon=_budget(epsilon, inputs, threat),
+        loss=loss,
+        gradient=gradient or Exact(),
+        criterion=criterion,
+        samples=torch.arange(len(inputs), device=inputs.device) if samples is None else samples,
+        starts=_starts(starts, inputs),
+        options=options or Options(),
+    )
+
+
+def as_defended(model: nn.Module, inputs: Tensor, bounds: tuple[float, float]) -> DefendedModel:
+    """``model`` itself, or wrapped as one without a defense; its number of classes is read off one output."""
+    if not isinstance(model, nn.Module):
+        raise InvalidInput(f"the model is a {type(model).__name__}: pass a torch.nn.Module")
+    parameter = next(model.parameters(), None)
+    if parameter is not None and parameter.device != inputs.device:
+        raise InvalidInput(f"the model is on {parameter.device}, the inputs on {inputs.device}: move one of them")
+    if isinstance(model, DefendedModel):
+        return model
+    training = model.training
+    try:
+        with torch.no_grad():
+            scores = model.eval()(inputs[:1].to(parameter) if parameter is not None else inputs[:1])
+    except (RuntimeError, ValueError, TypeError) as error:
+        raise InvalidInput(f"the model does not take inputs of shape {tuple(inputs.shape)}: {error}") from error
+    finally:
+        model.train(training)
+    if not isinstance(scores, Tensor) or scores.ndim != 2 or scores.shape[1] < 2:
+        shape = tuple(scores.shape) if isinstance(scores, Tensor) else type(scores).__name__
+        raise InvalidInput(f"the model must return logits (N, K) with K >= 2, it returned {shape}")
+    return PlainModel(model, scores.shape[1], bounds).train(training)
+
+
+def _check_inputs(inputs: Tensor, threat: ThreatModel) -> None:
+    if not isinstance(inputs, Tensor):
+        raise InvalidInput(f"inputs is a {type(inputs).__name__}: pass a torch or eagerpy tensor")
+    if inputs.dtype not in (torch.float32, torch.float64):
+        raise InvalidInput(f"inputs have dtype {inputs.dtype}: convert them to float32 in {threat.bounds}")
+    if inputs.ndim < 2:
+        raise InvalidInput(f"inputs have shape {tuple(inputs.shape)}: the first dimension is the batch, add it")
+    if inputs.numel() == 0:
+        raise InvalidInput(f"inputs are empty, shape {tuple(inputs.shape)}: nothing to attack")
+    if not bool(inputs.isfinite().all()):
+        raise InvalidInput("inputs hold NaN or infinite values: clean the data")
+    lowest, highest = float(inputs.min()), float(inputs.max())
+    if lowest < threat.bounds[0] or highest > threat.bounds[1]:
+        raise InvalidInput(
+            f"inputs span [{lowest:.6g}, {highest:.6g}], outside the bounds {threat.bounds}: "
+            "rescale them or set the bounds; normalisation belongs inside the model"
+        )
+
+
+def _classes(name: str, classes: Tensor, inputs: Tensor, count: int) -> Tensor:
+    if not isinstance(classes, Tensor) or classes.is_floating_point() or classes.dtype == torch.bool:
+        kind = getattr(classes, "dtype", type(classes).__name__)
+        raise InvalidInput(f"{name} are {kind}: pass an integer tensor of class numbers, shape (N,), not one-hot")
+    if classes.shape != inputs.shape[:1]:
+        raise InvalidInput(f"{name} have shape {tuple(classes.shape)} for {len(inputs)} inputs: give one class each")
+    lowest, highest = int(classes.min()), int(classes.max())
+    if lowest < 0 or highest >= count:
+        raise InvalidInput(f"{name} span {lowest} to {highest}, the model has classes 0 to {count - 1}")
+    return classes.to(inputs.device, torch.int64)
+
+
+def _budget(epsilon: Tensor | None, inputs: Tensor, threat: ThreatModel) -> Tensor | None:
+    if epsilon is None:
+        return None if threat.epsilon is None else inputs.new_full((len(inputs),), threat.epsilon, dtype=torch.float64)
+    if threat.epsilon is None:
+        raise InvalidInput("a budget for each sample needs a threat model with an epsilon, not minimum norm")
+    if epsilon.shape != inputs.shape[:1] or not bool((epsilon >= 0).all()) or not bool(epsilon.isfinite().all()):
+        raise InvalidInput(f"epsilon has shape {tuple(epsilon.shape)}: give one finite number >= 0 for each input")
+    return epsilon.to(inputs.device, torch.float64)
+
+
+def _starts(starts: Tensor | None, inputs: Tensor) -> Tensor | None:
+    if starts is not None and starts.shape != inputs.shape:
+        raise InvalidInput(f"starts have shape {tuple(starts.shape)}, the inputs {tuple(inputs.shape)}")
+    return starts

@@ -1,0 +1,91 @@
+"""Exact Euclidean projections onto the intersection of a norm ball and the box of valid inputs.
+
+Each takes perturbations ``delta`` (n, d), radii (n, 1) and the room that the box leaves around the clean input:
+``low <= delta <= high`` with ``low <= 0 <= high``, both (n, d). Clipping after projecting onto the ball alone, as is
+common, ends inside the intersection but not at its nearest point, and loses budget wherever a pixel saturates.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+
+def linf(delta: Tensor, radius: Tensor, low: Tensor, high: Tensor) -> Tensor:
+    """Nearest point with every |value| at most the radius."""
+    return torch.minimum(torch.maximum(delta, torch.maximum(low, -radius)), torch.minimum(high, radius))
+
+
+def l2(delta: Tensor, radius: Tensor, low: Tensor, high: Tensor) -> Tensor:
+    """Nearest point of Euclidean norm at most the radius: ``clip(s * delta, low, high)`` with the right s in [0, 1].
+
+    With magnitudes a and rooms c, ``N(s) = sum_i min(s a_i, c_i)^2`` grows with s, and value i saturates at c_i / a_i.
+    Between two neighbouring breakpoints N is a quadratic in s, so sorting them gives s in closed form.
+    """
+    size, room = _reach(delta, low, high)
+    knot, order = torch.where(size > 0, room / size, torch.inf).sort(1)
+    saturated = _running(room.square().gather(1, order))  # norm^2 of the values saturated before each knot
+    free = _remaining(size.square().gather(1, order))
+    norm_at_knot = saturated + room.square().gather(1, order) + knot.square() * _shifted(free)
+    norm_at_knot = torch.where(knot.isinf(), torch.inf, norm_at_knot)
+    segment = (norm_at_knot < radius.square()).sum(1, keepdim=True).clamp(max=delta.shape[1] - 1)
+    left = (radius.square() - saturated.gather(1, segment)).clamp(min=0)
+    scale = (left / free.gather(1, segment).clamp(min=torch.finfo(delta.dtype).tiny)).sqrt().clamp(max=1)
+    return _clip(scale * delta, low, high)
+
+
+def l1(delta: Tensor, radius: Tensor, low: Tensor, high: Tensor) -> Tensor:
+    """Nearest point with sum of magnitudes at most the radius: soft thresholding at the right lambda, then the box.
+
+    With magnitudes a and rooms c, ``M(lambda) = sum_i min(max(a_i - lambda, 0), c_i)`` falls piecewise linearly with
+    breakpoints a_i and a_i - c_i (Croce and Hein 2021, prop. 2.1); sorting them gives lambda in closed form.
+    """
+    size, room = _reach(delta, low, high)
+    zero = torch.zeros_like(size[:, :1])
+    # Going down from lambda = inf, value i starts to count at a_i (slope +1) and stops growing at a_i - c_i (slope -1).
+    knot, order = torch.cat((size, size - room, zero), 1).sort(1, descending=True)
+    slope = torch.cat((torch.ones_like(size), -torch.ones_like(size), zero), 1).gather(1, order).cumsum(1)
+    gain = (slope[:, :-1] * (knot[:, :-1] - knot[:, 1:])).cumsum(1)
+    mass = torch.cat((zero, gain), 1)  # M at each knot
+    inside = (mass < radius).sum(1, keepdim=True) - 1
+    inside = inside.clamp(min=0)
+    missing = radius - mass.gather(1, inside)
+    step = missing / slope.gather(1, inside).clamp(min=1)
+    threshold = (knot.gather(1, inside) - step).clamp(min=0)
+    fits = size.minimum(room).sum(1, keepdim=True) <= radius
+    threshold = torch.where(fits, zero, threshold)
+    return _clip(delta.sign() * (size - threshold).clamp(min=0), low, high)
+
+
+def l0(delta: Tensor, radius: Tensor, low: Tensor, high: Tensor) -> Tensor:
+    """Nearest point with at most ``radius`` non-zero values: keep those whose loss would cost most (Croce and Hein 2019)."""
+    clipped = _clip(delta, low, high)
+    gain = delta.square() - (delta - clipped).square()
+    rank = gain.argsort(dim=1, descending=True, stable=True).argsort(dim=1)
+    return torch.where(rank < radius, clipped, 0)
+
+
+PROJECTIONS = {"linf": linf, "l2": l2, "l1": l1, "l0": l0}
+
+
+def _reach(delta: Tensor, low: Tensor, high: Tensor) -> tuple[Tensor, Tensor]:
+    """Magnitude of each value, and the room in its direction."""
+    return delta.abs(), torch.where(delta < 0, -low, high)
+
+
+def _clip(delta: Tensor, low: Tensor, high: Tensor) -> Tensor:
+    return torch.minimum(torch.maximum(delta, low), high)
+
+
+def _running(values: Tensor) -> Tensor:
+    """Sum of the values before each."""
+    return values.cumsum(1) - values
+
+
+def _remaining(values: Tensor) -> Tensor:
+    """Sum of each value and all after it, summed from the end: no cancellation where few are left."""
+    return values.flip(1).cumsum(1).flip(1)
+
+
+def _shifted(values: Tensor) -> Tensor:
+    return torch.cat((values[:, 1:], torch.zeros_like(values[:, :1])), 1)

@@ -1,0 +1,72 @@
+"""What an attack run returns."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class AttackResult:
+    """One row per sample; every success was verified by a fresh decision on the returned array.
+
+    Parameters
+    ----------
+    adversarials: float (N, ...), like the inputs; the clean input where there is no success.
+    success: bool (N,): in bounds, within the budget, and counted by the criterion. False for samples that were
+        wrong before the attack: they are reported by ``correct``.
+    rate: float (N,), share of fresh draws of the model that the best point fooled; 0 or 1 if deterministic. A success
+        is a rate above one half.
+    correct: bool (N,), right (and accepted) before the attack.
+    flips: float (N,), share of fresh draws in which the answer to the clean input was not the true label.
+    distance: float64 (N,), norm of the perturbation under the threat model; NaN where there is no success.
+    target: int64 (N,), class aimed at in the successful round; -1 for none.
+    restart: int64 (N,), number of the successful restart; -1 for none.
+    forwards, backwards: int64 (N,), passes that the search spent on each sample; verification is not charged.
+    trace: float32 (T, N), loss at each evaluation, NaN where the sample had left; rounds follow one another.
+    """
+
+    adversarials: Tensor
+    success: Tensor
+    rate: Tensor
+    correct: Tensor
+    flips: Tensor
+    distance: Tensor
+    target: Tensor
+    restart: Tensor
+    forwards: Tensor
+    backwards: Tensor
+    trace: Tensor
+
+    @property
+    def robust_accuracy(self) -> float:
+        """Share of all samples that are right and stay so; what was wrong before the attack counts as lost.
+
+        For a stochastic model this is the expectation over its draws.
+        """
+        return float((self.correct * (1 - self.rate)).double().mean())
+
+    @property
+    def clean_accuracy(self) -> float:
+        """Share of samples that are right before the attack."""
+        return float(self.correct.double().mean())
+
+    @classmethod
+    def empty(cls, inputs: Tensor, correct: Tensor, flips: Tensor) -> AttackResult:
+        """The result of not attacking."""
+        count, device = len(inputs), inputs.device
+        return cls(
+            adversarials=inputs.clone(),
+            success=torch.zeros(count, dtype=torch.bool, device=device),
+            rate=torch.zeros(count, device=device),
+            correct=correct,
+            flips=flips,
+            distance=torch.full((count,), torch.nan, dtype=torch.float64, device=device),
+            target=torch.full((count,), -1, device=device),
+            restart=torch.full((count,), -1, device=device),
+            forwards=torch.zeros(count, dtype=torch.int64, device=device),
+            backwards=torch.zeros(count, dtype=torch.int64, device=device),
+            trace=torch.zeros(0, count, device=device),
+        )

@@ -1,0 +1,240 @@
+"""One batch under attack, as the attack sees it; keeps the best point of every sample."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, NamedTuple, TypeVar
+
+import eagerpy as ep
+import torch
+from torch import Tensor
+
+from advplug import ops
+from advplug.errors import NonFiniteLogits
+from advplug.gradients import GradientEstimator
+from advplug.model import Decision
+from advplug.objective import Objective
+from advplug.ops import raw, wrap
+from advplug.problem import Problem
+from advplug.projections import PROJECTIONS
+from advplug.rng import Noise
+from advplug.starts import random_start
+
+_CHECK_EVERY = 8  # steps between looks at which samples are done, on devices where looking waits for the device
+_WORTH_DROPPING = 15 / 16  # compact the batch when at most this share of it still searches
+
+S = TypeVar("S")
+
+
+class Query(NamedTuple):
+    """What one evaluation tells: ``loss`` (n,), ``gradient`` (n, ...) or None, ``logits`` (n, K), ``success`` bool (n,)."""
+
+    loss: ep.Tensor
+    gradient: ep.Tensor | None
+    logits: ep.Tensor
+    success: ep.Tensor
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Everything that has one row per sample of the batch, so that dropping samples is one operation.
+
+    ``best_rate`` is the share of the model's draws that the best point fooled (0 or 1 for deterministic models),
+    ``best_cost`` its loss, or its distance in a minimum-norm run.
+    """
+
+    samples: Tensor
+    inputs: Tensor
+    labels: Tensor
+    targets: Tensor | None
+    epsilon: Tensor | None
+    lower: Tensor
+    upper: Tensor
+    noise: Noise
+    starts: Tensor | None
+    best_x: Tensor
+    best_rate: Tensor
+    best_cost: Tensor
+    done: Tensor
+    finite: Tensor
+
+
+class Task:
+    """The engine's face to an attack.
+
+    ``inputs`` (n, ...) are the clean samples; ``lower`` and ``upper`` the box they may move in (already cut to the
+    budget under linf); ``epsilon`` (n, 1, ...) the budgets or None; ``t`` the current step.
+    """
+
+    def __init__(self, problem: Problem, rows: Rows, objective: Objective, tick: Callable[[int], None]) -> None:
+        self.problem = problem
+        self.threat = problem.threat
+        self.t = 0
+        self.trace: list[tuple[Tensor, Tensor]] = []
+        self.left: list[Rows] = []
+        self._stops = problem.options.early_end and problem.epsilon is not None and not problem.model.stochastic
+        self._tick = tick
+        self._ledger = objective.ledger
+        self._max_rows = objective.max_rows
+        self._set(rows)
+
+    # --- what an attack reads ---
+
+    @property
+    def inputs(self) -> ep.Tensor:
+        return wrap(self.rows.inputs)
+
+    @property
+    def labels(self) -> ep.Tensor:
+        return wrap(self.rows.labels)
+
+    @property
+    def targets(self) -> ep.Tensor | None:
+        return None if self.rows.targets is None else wrap(self.rows.targets)
+
+    @property
+    def lower(self) -> ep.Tensor:
+        return wrap(self.rows.lower)
+
+    @property
+    def upper(self) -> ep.Tensor:
+        return wrap(self.rows.upper)
+
+    @property
+    def noise(self) -> Noise:
+        """Random numbers that belong to the samples."""
+        return self.rows.noise
+
+    @property
+    def finished(self) -> bool:
+        """No sample is left to search for."""
+        return len(self.rows.samples) == 0
+
+    # --- what an attack calls ---
+
+    def gradient(self, x: ep.Tensor) -> ep.Tensor:
+        """Gradient of the per-sample loss at ``x`` (n, ...); the one forward pass also serves success and best point."""
+        query = self.query(x)
+        assert query.gradient is not None
+        return query.gradient
+
+    def query(self, x: ep.Tensor) -> Query:
+        """Loss, gradient, logits and success at ``x`` (n, ...)."""
+        point = raw(x).detach()
+        estimate = self._estimator(self._objective, point, self.rows.noise, self.t)
+        gradient = torch.nan_to_num(estimate.gradient, nan=0.0, posinf=0.0, neginf=0.0)
+        return self._record(point, estimate.loss, estimate.logits, wrap(gradient))
+
+    def evaluate(self, x: ep.Tensor) -> Query:
+        """Loss, logits and success at ``x`` (n, ...), without a gradient."""
+        point = raw(x).detach()
+        return self._record(point, *self._objective.value(point), None)
+
+    def random_start(self) -> ep.Tensor:
+        """A point drawn uniformly from the ball of radius epsilon, cut to the box (under linf: from the cut box)."""
+        width = self.threat.bounds[1] - self.threat.bounds[0]
+        return self.project(wrap(random_start(self.threat.norm, self.rows.inputs, self.epsilon, self.rows.noise, width)))
+
+    def start(self, random: bool) -> ep.Tensor:
+        """The given starting points if the caller gave some, else a random one or the inputs."""
+        if self.rows.starts is not None:
+            return self.project(wrap(self.rows.starts))
+        return self.random_start() if random else self.inputs
+
+    def project(self, x: ep.Tensor) -> ep.Tensor:
+        """The nearest point to ``x`` (n, ...) that the threat model allows."""
+        if self.threat.norm == "linf" or self.rows.epsilon is None:
+            return ep.minimum(ep.maximum(x, self.lower), self.upper)
+        clean = self.rows.inputs.flatten(1)
+        low, high = self.rows.lower.flatten(1) - clean, self.rows.upper.flatten(1) - clean
+        delta = PROJECTIONS[self.threat.norm](raw(x).flatten(1) - clean, self.epsilon[:, None], low, high)
+        return wrap((clean + delta).view_as(self.rows.inputs))
+
+    @property
+    def epsilon(self) -> Tensor:
+        """Budgets (n,) in the dtype of the inputs."""
+        assert self.rows.epsilon is not None, "a minimum-norm task has no budget"
+        return self.rows.epsilon.to(self.rows.inputs.dtype)
+
+    def drop_finished(self, state: S) -> S:
+        """End of a step: report progress, and drop the samples that are done from the batch and from ``state``."""
+        self._tick(len(self.rows.samples))
+        on_host = self.rows.done.device.type == "cpu"
+        if not self._stops or not (on_host or self.t % _CHECK_EVERY == _CHECK_EVERY - 1):
+            return state
+        keep = (~self.rows.done).nonzero().squeeze(1)
+        if len(keep) > _WORTH_DROPPING * len(self.rows.done):
+            return state
+        self._check_finite()
+        leaving = self.rows.done.nonzero().squeeze(1)
+        self.left.append(ops.take(self.rows, leaving))
+        self._set(ops.take(self.rows, keep))
+        return ops.take(state, keep)  # type: ignore[no-any-return]
+
+    def close(self) -> list[Rows]:
+        """All rows with their best points, in no particular order."""
+        self._check_finite()
+        return [*self.left, self.rows]
+
+    # --- bookkeeping ---
+
+    @property
+    def _estimator(self) -> GradientEstimator:
+        return self.problem.gradient
+
+    def _set(self, rows: Rows) -> None:
+        self.rows = rows
+        self._ledger.rows, self._ledger.live = rows.samples, (~rows.done).long()
+        self._objective = Objective(
+            model=self.problem.model,
+            loss=self.problem.loss,
+            labels=rows.labels,
+            targets=rows.targets,
+            samples=rows.samples,
+            ledger=self._ledger,
+            max_rows=self._max_rows,
+        )
+
+    def _record(self, x: Tensor, loss: Tensor, logits: Tensor, gradient: ep.Tensor | None) -> Query:
+        """Judge ``x`` and keep it where it is better than all points before."""
+        rows = self.rows
+        finite = logits.isfinite().all(-1)
+        rate = self._success_rate(x, logits)
+        if logits.ndim == 3:
+            finite, logits = finite.all(0), logits.mean(0)
+        if rows.epsilon is None:
+            cost = ops.norms(x - rows.inputs, self.threat.norm)
+            better = (rate > 0.5) & (cost < rows.best_cost)
+        else:
+            cost = loss.double()
+            better = (rate > rows.best_rate) | ((rate == rows.best_rate) & (cost < rows.best_cost))
+        better &= finite & ~rows.done  # a sample that is done keeps its first success, whoever shares its batch
+        self.trace.append((rows.samples, loss.masked_fill(rows.done, torch.nan)))
+        rows.finite.logical_and_(finite | rows.done)
+        rows.best_x.copy_(torch.where(better.view(-1, *(1,) * (x.ndim - 1)), x, rows.best_x))
+        rows.best_rate.copy_(torch.where(better, rate, rows.best_rate))
+        rows.best_cost.copy_(torch.where(better, cost, rows.best_cost))
+        if self._stops:
+            rows.done.logical_or_(better & (rate == 1))
+            self._ledger.live = (~rows.done).long()
+        return Query(wrap(loss), gradient, wrap(logits), wrap(rate > 0.5))
+
+    def _success_rate(self, x: Tensor, logits: Tensor) -> Tensor:
+        """Share of the draws that the criterion counts, float32 (n,)."""
+        model, criterion, rows = self.problem.model, self.problem.criterion, self.rows
+        if model.rejects:
+            with torch.no_grad():
+                decision = model.decide(x)
+            self._ledger.forward(1)
+            return criterion(decision, rows.labels, rows.targets).float()
+        labels = logits.argmax(-1)
+        success = criterion(Decision(labels, torch.ones_like(labels, dtype=torch.bool)), rows.labels, rows.targets)
+        return success.float() if success.ndim == 1 else success.float().mean(0)
+
+    def _check_finite(self) -> None:
+        if not bool(self.rows.finite.all()):
+            samples: Any = self.rows.samples[~self.rows.finite].tolist()
+            raise NonFiniteLogits(
+                f"the model returned NaN or infinite logits for samples {samples[:10]}: its answer there is undefined"
+            )

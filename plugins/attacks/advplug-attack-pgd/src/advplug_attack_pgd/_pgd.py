@@ -1,0 +1,114 @@
+"""Projected gradient descent (Madry et al. 2018, eq. 3; momentum from Dong et al. 2018, algorithm 1)."""
+
+from __future__ import annotations
+
+import math
+from typing import Literal, NamedTuple, get_args
+
+import eagerpy as ep
+
+from advplug.attack import IterativeAttack
+from advplug.errors import InvalidInput
+from advplug.ops import per_sample
+from advplug.task import Task
+
+Rule = Literal["sign", "normalised", "raw", "equal-perturbation"]
+Schedule = Literal["constant", "linear", "cosine"]
+
+DEFAULT_RULES: dict[str, Rule] = {"linf": "sign", "l2": "normalised", "l1": "normalised", "l0": "normalised"}
+
+
+class State(NamedTuple):
+    """``x`` the current point, ``m`` the accumulated gradient, both (n, ...); ``alpha`` the first step size (n, 1, ...)."""
+
+    x: ep.Tensor
+    m: ep.Tensor
+    alpha: ep.Tensor
+
+
+class PGD(IterativeAttack[State]):
+    """Projected gradient descent under Linf, L2, L1 and L0.
+
+    Parameters
+    ----------
+    steps: number of gradient steps.
+    step_size: length of the first step, in the units that ``rule`` gives it; None for 2.5 epsilon / steps, and for
+        the width of the box under l0, where epsilon is a count.
+    rule: ``sign`` of the gradient; ``normalised``, to unit L2 norm under l2 and to a largest entry of 1 otherwise;
+        ``raw``; ``equal-perturbation``, to unit L1 norm (Ozbulak et al.: every step adds the same mass).
+        None: sign under linf, normalised otherwise.
+    random_start: start from a random point of the ball rather than from the input.
+    momentum: decay mu of ``m = mu m + g / ||g||_1``; 0 is plain PGD.
+    schedule: ``constant``, ``linear`` or ``cosine`` decay of the step size towards zero.
+    """
+
+    def __init__(
+        self,
+        *,
+        steps: int = 40,
+        step_size: float | None = None,
+        rule: Rule | None = None,
+        random_start: bool = True,
+        momentum: float = 0.0,
+        schedule: Schedule = "constant",
+    ) -> None:
+        if steps < 1:
+            raise InvalidInput(f"steps is {steps}: give at least 1")
+        if step_size is not None and not step_size > 0:
+            raise InvalidInput(f"step_size is {step_size}: give a positive number, or None")
+        if rule is not None and rule not in get_args(Rule):
+            raise InvalidInput(f"rule {rule!r}: choose one of {', '.join(get_args(Rule))}")
+        if schedule not in get_args(Schedule):
+            raise InvalidInput(f"schedule {schedule!r}: choose one of {', '.join(get_args(Schedule))}")
+        self.steps = steps
+        self.step_size = step_size
+        self.rule = rule
+        self.random_start = random_start
+        self.momentum = momentum
+        self.schedule = schedule
+
+    def init(self, task: Task) -> State:
+        x = task.start(self.random_start)
+        return State(x, m=ep.zeros_like(x), alpha=self._first_step(task))
+
+    def step(self, task: Task, state: State) -> State:
+        g = task.gradient(state.x)
+        m = self.momentum * state.m + unit(g, 1) if self.momentum else g
+        x = state.x - self._decay(task.t) * state.alpha * self._direction(m, task.threat.norm)
+        return State(task.project(x), m, state.alpha)
+
+    def _direction(self, m: ep.Tensor, norm: str) -> ep.Tensor:
+        match self.rule or DEFAULT_RULES[norm]:
+            case "sign":
+                return m.sign()
+            case "normalised":
+                return unit(m, 2 if norm == "l2" else math.inf)
+            case "equal-perturbation":
+                return unit(m, 1)
+            case _:
+                return m
+
+    def _first_step(self, task: Task) -> ep.Tensor:
+        epsilon = ep.astensor(task.epsilon)
+        if self.step_size is not None:
+            alpha = ep.ones_like(epsilon) * self.step_size
+        elif task.threat.norm == "l0":
+            alpha = ep.ones_like(epsilon) * (task.threat.bounds[1] - task.threat.bounds[0])
+        else:
+            alpha = 2.5 / self.steps * epsilon
+        return per_sample(alpha, task.inputs)
+
+    def _decay(self, t: int) -> float:
+        match self.schedule:
+            case "linear":
+                return 1 - t / self.steps
+            case "cosine":
+                return (1 + math.cos(math.pi * t / self.steps)) / 2
+            case _:
+                return 1.0
+
+
+def unit(g: ep.Tensor, p: float) -> ep.Tensor:
+    """``g / ||g||_p`` for each sample; a zero gradient stays zero."""
+    size = g.flatten(1).norms.lp(p, axis=1)
+    return g / per_sample(ep.maximum(size, 1e-12), g)
