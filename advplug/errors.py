@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+COMPUTING = {"torch", "numpy", "eagerpy", "safetensors", "pydantic", "matplotlib", "jinja2", "PIL"}
+"""Top-level modules that the extra ``advplug[torch]`` brings; where one is missing, that is the remedy."""
+
 
 class AdvplugError(Exception):
     """Base of all errors that advplug raises on purpose; the message names what to change."""

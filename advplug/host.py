@@ -22,8 +22,8 @@ HOST = Provenance(distribution="advplug", version="", entry_point="host")
 class Problem:
     """One failure of one plugin.
 
-    ``stage`` is where it failed: ``import``, ``register``, ``hooks`` (one it implements does not exist),
-    ``spec``, ``duplicate``, ``factory``, or the name of the hook that raised.
+    ``stage`` is where it failed: ``import``, ``register``, ``hooks`` (one it implements does not exist), ``spec``,
+    ``duplicate``, ``factory``, ``pair`` (what it breaks or drives is absent), or the name of the hook that raised.
     """
 
     distribution: str

@@ -11,7 +11,7 @@ from typing import Any, Literal, overload
 
 from advplug import hookspecs
 from advplug.discovery import Provenance, canonical, given, installed
-from advplug.errors import AdvplugError, BrokenPlugin, InvalidSpec, UnknownPlugin
+from advplug.errors import COMPUTING, AdvplugError, BrokenPlugin, InvalidSpec, UnknownPlugin
 from advplug.host import Host, describe
 from advplug.specs import AdaptiveSpec, AttackSpec, BaselineSpec, DatasetSpec, DefenseSpec, PluginSpec
 
@@ -25,7 +25,6 @@ COLLECTING: dict[str, type[PluginSpec]] = {
 """The hooks that bring plugins, and the type of spec each one brings."""
 
 KINDS = tuple(spec.kind for spec in COLLECTING.values())
-TORCH = {"torch", "numpy", "eagerpy", "safetensors", "pydantic", "matplotlib", "jinja2", "PIL"}
 
 
 class Manager(Host):
@@ -89,17 +88,22 @@ class Manager(Host):
         try:
             return spec.load()
         except (Exception, SystemExit) as error:
-            missing = isinstance(error, ModuleNotFoundError) and (error.name or "").split(".")[0] in TORCH
+            missing = isinstance(error, ModuleNotFoundError) and (error.name or "").split(".")[0] in COMPUTING
             remedy = "pip install 'advplug[torch]'" if missing else "advplug doctor shows the traceback"
             raise BrokenPlugin(f"{key} could not be imported ({describe(error)}): {remedy}") from error
 
-    def check_factories(self) -> None:
-        """Import every factory (torch included) and record those that fail in :attr:`problems`."""
+    def check(self) -> None:
+        """Import every factory (torch included), look up what adaptive attacks rely on; record failures as problems."""
         for spec, source in self._unique():
+            stage = "factory"
             try:
                 spec.load()
+                stage = "pair"
+                if isinstance(spec, AdaptiveSpec):
+                    for key in (f"defense:{spec.breaks}", *(f"attack:{name}" for name in spec.drives)):
+                        self.find(key)
             except (Exception, SystemExit) as error:
-                self.fail(source, "factory", error)
+                self.fail(source, stage, error)
 
     def _collect_specs(self) -> None:
         claims: dict[str, list[tuple[PluginSpec, Provenance]]] = {}

@@ -287,7 +287,7 @@ def test_a_factory_that_cannot_be_imported_is_broken(install: Install) -> None:
     with pytest.raises(BrokenPlugin, match="advplug doctor"):
         manager.load("attack:ead")
     assert not manager.problems
-    manager.check_factories()
+    manager.check()
     assert (only_problem(manager).stage, only_problem(manager).entry_point) == ("factory", "attack-ead")
 
 
@@ -336,6 +336,14 @@ def test_adaptive_specs_keep_their_type() -> None:
     spec = AdaptiveSpec(name="x", factory="a:b", summary="s", reference="-", breaks="x", drives=("pgd",))
     plugin = SimpleNamespace(advplug_adaptive=hookimpl(lambda: [spec]))
     assert [found.breaks for found in Manager(plugins=[plugin]).specs("adaptive")] == ["x"]
+
+
+def test_check_reports_an_adaptive_attack_without_its_defense() -> None:
+    spec = AdaptiveSpec(name="x", factory="fractions:Fraction", summary="s", reference="-", breaks="y")
+    manager = Manager(plugins=[SimpleNamespace(advplug_adaptive=hookimpl(lambda: [spec]))])
+    manager.check()
+    assert only_problem(manager).stage == "pair"
+    assert "pip install advplug-defense-y" in only_problem(manager).error
 
 
 def test_load_uses_the_chosen_manager() -> None:

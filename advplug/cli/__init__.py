@@ -1,0 +1,92 @@
+"""The ``advplug`` command line.
+
+Exit codes: 0 ok; 1 a claim or check failed; 2 usage or invalid input; 3 internal error; 4 a plugin, its weights or its
+data are missing or broken; 130 interrupted. A command that finds a claim or check failed calls ``ctx.exit(1)``.
+"""
+
+from __future__ import annotations
+
+import sys
+import traceback
+from collections.abc import Sequence
+
+import click
+
+from advplug.cli._group import LazyGroup
+from advplug.errors import (
+    COMPUTING,
+    AdvplugError,
+    BrokenPlugin,
+    CorruptWeights,
+    DataUnavailable,
+    InvalidSpec,
+    MissingWeights,
+    NonFiniteLogits,
+    UnknownPlugin,
+)
+
+COMMANDS = {
+    "break": ("advplug.cli.break_:command", "Run a case study: the weak evaluation beside the adaptive attack."),
+    "doctor": ("advplug.cli.doctor:command", "Show every plugin that does not load, and why."),
+    "evaluate": ("advplug.cli.evaluate:command", "Evaluate a defended model against attacks."),
+    "list": ("advplug.cli.list_:command", "List the installed plugins."),
+    "report": ("advplug.cli.report:command", "Write the HTML page of a finished run."),
+    "show": ("advplug.cli.show:command", "Show one plugin: origin, parameters, presets, pairs."),
+    "train": ("advplug.cli.train:command", "Train the weights of a defense preset."),
+}
+"""Name -> (where the command is, its line in the help). Imported only when called: ``list`` must not pay for torch."""
+
+INTERNAL = 3
+EXIT_CODES: dict[type[AdvplugError], int] = {
+    UnknownPlugin: 4,
+    BrokenPlugin: 4,
+    InvalidSpec: 4,
+    MissingWeights: 4,
+    CorruptWeights: 4,
+    DataUnavailable: 4,
+    NonFiniteLogits: 1,
+}
+"""Every other AdvplugError is bad input, 2."""
+
+
+@click.group(cls=LazyGroup, commands_table=COMMANDS, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="advplug")
+def cli() -> None:
+    """Adversarial-robustness evaluation from plugins."""
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command line and leave with one of the documented exit codes."""
+    sys.exit(run(arguments))
+
+
+def run(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line and return its exit code; errors become one line on stderr."""
+    try:
+        # With standalone_mode off click returns the code of ctx.exit() instead of ending the process.
+        code = cli.main(arguments, prog_name="advplug", standalone_mode=False)
+        return code if isinstance(code, int) else 0
+    except click.ClickException as error:
+        error.show()
+        return 2
+    except BrokenPipeError:
+        # The reader (head, for instance) has gone; closing stderr too keeps the interpreter from complaining at exit.
+        sys.stderr.close()
+        return 0
+    except (Exception, KeyboardInterrupt) as error:
+        message, code = explain(error)
+        if code == INTERNAL:
+            traceback.print_exc()
+        click.secho(f"Error: {message}", fg="red", err=True)
+        return code
+
+
+def explain(error: BaseException) -> tuple[str, int]:
+    """The one-line message and the exit code for an error."""
+    if isinstance(error, click.Abort | KeyboardInterrupt):
+        return "interrupted", 130
+    if isinstance(error, AdvplugError):
+        return str(error), next((code for kind, code in EXIT_CODES.items() if isinstance(error, kind)), 2)
+    if isinstance(error, ModuleNotFoundError) and (error.name or "").split(".")[0] in COMPUTING:
+        return f"{error.name} is not installed: pip install 'advplug[torch]'", 4
+    return f"internal error: {type(error).__name__}: {error}", INTERNAL

@@ -1,0 +1,35 @@
+"""``advplug doctor``."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+
+import click
+
+from advplug.cli import _console
+from advplug.manager import default_manager
+
+
+@click.command("doctor")
+@_console.json_option
+@click.pass_context
+def command(ctx: click.Context, as_json: bool) -> None:
+    """Import every plugin and show each that fails, with its traceback; exit 1 if any does."""
+    manager = default_manager()
+    manager.check()
+    if ctx.parent is not None and isinstance(ctx.parent.command, click.Group):
+        ctx.parent.command.list_commands(ctx.parent)  # asks the plugins that extend the command line, too
+    if as_json:
+        blocked = [{**asdict(candidate.source), "blocked_by": candidate.blocked_by} for candidate in manager.blocked]
+        _console.print_json({"problems": [asdict(problem) for problem in manager.problems], "blocked": blocked})
+    else:
+        for problem in manager.problems:
+            version = f" {problem.version}" if problem.version else ""
+            click.secho(f"{problem.distribution}{version} [{problem.entry_point}] {problem.stage}", bold=True)
+            click.echo(problem.error)
+            click.echo(problem.traceback)
+        for candidate in manager.blocked:
+            click.echo(f"{candidate.source.label} is switched off by {candidate.blocked_by}")
+        count = len(manager.problems)
+        click.echo(f"{count} problem{'s' * (count != 1)}, {len(manager.specs())} plugins ready")
+    ctx.exit(1 if manager.problems else 0)

@@ -1,0 +1,137 @@
+"""``advplug train DEFENSE``: the weights that a preset ships, made again."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import tempfile
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from time import perf_counter
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from advplug.cli import _console
+from advplug.errors import InvalidInput
+from advplug.manager import default_manager
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from advplug.data import Dataset, Images
+
+
+@click.command("train")
+@click.argument("defense")
+@click.option("--preset", help="Configuration to train; the first one of the defense if left out.")
+@click.option("--seed", default=0, show_default=True, help="Seed of initial weights and batch order.")
+@click.option("--data", help="Data plugin, .npz file or folder of images, instead of the preset's data.")
+@click.option("--out", type=click.Path(path_type=Path), help="Weights file, .safetensors; a .json record goes beside.")
+@click.option("--device", default="cpu", show_default=True, help="Torch device to train on.")
+@_console.json_option
+def command(
+    *, defense: str, preset: str | None, seed: int, data: str | None, out: Path | None, device: str, as_json: bool
+) -> None:
+    """Train a preset of DEFENSE from scratch and write its weights."""
+    manager = default_manager()
+    key = defense if ":" in defense else f"defense:{defense}"
+    plugin = manager.load(key)()
+    preset = preset or next(iter(plugin.presets))
+    chosen = plugin.preset(preset)
+    path = _target(out or Path(f"{key.rpartition(':')[2]}-{preset}-seed{seed}.safetensors"))
+    images = _images(data or chosen.data, chosen.train_split)
+    target = _device(device)
+
+    metrics: dict[str, float] = {}
+    start = perf_counter()
+    with _console.progress(f"{defense} {preset}") as step:
+
+        def report(epoch: int, epochs: int, values: Mapping[str, float]) -> None:
+            metrics.update({name: float(value) for name, value in values.items()})
+            step(epoch, epochs, values)
+
+        model = plugin.train(preset, images, seed=seed, device=target, report=report)
+    source = manager.provenance(key)
+    record = {
+        "defense": key,
+        "preset": preset,
+        "seed": seed,
+        "data": images.name,
+        "images": len(images),
+        "device": device,
+        "command": ["advplug", *sys.argv[1:]],
+        "versions": _versions(source.distribution, source.version),
+        "seconds": round(perf_counter() - start, 3),
+        "metrics": metrics,
+    }
+    _write(path, model, record)
+    if as_json:
+        _console.print_json({**record, "weights": str(path), "record": str(path.with_suffix(".json"))})
+    else:
+        click.echo(path)
+
+
+def _target(path: Path) -> Path:
+    """Refuse a file that could not be written, before the training rather than after it."""
+    if path.suffix != ".safetensors":
+        raise InvalidInput(f"--out {path}: the weights file must end in .safetensors")
+    if path.is_dir() or not path.parent.is_dir():
+        raise InvalidInput(f"--out {path}: the folder {path.parent} does not exist, or the file is a folder")
+    if not os.access(path.parent, os.W_OK):
+        raise InvalidInput(f"--out {path}: no permission to write in {path.parent}")
+    return path
+
+
+def _images(name: str, split: str) -> Images:
+    """The training images: a file or folder of the user, otherwise a data plugin's."""
+    from advplug.userdata import read_images
+
+    if Path(name).suffix == ".npz" or os.sep in name or "/" in name:
+        return read_images(Path(name))
+    dataset: Dataset = default_manager().load(name if ":" in name else f"data:{name}")()
+    return dataset.load(split)
+
+
+def _device(name: str) -> str:
+    """Refuse a device that torch does not know or this machine lacks."""
+    import torch
+
+    try:
+        torch.empty(0, device=name)
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        raise InvalidInput(f"--device {name}: {str(error).splitlines()[0]}") from error
+    return name
+
+
+def _versions(distribution: str, version: str) -> dict[str, str]:
+    import torch
+
+    import advplug
+
+    return {"advplug": advplug.__version__, "torch": str(torch.__version__), distribution: version}
+
+
+def _write(path: Path, model: nn.Module, record: Mapping[str, Any]) -> None:
+    """Write weights and record; an interrupted or failed write leaves an earlier pair of files as it was."""
+    from safetensors.torch import save_file
+
+    # Copies: safetensors refuses tensors that share memory.
+    state = {name: tensor.detach().cpu().clone().contiguous() for name, tensor in model.state_dict().items()}
+    text = json.dumps(record, indent=2, allow_nan=True) + "\n"
+    _replace(path, lambda temporary: save_file(state, temporary))
+    _replace(path.with_suffix(".json"), lambda temporary: temporary.write_text(text, encoding="ascii"))
+
+
+def _replace(path: Path, write: Callable[[Path], Any]) -> None:
+    """Write a temporary file in the same folder, then rename it, which is atomic."""
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    os.close(handle)
+    temporary = Path(name)
+    try:
+        write(temporary)
+        temporary.chmod(0o644)  # mkstemp makes files private
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
