@@ -25,7 +25,10 @@ _LAZY = {
     "Preset": "advplug.defense",
     "ThreatModel": "advplug.threat",
     "load": "advplug.manager",
+    "run": "advplug.api",
     "evaluate": "advplug.evaluation",
+    "AdaptiveAttack": "advplug.adaptive",
+    "Recipe": "advplug.adaptive",
 }
 
 __all__ = ["API_VERSION", "AdaptiveSpec", "AttackSpec", "BaselineSpec", "DatasetSpec", "DefenseSpec", "hookimpl", *_LAZY]

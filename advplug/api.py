@@ -19,7 +19,7 @@ from advplug.result import AttackResult
 from advplug.threat import ThreatModel
 
 
-def attack(
+def run(
     attack: Attack,
     model: nn.Module,
     inputs: Tensor | ep.Tensor,

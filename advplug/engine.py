@@ -69,7 +69,7 @@ def _continue(attack: Attack, problem: Problem, before: AttackResult | None) -> 
     rows = (~before.success & before.correct).nonzero().squeeze(1)
     merged = {
         "adversarials": before.adversarials.clone(),
-        **{name: getattr(before, name).clone() for name in ("success", "rate", "distance", "target", "restart")},
+        **{name: getattr(before, name).clone() for name in ("success", "rate", "detected", "distance", "target", "restart")},
         **{name: torch.zeros_like(getattr(before, name)) for name in ("forwards", "backwards")},
         "trace": before.trace[:0],
     }
@@ -190,6 +190,9 @@ class _Run:
     def _keep(self, part: Rows, restart: int) -> None:
         """Verify the best points on the arrays that will be returned, and keep those that beat earlier rounds."""
         problem, result = self.problem, self.result
+        if problem.model.rejects:
+            decision = decide(problem.model, part.best_x, 1, self.max_rows)[0]
+            result.detected[part.samples] = (decision.labels != part.labels) & ~decision.accepted
         claimed = part.best_rate > 0
         if not bool(claimed.any()):
             return
@@ -214,6 +217,7 @@ class _Run:
         won = better & (rate > 0.5)
         rows = rows[won]
         result.success[rows] = True
+        result.detected[rows] = False
         result.adversarials[rows] = candidates[won]
         result.distance[rows] = distance[won]
         result.restart[rows] = restart

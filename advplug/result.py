@@ -21,6 +21,7 @@ class AttackResult:
         is a rate above one half.
     correct: bool (N,), right (and accepted) before the attack.
     flips: float (N,), share of fresh draws in which the answer to the clean input was not the true label.
+    detected: bool (N,), the best point found is misclassified but rejected; never True without a detector.
     distance: float64 (N,), norm of the perturbation under the threat model; NaN where there is no success.
     target: int64 (N,), class aimed at in the successful round; -1 for none.
     restart: int64 (N,), number of the successful restart; -1 for none.
@@ -33,6 +34,7 @@ class AttackResult:
     rate: Tensor
     correct: Tensor
     flips: Tensor
+    detected: Tensor
     distance: Tensor
     target: Tensor
     restart: Tensor
@@ -63,6 +65,7 @@ class AttackResult:
             rate=torch.zeros(count, device=device),
             correct=correct,
             flips=flips,
+            detected=torch.zeros(count, dtype=torch.bool, device=device),
             distance=torch.full((count,), torch.nan, dtype=torch.float64, device=device),
             target=torch.full((count,), -1, device=device),
             restart=torch.full((count,), -1, device=device),

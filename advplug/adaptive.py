@@ -1,0 +1,70 @@
+"""An adaptive attack is a sentence of four words; an adaptive plugin says which ones break one defense."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import ClassVar, Literal
+
+from advplug.attack import Attack
+from advplug.criteria import Criterion
+from advplug.gradients import Exact, GradientEstimator
+from advplug.losses import CrossEntropy, Loss
+from advplug.model import DefendedModel
+from advplug.threat import ThreatModel
+
+Role = Literal["baseline", "intermediate", "adaptive"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """One attack, spelled out: four words, and how often they are said.
+
+    Parameters
+    ----------
+    name: as it stands in tables.
+    attack, loss, gradient, criterion: the four words; no criterion means the goal of the threat model.
+    targets: None, or ``"each"`` for every other class in turn.
+    restarts: independent runs, later ones on survivors only.
+    role: ``baseline`` (the evaluation the defense's authors ran), ``intermediate`` or ``adaptive``.
+    library: distribution whose attack it is.
+    published: robust accuracy in [0, 1] that the source reports for this attack, None where it reports none.
+    source: where that figure stands.
+    """
+
+    name: str
+    attack: Attack
+    loss: Loss = field(default_factory=CrossEntropy)
+    gradient: GradientEstimator = field(default_factory=Exact)
+    criterion: Criterion | None = None
+    targets: Literal["each"] | None = None
+    restarts: int = 1
+    role: Role = "adaptive"
+    library: str = "advplug"
+    published: float | None = None
+    source: str | None = None
+
+    def words(self) -> dict[str, str]:
+        """The sentence as text, for records; two recipes of equal words run alike."""
+        names = ("attack", "loss", "gradient", "criterion", "targets", "restarts")
+        return {name: repr(getattr(self, name)) for name in names}
+
+
+class AdaptiveAttack(ABC):
+    """An adaptive plugin: nearly all declaration.
+
+    ``claim`` is what the defense's authors claim, in one sentence, and ``lesson`` what the break teaches.
+    """
+
+    breaks: ClassVar[str]
+    claim: ClassVar[str]
+    lesson: ClassVar[str]
+
+    @abstractmethod
+    def baselines(self, threat: ThreatModel) -> Sequence[Recipe]:
+        """The weak evaluation: other libraries' attacks at the settings of the defense's authors."""
+
+    @abstractmethod
+    def recipes(self, threat: ThreatModel, model: DefendedModel) -> Sequence[Recipe]:
+        """Intermediate attempts and, last, the attack that breaks the defense."""

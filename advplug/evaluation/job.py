@@ -1,0 +1,140 @@
+"""What is to be evaluated: a case of a broken defense, or a user's own model."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from advplug.adaptive import AdaptiveAttack, Recipe
+from advplug.data import Dataset, Images
+from advplug.defense import Defense
+from advplug.errors import InvalidInput
+from advplug.manager import Manager, default_manager
+from advplug.model import DefendedModel
+from advplug.problem import as_defended
+from advplug.threat import ThreatModel
+
+
+@dataclass(frozen=True, kw_only=True)
+class Job:
+    """Everything that one evaluation needs.
+
+    Parameters
+    ----------
+    case: name in tables and of the run directory.
+    recipes: the attacks, in the order they run.
+    sweep: smaller budgets, ascending, at which every attack runs as well; empty for none.
+    run: directory that is written and resumed from; None writes nothing.
+    """
+
+    case: str
+    model: DefendedModel
+    images: Images
+    threat: ThreatModel
+    recipes: tuple[Recipe, ...]
+    preset: str | None = None
+    seed: int = 0
+    batch_size: int | None = None
+    sweep: tuple[float, ...] = ()
+    claim: str | None = None
+    lesson: str | None = None
+    plugins: tuple[str, ...] = ()
+    run: Path | None = None
+
+    def fingerprint(self) -> str:
+        """Hash of the model's weights, the data, the threat model and the seed: what a record must agree on."""
+        digest = hashlib.sha256(repr((type(self.model).__name__, self.threat, self.seed)).encode())
+        tensors = [*self.model.state_dict().values(), self.images.inputs, self.images.labels]
+        for tensor in tensors:
+            digest.update(tensor.detach().cpu().contiguous().numpy().tobytes())
+        return digest.hexdigest()
+
+
+def case_job(
+    name: str,
+    *,
+    preset: str = "mnist",
+    limit: int | None = 100,
+    seed: int = 0,
+    device: torch.device | str = "cpu",
+    images: Images | None = None,
+    weights: Path | None = None,
+    extra: Sequence[Recipe] = (),
+    sweep: Sequence[float] = (),
+    batch_size: int | None = None,
+    run: Path | None = None,
+    manager: Manager | None = None,
+) -> Job:
+    """The job behind ``advplug break NAME``.
+
+    Parameters
+    ----------
+    limit: number of test images, None for all.
+    images: the user's own, instead of the preset's test split.
+    extra: further recipes, run after the case's own.
+
+    Raises
+    ------
+    UnknownPlugin, BrokenPlugin: the case, its defense or its data set is not to be had.
+    MissingWeights, DataUnavailable: the preset ships no weights, or its data is not here.
+    """
+    manager = manager or default_manager()
+    case: AdaptiveAttack = manager.load(f"adaptive:{name}")()
+    defense: Defense = manager.load(f"defense:{case.breaks}")()
+    configuration = defense.preset(preset)
+    model = defense.build(preset, device, weights)
+    if images is None:
+        dataset: Dataset = manager.load(f"data:{configuration.data}")()
+        images = dataset.load(configuration.test_split, limit)
+    recipes = (*case.baselines(configuration.threat), *case.recipes(configuration.threat, model), *extra)
+    return Job(
+        case=name,
+        preset=preset,
+        model=model,
+        images=(images if limit is None else images[:limit]).to(device),
+        threat=configuration.threat,
+        recipes=recipes,
+        seed=seed,
+        batch_size=batch_size,
+        claim=case.claim,
+        lesson=case.lesson,
+        plugins=(f"adaptive:{name}", f"defense:{case.breaks}", f"data:{configuration.data}"),
+        sweep=tuple(sweep),
+        run=run,
+    )
+
+
+def model_job(
+    name: str,
+    model: nn.Module,
+    images: Images,
+    threat: ThreatModel,
+    recipes: Sequence[Recipe],
+    *,
+    seed: int = 0,
+    device: torch.device | str = "cpu",
+    batch_size: int | None = None,
+    sweep: Sequence[float] = (),
+    run: Path | None = None,
+) -> Job:
+    """The job behind ``advplug evaluate``: any module from images in ``threat.bounds`` to logits."""
+    if not recipes:
+        raise InvalidInput("no attacks to run: name at least one")
+    images, model = images.to(device), model.to(device).eval()
+    return Job(
+        case=name,
+        model=as_defended(model, images.inputs, threat.bounds),
+        images=images,
+        threat=threat,
+        recipes=tuple(recipes),
+        seed=seed,
+        batch_size=batch_size,
+        sweep=tuple(sweep),
+        run=run,
+    )
+

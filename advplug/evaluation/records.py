@@ -1,0 +1,118 @@
+"""What an evaluation found: one row per attack, one record per sample."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from advplug.evaluation.diagnostics import Finding
+
+SCHEMA_VERSION = 1
+
+Arrays = Mapping[str, NDArray[Any]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Row:
+    """One attack's figures. Accuracies are fractions of all samples; what was wrong before the attack counts as lost.
+
+    Parameters
+    ----------
+    queries, gradients: mean forward and backward passes per attacked sample.
+    detected: share of attacked samples whose best input is misclassified but rejected; None without a detector.
+    seconds: wall time.
+    words: the recipe.
+    sweep: pairs (epsilon, robust accuracy), ascending, of the attack run at each budget; the last is the row's own.
+    shrunk: pairs (epsilon, accuracy): an upper bound at smaller budgets, from shrinking the adversarials found.
+    arrays: per-sample records as in :class:`advplug.result.AttackResult`, and ``adversarials``.
+    """
+
+    role: str
+    name: str
+    library: str
+    robust_accuracy: float
+    detected: float | None
+    queries: float
+    gradients: float
+    seconds: float
+    published: float | None
+    source: str | None
+    words: Mapping[str, str] = field(default_factory=dict)
+    sweep: tuple[tuple[float, float], ...] = ()
+    shrunk: tuple[tuple[float, float], ...] = ()
+    arrays: Arrays = field(default_factory=dict, repr=False, compare=False)
+
+    def figures(self) -> dict[str, Any]:
+        """Everything but the per-sample arrays, for JSON."""
+        return {name: value for name, value in asdict_shallow(self).items() if name != "arrays"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Evaluation:
+    """A finished evaluation.
+
+    Parameters
+    ----------
+    case: the case or model under evaluation; ``preset`` its configuration, None for a user's own model.
+    threat: as text, such as ``linf:0.3``.
+    clean_accuracy: share of samples that are right (and accepted) before any attack.
+    flips: mean share of fresh draws in which a clean answer is wrong, for stochastic models; None otherwise.
+    false_positives: share of clean inputs that the detector rejects; None without a detector.
+    inputs, labels: float32 (N, ...) and int64 (N,), the attacked samples.
+    run: run directory, None if nothing was written.
+    """
+
+    case: str
+    preset: str | None
+    threat: str
+    samples: int
+    clean_accuracy: float
+    flips: float | None
+    false_positives: float | None
+    rows: tuple[Row, ...]
+    findings: tuple[Finding, ...] = ()
+    claim: str | None = None
+    lesson: str | None = None
+    environment: Mapping[str, Any] = field(default_factory=dict)
+    inputs: NDArray[np.float32] = field(repr=False, compare=False, default_factory=lambda: np.zeros(0, np.float32))
+    labels: NDArray[np.int64] = field(repr=False, compare=False, default_factory=lambda: np.zeros(0, np.int64))
+    class_names: tuple[str, ...] = ()
+    run: Path | None = None
+
+    @property
+    def broken(self) -> bool:
+        """The strongest adaptive attack leaves at most 5 %, or a third of what the weakest baseline leaves."""
+        baselines = [row.robust_accuracy for row in self.rows if row.role == "baseline"]
+        adaptive = [row.robust_accuracy for row in self.rows if row.role == "adaptive"]
+        if not adaptive:
+            return False
+        return min(adaptive) <= max(0.05, max(baselines, default=self.clean_accuracy) / 3)
+
+    def to_json(self) -> dict[str, Any]:
+        """The document that ``--json`` prints."""
+        return {
+            "schema_version": SCHEMA_VERSION,
+            "case": self.case,
+            "preset": self.preset,
+            "threat": self.threat,
+            "samples": self.samples,
+            "clean_accuracy": self.clean_accuracy,
+            "flips": self.flips,
+            "false_positives": self.false_positives,
+            "rows": [row.figures() for row in self.rows],
+            "findings": [asdict(finding) for finding in self.findings],
+            "broken": self.broken,
+            "claim": self.claim,
+            "lesson": self.lesson,
+            "run": None if self.run is None else str(self.run),
+        }
+
+
+def asdict_shallow(instance: Any) -> dict[str, Any]:
+    """Fields by name, without copying what they hold."""
+    return {name: getattr(instance, name) for name in instance.__dataclass_fields__}

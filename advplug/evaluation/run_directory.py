@@ -1,0 +1,122 @@
+"""The record of a run on disk: written whole or not at all, resumed row by row."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import tempfile
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+
+from advplug.errors import InvalidInput
+from advplug.evaluation.diagnostics import Finding
+from advplug.evaluation.records import SCHEMA_VERSION, Evaluation, Row
+
+
+class RunDirectory:
+    """``evaluation.json``, ``inputs.npz`` and, for each attack, ``rows/KEY.json`` with ``rows/KEY.npz``."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    @staticmethod
+    def key(fingerprint: str, name: str, words: Mapping[str, str], extra: str) -> str:
+        """Name of a row's files: the same only for the same model, data, threat, seed and recipe."""
+        text = json.dumps([fingerprint, name, dict(words), extra])
+        return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+    def load_row(self, key: str) -> Row | None:
+        """The finished row of that key, if it is there."""
+        figures = self.path / "rows" / f"{key}.json"
+        if not figures.is_file():
+            return None
+        return _row(json.loads(figures.read_text()), _arrays(figures.with_suffix(".npz")))
+
+    def save_row(self, key: str, row: Row) -> None:
+        """Write a finished row; the JSON comes last and marks it complete."""
+        base = self.path / "rows" / key
+        base.parent.mkdir(parents=True, exist_ok=True)
+        _replace(base.with_suffix(".npz"), lambda file: np.savez_compressed(file, **row.arrays))
+        _replace_text(base.with_suffix(".json"), json.dumps(row.figures(), indent=1))
+
+    def save(self, evaluation: Evaluation, keys: list[str]) -> Evaluation:
+        """Write the evaluation itself; returns it with its run directory filled in."""
+        evaluation = replace(evaluation, run=self.path)
+        document = {
+            **evaluation.to_json(),
+            "environment": dict(evaluation.environment),
+            "class_names": list(evaluation.class_names),
+            "keys": keys,
+        }
+        self.path.mkdir(parents=True, exist_ok=True)
+        inputs = {"inputs": evaluation.inputs, "labels": evaluation.labels}
+        _replace(self.path / "inputs.npz", lambda file: np.savez_compressed(file, **inputs))
+        _replace_text(self.path / "evaluation.json", json.dumps(document, indent=1))
+        return evaluation
+
+    def load(self) -> Evaluation:
+        """Read a finished evaluation back.
+
+        Raises
+        ------
+        InvalidInput: there is none, it is incomplete, or another version wrote it.
+        """
+        index = self.path / "evaluation.json"
+        if not index.is_file():
+            raise InvalidInput(f"{self.path} holds no finished evaluation: name a directory that advplug wrote")
+        document = json.loads(index.read_text())
+        if document["schema_version"] != SCHEMA_VERSION:
+            raise InvalidInput(f"{index} has schema version {document['schema_version']}, not {SCHEMA_VERSION}")
+        rows = [self.load_row(key) for key in document["keys"]]
+        if None in rows:
+            raise InvalidInput(f"{self.path} is incomplete: run the evaluation again, it resumes")
+        data = _arrays(self.path / "inputs.npz")
+        return Evaluation(
+            case=document["case"],
+            preset=document["preset"],
+            threat=document["threat"],
+            samples=document["samples"],
+            clean_accuracy=document["clean_accuracy"],
+            flips=document["flips"],
+            false_positives=document["false_positives"],
+            rows=tuple(row for row in rows if row is not None),
+            findings=tuple(Finding(**finding) for finding in document["findings"]),
+            claim=document["claim"],
+            lesson=document["lesson"],
+            environment=document["environment"],
+            inputs=data["inputs"],
+            labels=data["labels"],
+            class_names=tuple(document["class_names"]),
+            run=self.path,
+        )
+
+
+def _row(figures: dict[str, Any], arrays: dict[str, Any]) -> Row:
+    for name in ("sweep", "shrunk"):
+        figures[name] = tuple((epsilon, accuracy) for epsilon, accuracy in figures[name])
+    return Row(**figures, arrays=arrays)
+
+
+def _arrays(path: Path) -> dict[str, Any]:
+    with np.load(path, allow_pickle=False) as stored:
+        return {name: stored[name] for name in stored.files}
+
+
+def _replace(path: Path, write: Callable[[IO[bytes]], Any]) -> None:
+    """Write a file beside ``path`` and move it there, so that a reader never sees half of it."""
+    with tempfile.NamedTemporaryFile(dir=path.parent, delete=False) as file:
+        try:
+            write(file)
+        except BaseException:
+            os.unlink(file.name)
+            raise
+    os.replace(file.name, path)
+
+
+def _replace_text(path: Path, text: str) -> None:
+    _replace(path, lambda file: file.write(text.encode()))
