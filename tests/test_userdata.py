@@ -55,7 +55,7 @@ FLOATS = np.full((2, 3, 4, 5), 0.5)
         ({"images": PIXELS, "labels": LABELS}, r"no array x and y \(it has images, labels\)"),
         ({"x": PIXELS.astype(np.int64), "y": LABELS}, "x is int64, not uint8"),
         ({"x": PIXELS[0, 0], "y": LABELS}, "uint8 x has shape"),
-        ({"x": PIXELS.transpose(0, 3, 1, 2), "y": LABELS}, "C 1 or 3"),
+        ({"x": PIXELS.transpose(0, 3, 1, 2), "y": LABELS}, "1 or 3 channels"),
         ({"x": FLOATS[0], "y": LABELS}, r"not \(N, C, H, W\)"),
         ({"x": FLOATS.transpose(0, 2, 3, 1), "y": LABELS}, "channels last"),
         ({"x": FLOATS * 2.5, "y": LABELS}, r"outside \[0, 1\]$"),

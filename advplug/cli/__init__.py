@@ -12,6 +12,7 @@ from collections.abc import Sequence
 
 import click
 
+from advplug import __version__
 from advplug.cli._group import LazyGroup
 from advplug.errors import (
     COMPUTING,
@@ -50,7 +51,7 @@ EXIT_CODES: dict[type[AdvplugError], int] = {
 
 
 @click.group(cls=LazyGroup, commands_table=COMMANDS, context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(package_name="advplug")
+@click.version_option(__version__)
 def cli() -> None:
     """Adversarial-robustness evaluation from plugins."""
 

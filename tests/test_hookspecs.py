@@ -1,0 +1,122 @@
+"""Each hook has a test here, named ``test_hook_`` and the hook's name without ``advplug_``."""
+
+from __future__ import annotations
+
+import inspect
+import subprocess
+import sys
+from types import SimpleNamespace
+from typing import Any
+
+import click
+import pytest
+from click.testing import CliRunner
+
+from advplug import AdaptiveSpec, AttackSpec, BaselineSpec, DatasetSpec, DefenseSpec, hookimpl, hookspecs
+from advplug.cli import cli
+from advplug.manager import Manager, using
+
+FIELDS: dict[str, Any] = {"name": "x", "factory": "a:b", "summary": "one line", "reference": "2026"}
+HOOKS = [name for name in vars(hookspecs) if name.startswith("advplug_")]
+
+
+def plugin(**hooks: Any) -> Any:
+    """A plugin whose attributes are these functions."""
+    return SimpleNamespace(**{name: hookimpl(function) for name, function in hooks.items()})
+
+
+def test_the_manager_knows_exactly_the_hooks_of_the_module() -> None:
+    manager = Manager(plugins=[])
+    known = {name for name, caller in vars(manager.pm.hook).items() if getattr(caller, "spec", None)}
+    assert known == set(HOOKS)
+
+
+@pytest.mark.parametrize("hook", HOOKS)
+def test_every_hook_has_a_test_and_a_docstring(hook: str) -> None:
+    assert f"test_hook_{hook.removeprefix('advplug_')}" in globals()
+    assert inspect.getdoc(getattr(hookspecs, hook))
+
+
+def test_the_module_imports_only_pluggy() -> None:
+    program = (
+        "import sys; before = set(sys.modules); import advplug.hookspecs; "
+        "new = {name.partition('.')[0] for name in set(sys.modules) - before}; "
+        "print(*sorted(new - sys.stdlib_module_names))"
+    )
+    run = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert set(run.stdout.split()) == {"advplug", "pluggy"}
+
+
+def test_hook_attacks() -> None:
+    spec = AttackSpec(**FIELDS)
+    assert Manager(plugins=[plugin(advplug_attacks=lambda: [spec])]).specs("attack") == (spec,)
+
+
+def test_hook_defenses() -> None:
+    spec = DefenseSpec(**FIELDS)
+    assert Manager(plugins=[plugin(advplug_defenses=lambda: (spec,))]).specs("defense") == (spec,)
+
+
+def test_hook_adaptive() -> None:
+    spec = AdaptiveSpec(**FIELDS, breaks="x")
+    assert Manager(plugins=[plugin(advplug_adaptive=lambda: {spec})]).specs("adaptive") == (spec,)
+
+
+def test_hook_datasets() -> None:
+    spec = DatasetSpec(**FIELDS)
+    assert Manager(plugins=[plugin(advplug_datasets=lambda: iter([spec]))]).specs("data") == (spec,)
+
+
+def test_hook_baselines() -> None:
+    spec = BaselineSpec(**FIELDS, library="foolbox")
+    assert Manager(plugins=[plugin(advplug_baselines=lambda: [spec])]).specs("baseline") == (spec,)
+
+
+def test_hook_evaluate() -> None:
+    class Host:
+        @hookimpl(trylast=True)
+        def advplug_evaluate(self, job: str) -> str:
+            return f"evaluated {job}"
+
+    class Wrapper:
+        @hookimpl(wrapper=True)
+        def advplug_evaluate(self) -> Any:
+            result = yield
+            return f"timed, {result}"
+
+    assert Manager(plugins=[Host(), Wrapper()]).pm.hook.advplug_evaluate(job="job") == "timed, evaluated job"
+    cached = plugin(advplug_evaluate=lambda job: "cached")
+    assert Manager(plugins=[cached, Host()]).pm.hook.advplug_evaluate(job="job") == "cached"
+    assert Manager(plugins=[]).pm.hook.advplug_evaluate(job="job") is None
+
+
+def test_hook_diagnose() -> None:
+    manager = Manager(plugins=[plugin(advplug_diagnose=lambda job, evaluation: [(job, evaluation)]), plugin()])
+    assert manager.collect("advplug_diagnose", job=1, evaluation=2) == [(1, 2)]
+
+
+def test_hook_report_sections() -> None:
+    manager = Manager(plugins=[plugin(advplug_report_sections=lambda evaluation: (s for s in (evaluation, "more")))])
+    assert manager.collect("advplug_report_sections", evaluation="one") == ["one", "more"]
+
+
+def test_hook_register_commands() -> None:
+    class Commands:
+        @hookimpl
+        def advplug_register_commands(self, cli: click.Group) -> None:
+            @cli.command("greet")
+            def greet() -> None:
+                """Say hello."""
+                click.echo("hello")
+
+    class Thief:
+        @hookimpl
+        def advplug_register_commands(self, cli: click.Group) -> None:
+            cli.add_command(click.Command("list"))
+
+    with using(Manager(plugins=[Commands(), Thief()])) as manager:
+        for _ in range(2):  # the group is used again, the plugin registers again
+            assert CliRunner().invoke(cli, ["greet"]).output == "hello\n"
+        assert "Say hello." in CliRunner().invoke(cli, ["--help"]).output
+        assert {problem.distribution for problem in manager.problems} == {"thief"}
+    assert CliRunner().invoke(cli, ["greet"], obj=None).exit_code == 2

@@ -1,0 +1,134 @@
+"""``advplug train`` with a tiny defense."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+
+import advplug
+from advplug import DatasetSpec, DefenseSpec, hookimpl
+from advplug.cli import run
+from advplug.data import Dataset, Images
+from advplug.defense import Defense, Preset, Report
+from advplug.errors import InvalidInput
+from advplug.manager import Manager, using
+from advplug.threat import ThreatModel
+
+
+class Dots(Dataset):
+    splits = ("fit", "judge")
+    class_names = ("dark", "light")
+
+    def load(self, split: str, limit: int | None = None) -> Images:
+        inputs = torch.linspace(0, 1, 8).reshape(8, 1, 1, 1)
+        return Images(inputs, (inputs.flatten() > 0.5).long(), self.class_names, f"dots-{split}")
+
+
+class Line(Defense):
+    presets = {  # noqa: RUF012
+        "thin": Preset(summary="s", data="dots", threat=ThreatModel(), weights=None, train_split="fit"),
+        "thick": Preset(summary="s", data="dots", threat=ThreatModel(), weights=None),
+    }
+
+    def network(self, preset: str) -> Any:
+        return torch.nn.Linear(1, 2)
+
+    def train(self, preset: str, data: Images, *, seed: int, device: torch.device | str, report: Report) -> Any:
+        if preset == "thick":
+            raise InvalidInput("too thick")
+        model = self.network(preset)
+        with torch.no_grad():
+            model.weight.fill_(float(seed))
+            model.bias.copy_(data.inputs.mean().expand(2))
+        for epoch in (1, 2):
+            report(epoch, 2, {"loss": 1 / epoch, "accuracy": torch.tensor(0.5)})  # type: ignore[dict-item]
+        model.alias = model.weight  # shared memory, which safetensors refuses unless it is copied
+        return model
+
+
+class Plugin:
+    @hookimpl
+    def advplug_defenses(self) -> list[DefenseSpec]:
+        return [DefenseSpec(name="line", factory="toy_line:Line", summary="s", reference="r")]
+
+    @hookimpl
+    def advplug_datasets(self) -> list[DatasetSpec]:
+        return [DatasetSpec(name="dots", factory="toy_line:Dots", summary="s", reference="r")]
+
+
+@pytest.fixture(autouse=True)
+def plugins(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
+    module = ModuleType("toy_line")
+    module.Line, module.Dots = Line, Dots  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "toy_line", module)
+    monkeypatch.chdir(tmp_path)
+    with using(Manager(plugins=[Plugin()])):
+        yield
+
+
+def test_weights_and_a_record_are_written(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["train", "line", "--seed", "3"]) == 0
+    streams = capsys.readouterr()
+    assert streams.out == "line-thin-seed3.safetensors\n"
+    assert "line thin 2/2 loss 0.5 accuracy 0.5" in streams.err
+    weights = load_file("line-thin-seed3.safetensors")
+    assert sorted(weights) == ["alias", "bias", "weight"]
+    assert weights["weight"].eq(3).all()
+    record = json.loads(Path("line-thin-seed3.json").read_text())
+    assert record["metrics"] == {"loss": 0.5, "accuracy": 0.5}
+    assert (record["defense"], record["preset"], record["seed"]) == ("defense:line", "thin", 3)
+    assert (record["data"], record["images"], record["device"]) == ("dots-fit", 8, "cpu")
+    assert record["command"][0] == "advplug"
+    assert record["versions"] == {"advplug": advplug.__version__, "torch": torch.__version__, "plugin": ""}
+    assert sorted(path.name for path in Path().iterdir()) == ["line-thin-seed3.json", "line-thin-seed3.safetensors"]
+
+
+def test_json_and_the_users_own_data(capsys: pytest.CaptureFixture[str]) -> None:
+    np.savez("mine.npz", x=np.full((2, 1, 1, 1), 0.25), y=np.array([0, 1]))
+    assert (
+        run(["train", "defense:line", "--preset", "thin", "--data", "mine.npz", "--out", "w.safetensors", "--json"])
+        == 0
+    )
+    answer = json.loads(capsys.readouterr().out)
+    assert (answer["schema_version"], answer["data"], answer["weights"]) == (1, "mine", "w.safetensors")
+    assert load_file("w.safetensors")["bias"].tolist() == [0.25, 0.25]
+
+
+def test_a_failed_write_keeps_the_earlier_file(monkeypatch: pytest.MonkeyPatch) -> None:
+    Path("w.safetensors").write_bytes(b"earlier")
+
+    def fail(*_: object) -> None:
+        raise OSError("disk full")
+
+    monkeypatch.setattr("safetensors.torch.save_file", fail)
+    assert run(["train", "line", "--out", "w.safetensors"]) == 3
+    assert Path("w.safetensors").read_bytes() == b"earlier"
+    assert [path.name for path in Path().iterdir()] == ["w.safetensors"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        (["train", "line", "--preset", "none"], 2, "choose one of thin, thick"),
+        (["train", "line", "--preset", "thick", "--data", "dots"], 2, "too thick"),
+        (["train", "lime"], 4, "did you mean defense:line?"),
+        (["train", "line", "--data", "dits"], 4, "did you mean data:dots?"),
+        (["train", "line", "--data", "absent.npz"], 2, "no such file"),
+        (["train", "line", "--out", "w.pt"], 2, "must end in .safetensors"),
+        (["train", "line", "--out", "absent/w.safetensors"], 2, "absent does not exist"),
+        (["train", "line", "--device", "abacus"], 2, "--device abacus"),
+    ],
+)
+def test_errors(capsys: pytest.CaptureFixture[str], arguments: list[str], code: int, message: str) -> None:
+    assert run(arguments) == code
+    assert message in capsys.readouterr().err
+    assert not list(Path().iterdir())
