@@ -70,7 +70,7 @@ def _continue(attack: Attack, problem: Problem, before: AttackResult | None) -> 
     merged = {
         "adversarials": before.adversarials.clone(),
         **{name: getattr(before, name).clone() for name in ("success", "rate", "detected", "distance", "target", "restart")},
-        **{name: torch.zeros_like(getattr(before, name)) for name in ("forwards", "backwards")},
+        **{name: torch.zeros_like(getattr(before, name)) for name in ("forwards", "backwards", "lost_gradients")},
         "trace": before.trace[:0],
     }
     if len(rows):
@@ -185,11 +185,13 @@ class _Run:
             best_cost=cost,
             done=torch.zeros_like(rows, dtype=torch.bool),
             finite=torch.ones_like(rows, dtype=torch.bool),
+            lost=torch.zeros_like(rows),
         )
 
     def _keep(self, part: Rows, restart: int) -> None:
         """Verify the best points on the arrays that will be returned, and keep those that beat earlier rounds."""
         problem, result = self.problem, self.result
+        result.lost_gradients[part.samples] += part.lost
         if problem.model.rejects:
             decision = decide(problem.model, part.best_x, 1, self.max_rows)[0]
             result.detected[part.samples] = (decision.labels != part.labels) & ~decision.accepted

@@ -26,6 +26,7 @@ class AttackResult:
     target: int64 (N,), class aimed at in the successful round; -1 for none.
     restart: int64 (N,), number of the successful restart; -1 for none.
     forwards, backwards: int64 (N,), passes that the search spent on each sample; verification is not charged.
+    lost_gradients: int64 (N,), steps at which the gradient was zero throughout or not finite: a sign of masking.
     trace: float32 (T, N), loss at each evaluation, NaN where the sample had left; rounds follow one another.
     """
 
@@ -40,6 +41,7 @@ class AttackResult:
     restart: Tensor
     forwards: Tensor
     backwards: Tensor
+    lost_gradients: Tensor
     trace: Tensor
 
     @property
@@ -71,5 +73,6 @@ class AttackResult:
             restart=torch.full((count,), -1, device=device),
             forwards=torch.zeros(count, dtype=torch.int64, device=device),
             backwards=torch.zeros(count, dtype=torch.int64, device=device),
+            lost_gradients=torch.zeros(count, dtype=torch.int64, device=device),
             trace=torch.zeros(0, count, device=device),
         )

@@ -41,7 +41,7 @@ class Rows:
     """Everything that has one row per sample of the batch, so that dropping samples is one operation.
 
     ``best_rate`` is the share of the model's draws that the best point fooled (0 or 1 for deterministic models),
-    ``best_cost`` its loss, or its distance in a minimum-norm run.
+    ``best_cost`` its loss, or its distance in a minimum-norm run. ``lost`` counts steps without a usable gradient.
     """
 
     samples: Tensor
@@ -58,6 +58,7 @@ class Rows:
     best_cost: Tensor
     done: Tensor
     finite: Tensor
+    lost: Tensor
 
 
 class Task:
@@ -123,6 +124,8 @@ class Task:
         """Loss, gradient, logits and success at ``x`` (n, ...)."""
         point = raw(x).detach()
         estimate = self._estimator(self._objective, point, self.rows.noise, self.t)
+        peak = estimate.gradient.flatten(1).abs().amax(1)  # NaN and inf come through
+        self.rows.lost.add_((~((peak > 0) & peak.isfinite()) & ~self.rows.done).long())
         gradient = torch.nan_to_num(estimate.gradient, nan=0.0, posinf=0.0, neginf=0.0)
         return self._record(point, estimate.loss, estimate.logits, wrap(gradient))
 
@@ -130,6 +133,11 @@ class Task:
         """Loss, logits and success at ``x`` (n, ...), without a gradient."""
         point = raw(x).detach()
         return self._record(point, *self._objective.value(point), None)
+
+    def charge(self, forwards: Tensor, backwards: Tensor) -> None:
+        """Charge passes, int64 (n,), made outside ``query`` and ``evaluate``: by attacks of other libraries."""
+        self._ledger.forwards.index_add_(0, self.rows.samples, forwards)
+        self._ledger.backwards.index_add_(0, self.rows.samples, backwards)
 
     def random_start(self) -> ep.Tensor:
         """A point drawn uniformly from the ball of radius epsilon, cut to the box (under linf: from the cut box)."""

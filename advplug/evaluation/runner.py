@@ -28,7 +28,8 @@ Watch = Callable[[str, int, int, int], None]
 
 _HOST = "advplug-host"
 _RECORDED = (
-    "success", "rate", "correct", "flips", "detected", "distance", "target", "restart", "forwards", "backwards", "trace",
+    "success", "rate", "correct", "flips", "detected", "distance", "target", "restart", "forwards", "backwards",
+    "lost_gradients", "trace",
 )  # fmt: skip
 
 

@@ -1,0 +1,142 @@
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from advplug.errors import AdvplugError, InvalidInput
+from advplug.gradients import BPDA, EOT, Exact, FiniteDifference, GradientEstimator, Smoothed
+from advplug.losses import Margin
+from advplug.model import DefendedModel, PlainModel
+from advplug.objective import Ledger, Objective
+from advplug.rng import Noise
+
+
+def _objective(model: DefendedModel, n: int = 4, max_rows: int = 1000) -> Objective:
+    ledger = Ledger(n, torch.device("cpu"))
+    return Objective(model, Margin(), torch.zeros(n).long(), None, torch.arange(n), ledger, max_rows)
+
+
+def _noise(n: int = 4) -> Noise:
+    return Noise.of(0, torch.arange(n), 0)
+
+
+def _smooth() -> DefendedModel:
+    torch.manual_seed(0)
+    return PlainModel(nn.Sequential(nn.Linear(6, 16), nn.Tanh(), nn.Linear(16, 2)).double(), 2)
+
+
+def _cosine(a: Tensor, b: Tensor) -> Tensor:
+    return torch.cosine_similarity(a.flatten(1), b.flatten(1))
+
+
+def test_exact_is_autograd_and_costs_one_pass_each() -> None:
+    model, x = _smooth(), torch.randn(4, 6).double()
+    objective = _objective(model)
+    estimate = Exact()(objective, x, _noise(), 0)
+    z = x.clone().requires_grad_()
+    logits = model(z)
+    (expected,) = torch.autograd.grad((logits[:, 0] - logits[:, 1]).sum(), z)
+    torch.testing.assert_close(estimate.gradient, expected)
+    torch.testing.assert_close(estimate.logits, logits.detach())
+    assert objective.ledger.forwards.tolist() == [1] * 4 == objective.ledger.backwards.tolist()
+
+
+@pytest.mark.parametrize("max_rows", [1, 7, 1000])
+def test_finite_differences_approach_the_gradient_whatever_the_chunks(max_rows: int) -> None:
+    model, x = _smooth(), torch.randn(4, 6).double()
+    exact = Exact()(_objective(model), x, _noise(), 0).gradient
+    objective = _objective(model, max_rows=max_rows)
+    estimate = FiniteDifference(1e-3, ((0, 4000),))(objective, x, _noise(), 0)
+    assert (_cosine(estimate.gradient, exact) > 0.99).all()
+    ratio = estimate.gradient.norm(dim=1) / exact.norm(dim=1)
+    assert ((ratio - 1).abs() < 0.1).all(), "the estimate is of the gradient, not only of its direction"
+    assert objective.ledger.forwards.tolist() == [4001] * 4
+    assert objective.ledger.backwards.tolist() == [0] * 4
+
+
+def test_the_query_schedule_follows_the_steps() -> None:
+    estimator = FiniteDifference(0.1, ((0, 10), (3, 40), (5, 100)))
+    assert [estimator.pairs(step) for step in (0, 2, 3, 4, 5, 50)] == [5, 5, 20, 20, 50, 50]
+
+
+@pytest.mark.parametrize("queries", [(), ((1, 10),), ((0, 10), (0, 20)), ((0, 10), (5, 1))])
+def test_a_bad_schedule_is_refused(queries: tuple[tuple[int, int], ...]) -> None:
+    with pytest.raises(InvalidInput, match="queries"):
+        FiniteDifference(0.1, queries)
+
+
+def test_smoothing_averages_over_the_noise_and_judges_the_point_itself() -> None:
+    """The smoothed gradient of a step function is where autograd sees nothing but zeros."""
+
+    class Stairs(DefendedModel):
+        def forward(self, x: Tensor) -> Tensor:
+            slope = x.sum(1, keepdim=True)
+            return torch.cat((slope.round() + 0.1 * slope, torch.zeros_like(slope)), 1)
+
+    model, x = Stairs(2), torch.randn(4, 6).double()
+    estimate = Smoothed(0.5, 64)(_objective(model), x, _noise(), 0)
+    torch.testing.assert_close(estimate.gradient, torch.full_like(x, 0.1))
+    torch.testing.assert_close(estimate.logits, model(x))
+    differences = FiniteDifference(0.5, ((0, 4000),))(_objective(model), x, _noise(), 0)
+    assert (_cosine(differences.gradient, torch.ones_like(x)) > 0.97).all()
+    assert ((differences.gradient.mean(1) - 1.1).abs() < 0.15).all(), "the stairs rise by 1 per unit"
+
+
+class _Noisy(DefendedModel):
+    stochastic = True
+
+    def forward(self, x: Tensor) -> Tensor:
+        push = torch.randn(len(x), 1, dtype=x.dtype)
+        return torch.cat((x.sum(1, keepdim=True) * (1 + push), torch.zeros(len(x), 1, dtype=x.dtype)), 1)
+
+
+def test_eot_averages_gradients_and_keeps_every_draw() -> None:
+    torch.manual_seed(0)
+    objective = _objective(_Noisy(2), max_rows=40)
+    estimate = EOT(2000)(objective, torch.ones(4, 6).double(), _noise(), 0)
+    assert ((estimate.gradient - 1).abs() < 0.15).all()
+    assert estimate.logits.shape == (2000, 4, 2)
+    assert estimate.logits[:, 0, 0].std() > 1, "copies of one input see different draws"
+    assert objective.ledger.backwards.tolist() == [2000] * 4
+
+
+class _Quantised(DefendedModel):
+    def forward(self, x: Tensor) -> Tensor:
+        return self.surrogate((x * 4).round() / 4)
+
+    def surrogate(self, x: Tensor) -> Tensor:
+        total = x.square().sum(1, keepdim=True)
+        return torch.cat((total, torch.zeros_like(total)), 1)
+
+
+def test_bpda_has_the_value_of_the_defense_and_the_gradient_of_its_surrogate() -> None:
+    model, x = _Quantised(2), torch.rand(4, 6).double()
+    estimate = BPDA()(_objective(model), x, _noise(), 0)
+    torch.testing.assert_close(estimate.logits, model(x))
+    torch.testing.assert_close(estimate.gradient, 2 * x)
+    assert (Exact()(_objective(model), x, _noise(), 0).gradient == 0).all(), "without it there is nothing to follow"
+
+
+@pytest.mark.parametrize(
+    "estimator", [EOT(3, of=BPDA()), BPDA(of=Smoothed(0.05, 3)), EOT(2, of=FiniteDifference(0.1)), EOT(2, of=EOT(2, of=BPDA()))]
+)
+def test_estimators_compose(estimator: GradientEstimator) -> None:
+    estimate = estimator(_objective(_Quantised(2), max_rows=5), torch.rand(4, 6).double() + 0.2, _noise(), 0)
+    assert estimate.gradient.shape == (4, 6)
+    assert (_cosine(estimate.gradient, torch.ones(4, 6)) > 0.5).all()
+
+
+def test_missing_gradients_and_surrogates_are_named() -> None:
+    class Blind(DefendedModel):
+        def forward(self, x: Tensor) -> Tensor:
+            return torch.eye(2)[torch.zeros(len(x)).long()].double()
+
+    with pytest.raises(AdvplugError, match="FiniteDifference"):
+        Exact()(_objective(Blind(2)), torch.rand(4, 6), _noise(), 0)
+    with pytest.raises(InvalidInput, match="surrogate"):
+        BPDA()(_objective(_smooth()), torch.rand(4, 6).double(), _noise(), 0)
+    with pytest.raises(InvalidInput, match="draws"):
+        EOT(0)
+    with pytest.raises(InvalidInput, match="sigma"):
+        FiniteDifference(0.0)

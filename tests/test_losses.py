@@ -1,0 +1,138 @@
+"""Each loss against its formula written out sample by sample."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor, nn
+
+from advplug import losses
+from advplug.errors import InvalidInput
+from advplug.losses import Loss, View
+from advplug.model import PlainModel
+from advplug.objective import Ledger, Objective
+from advplug.ops import raw, wrap
+
+
+def _others(z: Tensor, excluded: int) -> Tensor:
+    return torch.cat((z[:excluded], z[excluded + 1 :]))
+
+
+def _dlr(z: Tensor, y: int) -> Tensor:
+    top = z.sort(descending=True).values
+    return (z[y] - _others(z, y).max()) / (top[0] - top[2] + 1e-12)
+
+
+def _targeted_dlr(z: Tensor, y: int, t: int) -> Tensor:
+    top = z.sort(descending=True).values
+    return (z[y] - z[t]) / (top[0] - (top[2] + top[3]) / 2 + 1e-12)
+
+
+UNTARGETED: list[tuple[Loss, Callable[[Tensor, int], Tensor]]] = [
+    (losses.CrossEntropy(), lambda z, y: z.log_softmax(0)[y]),
+    (losses.Margin(), lambda z, y: z[y] - _others(z, y).max()),
+    (losses.Margin(kappa=0.5), lambda z, y: (z[y] - _others(z, y).max()).clamp(min=-0.5)),
+    (losses.Logit(), lambda z, y: z[y]),
+    (losses.MultiTargetLogit(a=2.0), lambda z, y: (2 * z[y] - _others(z, y).max()).clamp(min=-20)),
+    (losses.DLR(), _dlr),
+]
+TARGETED: list[tuple[Loss, Callable[[Tensor, int, int], Tensor]]] = [
+    (losses.CrossEntropy(), lambda z, y, t: -z.log_softmax(0)[t]),
+    (losses.Margin(), lambda z, y, t: _others(z, t).max() - z[t]),
+    (losses.Margin(kappa=0.5), lambda z, y, t: (_others(z, t).max() - z[t]).clamp(min=-0.5)),
+    (losses.Logit(), lambda z, y, t: -z[t]),
+    (losses.MultiTargetLogit(kappa=1.0), lambda z, y, t: (_others(z, t).max() - z[t]).clamp(min=-1)),
+    (losses.TargetedDLR(), _targeted_dlr),
+]
+
+
+def _view(logits: Tensor, labels: Tensor, targets: Tensor | None = None, **parts: Tensor) -> View:
+    return View(
+        PlainModel(nn.Identity(), 5),
+        wrap(logits),
+        wrap(logits),
+        wrap(labels),
+        None if targets is None else wrap(targets),
+        wrap(torch.arange(len(logits))),
+        {name: wrap(part) for name, part in parts.items()},
+    )
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.integers(0, 2**31), st.sampled_from([0.1, 1.0, 30.0]))
+def test_losses_match_their_formulas(seed: int, scale: float) -> None:
+    generator = torch.Generator().manual_seed(seed)
+    z = torch.randn(6, 5, generator=generator, dtype=torch.float64) * scale - 3 * scale  # mostly negative logits
+    y = torch.randint(5, (6,), generator=generator)
+    t = (y + 1 + torch.randint(4, (6,), generator=generator)) % 5
+    for loss, formula in UNTARGETED:
+        expected = torch.stack([formula(z[i], int(y[i])) for i in range(6)])
+        torch.testing.assert_close(raw(loss(_view(z, y))), expected)
+    for loss, targeted in TARGETED:
+        expected = torch.stack([targeted(z[i], int(y[i]), int(t[i])) for i in range(6)])
+        torch.testing.assert_close(raw(loss(_view(z, y, t))), expected)
+
+
+@pytest.mark.parametrize("loss", [loss for loss, _ in UNTARGETED], ids=repr)
+def test_losses_are_differentiable(loss: Loss) -> None:
+    z = torch.randn(3, 5, dtype=torch.float64, requires_grad=True)
+    assert torch.autograd.gradcheck(lambda v: raw(loss(_view(v, torch.tensor([0, 1, 2])))), z)
+
+
+def test_matching_losses_are_squared_distances() -> None:
+    z, y, t = torch.randn(4, 5), torch.tensor([0, 1, 2, 3]), torch.tensor([1, 2, 3, 4])
+    references, features, centres = torch.randn(4, 5), torch.randn(4, 2, 3), torch.randn(5, 2, 3)
+    matched = losses.LogitMatching(references)(_view(z, y))
+    torch.testing.assert_close(raw(matched), (z - references).square().sum(1))
+    wanted = torch.randn(4, 2, 3)
+    found = losses.FeatureMatching("body", wanted)(_view(z, y, body=features))
+    torch.testing.assert_close(raw(found), (features - wanted).square().sum((1, 2)))
+    towards = losses.CentreDistance(centres)(_view(z, y, t, features=features))
+    torch.testing.assert_close(raw(towards), (features - centres[t]).square().sum((1, 2)))
+    away = losses.CentreDistance(centres)(_view(z, y, features=features))
+    torch.testing.assert_close(raw(away), -(features - centres[y]).square().sum((1, 2)))
+
+
+def test_references_of_the_wrong_shape_are_refused() -> None:
+    with pytest.raises(InvalidInput, match="references give"):
+        losses.LogitMatching(torch.randn(4, 7))(_view(torch.randn(4, 5), torch.zeros(4).long()))
+
+
+class _Net(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.body, self.head = nn.Linear(4, 3), nn.Linear(3, 2)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.head(torch.relu(self.body(x)))  # type: ignore[no-any-return]
+
+
+def _objective(loss: Loss) -> tuple[Objective, _Net]:
+    net = _Net()
+    ledger = Ledger(2, torch.device("cpu"))
+    labels = torch.tensor([0, 1])
+    return Objective(PlainModel(net, 2), loss, labels, None, torch.arange(2), ledger, max_rows=8), net
+
+
+def test_a_named_part_is_captured_in_the_same_forward_pass() -> None:
+    calls = []
+    loss = losses.PartLoss("module.body", lambda part, view: part.sum(axis=1))
+    objective, net = _objective(loss)
+    net.register_forward_hook(lambda *_: calls.append(1))
+    x = torch.randn(2, 4)
+    value, logits = objective(x)
+    torch.testing.assert_close(value, net.body(x).sum(1))
+    torch.testing.assert_close(logits, net(x))
+    assert len(calls) == 2, "one by the objective, one by this test"
+    assert objective.ledger.forwards.tolist() == [1, 1]
+    assert not net.body._forward_hooks, "the hook is taken off again"
+
+
+def test_an_unknown_part_is_refused() -> None:
+    objective, _ = _objective(losses.PartLoss("nowhere", lambda part, view: part.sum(axis=1)))
+    with pytest.raises(InvalidInput, match="nowhere"):
+        objective(torch.randn(2, 4))
