@@ -293,7 +293,6 @@ def test_a_factory_that_cannot_be_imported_is_broken(install: Install) -> None:
 
 def test_missing_torch_names_the_extra(monkeypatch: pytest.MonkeyPatch, install: Install) -> None:
     monkeypatch.setitem(sys.modules, "torch", None)
-    monkeypatch.delitem(sys.modules, "advplug.defense", raising=False)
     manager = install(FakeEntryPoint("attack-ead", offers(attack(factory="torch:Tensor"))))
     with pytest.raises(BrokenPlugin, match=r"advplug\[torch\]"):
         manager.load("attack:ead")

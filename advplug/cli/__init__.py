@@ -70,10 +70,6 @@ def run(arguments: Sequence[str] | None = None) -> int:
     except click.ClickException as error:
         error.show()
         return 2
-    except BrokenPipeError:
-        # The reader (head, for instance) has gone; closing stderr too keeps the interpreter from complaining at exit.
-        sys.stderr.close()
-        return 0
     except (Exception, KeyboardInterrupt) as error:
         message, code = explain(error)
         if code == INTERNAL:
