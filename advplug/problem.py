@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from advplug.criteria import Criterion, default_criterion
 from advplug.errors import InvalidInput
 from advplug.gradients import Exact, GradientEstimator
+from advplug.guard import guarded
 from advplug.losses import CrossEntropy, Loss
 from advplug.memory import DEFAULT_BUDGET
 from advplug.model import DefendedModel, PlainModel
@@ -145,18 +146,15 @@ def as_defended(model: nn.Module, inputs: Tensor, bounds: tuple[float, float]) -
         raise InvalidInput(f"the model is on {parameter.device}, the inputs on {inputs.device}: move one of them")
     if isinstance(model, DefendedModel):
         return model
-    training = model.training
     try:
-        with torch.no_grad():
-            scores = model.eval()(inputs[:1].to(parameter) if parameter is not None else inputs[:1])
+        with guarded(model, 0, inputs.device), torch.no_grad():
+            scores = model(inputs[:1].to(parameter) if parameter is not None else inputs[:1])
     except (RuntimeError, ValueError, TypeError) as error:
         raise InvalidInput(f"the model does not take inputs of shape {tuple(inputs.shape)}: {error}") from error
-    finally:
-        model.train(training)
     if not isinstance(scores, Tensor) or scores.ndim != 2 or scores.shape[1] < 2:
         shape = tuple(scores.shape) if isinstance(scores, Tensor) else type(scores).__name__
         raise InvalidInput(f"the model must return logits (N, K) with K >= 2, it returned {shape}")
-    return PlainModel(model, scores.shape[1], bounds).train(training)
+    return PlainModel(model, scores.shape[1], bounds)
 
 
 def _check_inputs(inputs: Tensor, threat: ThreatModel) -> None:

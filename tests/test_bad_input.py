@@ -1,0 +1,121 @@
+"""Wrong calls: each is refused before any attack step, with an error that says what to change."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from advplug_attack_pgd._pgd import PGD
+from torch import nn
+
+from advplug.api import run
+from advplug.errors import AdvplugError
+from advplug.losses import DLR, TargetedDLR
+from advplug.problem import Options
+from advplug.testing.linear import linear_model
+from advplug.threat import ThreatModel
+
+LINF = ThreatModel("linf", 0.1)
+X = torch.rand(6, 10, dtype=torch.float64)
+Y = torch.tensor([0, 1, 2, 0, 1, 2])
+NAN = X.clone()
+NAN[2, 3] = torch.nan
+INTEGERS = (X * 255).to(torch.uint8)
+
+WRONG_CALLS: dict[str, tuple[dict[str, Any], str]] = {
+    "wrong shape": ({"inputs": X[:, :7]}, "does not take inputs of shape"),
+    "no batch dimension": ({"inputs": X[0], "labels": Y[:1]}, "first dimension is the batch"),
+    "empty batch": ({"inputs": X[:0], "labels": Y[:0]}, "empty"),
+    "integer images": ({"inputs": INTEGERS}, "convert them to float32"),
+    "half precision": ({"inputs": X.half()}, "convert them to float32"),
+    "numpy array": ({"inputs": X.numpy()}, "torch or eagerpy"),
+    "NaN": ({"inputs": NAN}, "NaN"),
+    "outside the bounds": ({"inputs": X * 255}, "outside the bounds"),
+    "normalised inputs": ({"inputs": X - 0.5}, "normalisation belongs inside the model"),
+    "label too large": ({"labels": Y + 1}, "classes 0 to 2"),
+    "negative label": ({"labels": Y - 1}, "classes 0 to 2"),
+    "one-hot labels": ({"labels": torch.eye(3)[Y]}, "not one-hot"),
+    "one-hot integer labels": ({"labels": torch.eye(3)[Y].long()}, "give one class each"),
+    "too few labels": ({"labels": Y[:4]}, "give one class each"),
+    "target equal to the label": ({"targets": Y}, "equals the true label"),
+    "target out of range": ({"targets": Y + 3}, "classes 0 to 2"),
+    "unknown targets": ({"targets": "all"}, "'each' or None"),
+    "targeted without targets": ({"threat": ThreatModel("linf", 0.1, targeted=True)}, "needs targets"),
+    "loss without its targets": ({"loss": TargetedDLR()}, "needs targets"),
+    "too few classes for the loss": (
+        {"loss": DLR(), "model": linear_model(2, (10,)), "labels": Y % 2},
+        "needs 3 classes",
+    ),
+    "no budget": ({"threat": ThreatModel("linf")}, "needs a budget"),
+    "budgets of the wrong shape": ({"epsilon": torch.rand(3)}, "one finite number"),
+    "negative budgets": ({"epsilon": torch.full((6,), -0.1)}, "one finite number"),
+    "starts of the wrong shape": ({"starts": X[:2]}, "starts have shape"),
+    "not a module": ({"model": lambda x: x}, "torch.nn.Module"),
+    "model without classes": ({"model": nn.Flatten(0)}, "must return logits"),
+    "no restarts": ({"restarts": 0}, "restarts is 0"),
+    "no batch": ({"batch_size": 0}, "batch_size is 0"),
+}
+
+
+@pytest.mark.parametrize("name", WRONG_CALLS)
+def test_wrong_calls_are_refused(name: str) -> None:
+    changes, message = WRONG_CALLS[name]
+    call = {"model": linear_model(3, (10,)), "inputs": X, "labels": Y, "threat": LINF} | changes
+    steps: list[int] = []
+    with pytest.raises(AdvplugError, match=message):
+        run(PGD(), **call, progress=lambda *_: steps.append(1))
+    assert not steps
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"norm": "l3"}, "choose one of linf, l2, l1, l0"),
+        ({"epsilon": -1.0}, "finite number >= 0"),
+        ({"epsilon": float("nan")}, "finite number >= 0"),
+        ({"bounds": (1.0, 0.0)}, "the lower one first"),
+        ({"bounds": (0.0, float("inf"))}, "two finite numbers"),
+    ],
+)
+def test_impossible_threat_models_are_refused(arguments: dict[str, Any], message: str) -> None:
+    with pytest.raises(AdvplugError, match=message):
+        ThreatModel(**arguments)
+
+
+@pytest.mark.parametrize("text", ["linf", "linf:a", "linf:1/0", "l7:0.3", "linf:-1", "linf:"])
+def test_unreadable_threats_are_refused(text: str) -> None:
+    with pytest.raises(AdvplugError):
+        ThreatModel.parse(text)
+
+
+def test_threats_are_read_as_people_write_them() -> None:
+    assert ThreatModel.parse("linf:8/255").epsilon == pytest.approx(8 / 255)
+    assert ThreatModel.parse("l2:0.5") == ThreatModel("l2", 0.5)
+    assert ThreatModel.parse("l1:min") == ThreatModel("l1", None)
+    assert str(ThreatModel.parse("linf:0.3")) == "linf:0.3"
+
+
+@pytest.mark.parametrize("arguments", [{"steps": 0}, {"step_size": 0.0}, {"rule": "up"}, {"schedule": "never"}])
+def test_impossible_hyper_parameters_are_refused(arguments: dict[str, Any]) -> None:
+    with pytest.raises(AdvplugError, match=next(iter(arguments))):
+        PGD(**arguments)
+
+
+def test_unknown_options_are_named() -> None:
+    with pytest.raises(TypeError, match="earlyend"):
+        run(PGD(), linear_model(3, (10,)), X, Y, LINF, earlyend=True)
+
+
+def test_bounds_of_model_and_threat_must_agree() -> None:
+    from advplug.model import PlainModel
+
+    with pytest.raises(AdvplugError, match="takes inputs in"):
+        run(PGD(), PlainModel(linear_model(3, (10,)), 3, (0.0, 1.0)), X, Y, ThreatModel("linf", 0.1, (-1.0, 1.0)))
+
+
+def test_options_are_checked_on_their_own() -> None:
+    with pytest.raises(AdvplugError, match="draws"):
+        Options(draws=0)
+    assert np.isfinite(Options().memory_budget)
