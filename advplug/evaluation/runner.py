@@ -24,7 +24,10 @@ from advplug.result import AttackResult
 from advplug.verify import decide
 
 Watch = Callable[[str, int, int, int], None]
-"""Called as ``watch(attack name, steps done, steps planned, samples still standing)``."""
+"""Called as ``watch(attack name, steps done, steps planned, samples still standing)``.
+
+Each attack that is run, not read back, starts with a call of no steps done and none planned.
+"""
 
 _HOST = "advplug-host"
 _RECORDED = (
@@ -68,6 +71,8 @@ class _HostEvaluation:
             key = RunDirectory.key(fingerprint, recipe.name, recipe.words(), repr(job.sweep))
             row = None if directory is None else directory.load_row(key)
             if row is None:
+                if self.watch is not None:
+                    self.watch(recipe.name, 0, 0, len(job.images))
                 row = _row(job, recipe, problem)
                 if directory is not None:
                     directory.save_row(key, row)
@@ -93,7 +98,7 @@ class _HostEvaluation:
             rows=rows,
             claim=job.claim,
             lesson=job.lesson,
-            environment=describe(self.manager, job.plugins, job.images.inputs.device),
+            environment={"seed": job.seed, **describe(self.manager, job.plugins, job.images.inputs.device)},
             inputs=job.images.inputs.cpu().numpy(),
             labels=job.images.labels.cpu().numpy(),
             class_names=job.images.class_names,
@@ -125,7 +130,12 @@ def _row(job: Job, recipe: Recipe, problem: Problem) -> Row:
         budgets = [*job.sweep, job.threat.epsilon]
         results = run_sweep(recipe.attack, problem, budgets)
         sweep = tuple((budget, found.robust_accuracy) for budget, found in zip(budgets, results, strict=True))
-        result = results[-1]
+        # What a smaller budget broke is not attacked again: the last figure cost the passes of all budgets.
+        result = replace(
+            results[-1],
+            forwards=torch.stack([found.forwards for found in results]).sum(0),
+            backwards=torch.stack([found.backwards for found in results]).sum(0),
+        )
     else:
         result = run_attack(recipe.attack, problem)
     seconds = time.perf_counter() - start

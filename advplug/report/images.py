@@ -1,0 +1,89 @@
+"""Clean input, adversarial and difference of samples that were broken."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+from advplug.evaluation.records import Evaluation
+from advplug.report.style import INK, figure
+from advplug.report.summary import strongest
+
+MOST = 6
+
+
+@dataclass(frozen=True)
+class Gallery:
+    """The figure, or None with the reason why there is none; ``caption`` is the reason or what is seen."""
+
+    figure: Figure | None
+    caption: str
+
+
+def gallery(evaluation: Evaluation, most: int = MOST) -> Gallery:
+    """The first samples that the strongest attack broke, each above its adversarial and their difference."""
+    row = strongest(evaluation)
+    adversarials = None if row is None else row.arrays.get("adversarials")
+    if row is None or adversarials is None:
+        return Gallery(None, "No adversarials were recorded.")
+    inputs = evaluation.inputs
+    if inputs.ndim != 4 or inputs.shape[1] not in (1, 3) or inputs.shape != adversarials.shape:
+        return Gallery(None, f"The inputs have shape {tuple(inputs.shape[1:])}: no images to show.")
+    broken = np.flatnonzero(row.arrays["success"])[:most]
+    if len(broken) == 0:
+        return Gallery(None, f"{row.name} broke no sample.")
+    clean, found = _pixels(inputs[broken]), _pixels(adversarials[broken])
+    change = _largest(found - clean)
+    scale = float(np.abs(change).max()) or 1.0
+    low, high = min(0.0, float(inputs.min())), max(1.0, float(inputs.max()))
+    drawn = figure(0.35 + 3 * 1.05 + 0.5)
+    panels = drawn.subplots(3, most, squeeze=False)
+    for axes in panels.flatten():
+        axes.set_axis_off()
+    for column, sample in enumerate(broken):
+        for line, picture in enumerate((clean[column], found[column])):
+            shown = (picture - low) / (high - low)
+            panels[line, column].imshow(shown.squeeze(), cmap="gray", vmin=0, vmax=1, interpolation="nearest")
+        last = panels[2, column].imshow(change[column], cmap="RdBu_r", vmin=-scale, vmax=scale, interpolation="nearest")
+        panels[0, column].set_title(_title(evaluation, row.arrays, sample), fontsize=7.5, color=INK)
+    for axes, text in zip(panels[:, 0], ("clean", "adversarial", "difference"), strict=True):
+        place = {"rotation": 90, "ha": "right", "va": "center"}
+        axes.annotate(text, (-0.08, 0.5), xycoords="axes fraction", color=INK, fontsize=8, **place)
+    bar = drawn.colorbar(last, ax=panels[:, :], location="bottom", shrink=0.4, aspect=40, pad=0.02)
+    bar.set_ticks([-scale, 0, scale], labels=[f"-{scale:.3g}", "0", f"+{scale:.3g}"])
+    bar.ax.tick_params(colors=INK, length=0, labelsize=7.5)
+    bar.outline.set_visible(False)
+    channel = "" if inputs.shape[1] == 1 else ", of the channel that changed most"
+    caption = (
+        f"The first {len(broken)} of {int(np.sum(row.arrays['success']))} samples that {row.name} broke, each with its "
+        f"label and the {evaluation.threat.partition(':')[0]} distance. The difference (adversarial minus clean"
+        f"{channel}) is coloured from -{scale:.3g} to +{scale:.3g}; white is no change."
+    )
+    return Gallery(drawn, caption)
+
+
+def _pixels(images: NDArray[Any]) -> NDArray[Any]:
+    return np.asarray(images, np.float64).transpose(0, 2, 3, 1)
+
+
+def _largest(change: NDArray[Any]) -> NDArray[Any]:
+    """For each pixel the signed change of the channel that changed most, (N, H, W)."""
+    where = np.abs(change).argmax(axis=-1, keepdims=True)
+    return np.asarray(np.take_along_axis(change, where, axis=-1)[..., 0])
+
+
+def _title(evaluation: Evaluation, arrays: Any, sample: int) -> str:
+    """``7 to 3`` where the class aimed at is on record, and the distance."""
+    label, target = int(evaluation.labels[sample]), int(arrays["target"][sample]) if "target" in arrays else -1
+    answer = f" to {_name(evaluation, target)}" if target >= 0 else ""
+    distance = arrays["distance"][sample] if "distance" in arrays else np.nan
+    return f"{_name(evaluation, label)}{answer}\n" + (f"{distance:.3g}" if np.isfinite(distance) else "")
+
+
+def _name(evaluation: Evaluation, label: int) -> str:
+    names = evaluation.class_names
+    return (names[label] if label < len(names) else str(label)).replace("$", r"\$")[:14]

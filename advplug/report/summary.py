@@ -1,0 +1,143 @@
+"""An evaluation in words and formatted figures, for the page, the terminal and Markdown alike."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from advplug.evaluation.records import Evaluation, Row
+
+SHORT = {"adversarial-robustness-toolbox": "ART"}
+"""Distributions that are better known, and shorter, by another name."""
+
+NOTE = (
+    "Samples that were wrong before the attack count as lost. Every success was verified by a fresh decision on the "
+    "returned input. Brackets: 95 % Wilson interval. Queries and gradients: mean passes per attacked sample."
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Line:
+    """One line of the table, formatted; empty where there is nothing to say. ``note`` numbers the source."""
+
+    role: str
+    name: str
+    library: str = ""
+    accuracy: str
+    interval: str
+    detected: str = ""
+    queries: str = ""
+    gradients: str = ""
+    seconds: str = ""
+    published: str = ""
+    note: int | None = None
+
+
+def percent(share: float) -> str:
+    """A fraction as text, ``0.125`` as ``12.5 %``."""
+    return f"{100 * share:.1f} %"
+
+
+def interval(share: float, samples: int) -> tuple[float, float]:
+    """Wilson's 95 % interval of a share of ``samples`` (Wilson 1927); all of [0, 1] for none."""
+    if samples == 0:
+        return 0.0, 1.0
+    z = 1.959964
+    width = z * math.sqrt(share * (1 - share) / samples + (z / (2 * samples)) ** 2)
+    centre, scale = share + z * z / (2 * samples), 1 + z * z / samples
+    return max(0.0, (centre - width) / scale), min(1.0, (centre + width) / scale)
+
+
+def weakest_baseline(evaluation: Evaluation) -> Row | None:
+    """The baseline that leaves the most accuracy, None without baselines."""
+    rows = [row for row in evaluation.rows if row.role == "baseline"]
+    return max(rows, key=lambda row: row.robust_accuracy, default=None)
+
+
+def strongest(evaluation: Evaluation) -> Row | None:
+    """The adaptive attack that leaves the least; without adaptive attacks, any attack that does."""
+    adaptive = [row for row in evaluation.rows if row.role == "adaptive"]
+    return min(adaptive or evaluation.rows, key=lambda row: row.robust_accuracy, default=None)
+
+
+def is_case(evaluation: Evaluation) -> bool:
+    """Whether an attack adapted to the defense was run, so that there is a verdict."""
+    return any(row.role == "adaptive" for row in evaluation.rows)
+
+
+def subject(evaluation: Evaluation) -> str:
+    """Case and preset."""
+    return evaluation.case + (f" (preset {evaluation.preset})" if evaluation.preset else "")
+
+
+def verdict(evaluation: Evaluation) -> str:
+    """The result in a sentence or two."""
+    best, weak = strongest(evaluation), weakest_baseline(evaluation)
+    start = f"{subject(evaluation)} under {evaluation.threat}"
+    clean = f"{percent(evaluation.clean_accuracy)} accuracy without an attack"
+    if best is None:
+        return f"{start}: {clean}; no attack was run."
+    left = f"{percent(best.robust_accuracy)} under the"
+    if not is_case(evaluation):
+        return (
+            f"{start}: {clean}, {left} strongest attack run ({best.name}). None was adapted to this model: "
+            "its robust accuracy is at most that."
+        )
+    weakly = "" if weak is None else f"{percent(weak.robust_accuracy)} under the weakest baseline ({weak.name}), "
+    word = "broken" if evaluation.broken else "not broken"
+    return f"{start} is {word}: {clean}, {weakly}{left} adaptive attack ({best.name})."
+
+
+def sources(evaluation: Evaluation) -> list[str]:
+    """Where the published figures stand, in the order of their numbers, which start at 1."""
+    return list(dict.fromkeys(row.source for row in evaluation.rows if row.source and row.published is not None))
+
+
+def lines(evaluation: Evaluation) -> list[Line]:
+    """The table: accuracy without an attack, then one line for each attack."""
+    notes = {source: number for number, source in enumerate(sources(evaluation), 1)}
+    clean = Line(
+        role="clean",
+        name="no attack",
+        accuracy=percent(evaluation.clean_accuracy),
+        interval=_brackets(evaluation.clean_accuracy, evaluation.samples),
+        detected="" if evaluation.false_positives is None else percent(evaluation.false_positives),
+    )
+    return [clean, *(_line(row, evaluation.samples, notes) for row in evaluation.rows)]
+
+
+def remarks(evaluation: Evaluation) -> list[str]:
+    """What must stand beside the table for it to be read rightly."""
+    found = [f"{evaluation.samples} samples. {NOTE}"]
+    if evaluation.false_positives is not None:
+        found.append(
+            f"The detector rejects {percent(evaluation.false_positives)} of the clean inputs; for attacks the column "
+            "gives the share of attacked samples whose best input is misclassified but rejected."
+        )
+    if evaluation.flips is not None:
+        found.append(
+            f"The model is stochastic: {percent(evaluation.flips)} of its draws on clean inputs are wrong, and robust "
+            "accuracy is the expectation over fresh draws."
+        )
+    return found
+
+
+def _line(row: Row, samples: int, notes: dict[str, int]) -> Line:
+    return Line(
+        role=row.role,
+        name=row.name,
+        library=SHORT.get(row.library, row.library),
+        accuracy=percent(row.robust_accuracy),
+        interval=_brackets(row.robust_accuracy, samples),
+        detected="" if row.detected is None else percent(row.detected),
+        queries=f"{row.queries:,.0f}",
+        gradients=f"{row.gradients:,.0f}",
+        seconds=f"{row.seconds:,.1f}",
+        published="" if row.published is None else percent(row.published),
+        note=notes.get(row.source or "") if row.published is not None else None,
+    )
+
+
+def _brackets(share: float, samples: int) -> str:
+    low, high = interval(share, samples)
+    return f"[{100 * low:.1f}, {100 * high:.1f}]"
