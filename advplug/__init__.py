@@ -31,7 +31,16 @@ _LAZY = {
     "Recipe": "advplug.adaptive",
 }
 
-__all__ = ["API_VERSION", "AdaptiveSpec", "AttackSpec", "BaselineSpec", "DatasetSpec", "DefenseSpec", "hookimpl", *_LAZY]
+__all__ = [  # noqa: PLE0604  (the lazy names are strings too)
+    "API_VERSION",
+    "AdaptiveSpec",
+    "AttackSpec",
+    "BaselineSpec",
+    "DatasetSpec",
+    "DefenseSpec",
+    "hookimpl",
+    *_LAZY,
+]
 
 
 def __getattr__(name: str) -> Any:

@@ -33,7 +33,9 @@ class Images:
         """The same images on ``device``."""
         return Images(self.inputs.to(device), self.labels.to(device), self.class_names, self.name)
 
-    def batches(self, size: int, generator: torch.Generator | None = None) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+    def batches(
+        self, size: int, generator: torch.Generator | None = None
+    ) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
         """Pairs (inputs, labels) of at most ``size`` images, shuffled if a generator is given."""
         order = torch.arange(len(self)) if generator is None else torch.randperm(len(self), generator=generator)
         for rows in order.split(size):

@@ -52,7 +52,9 @@ class Defense(ABC):
         """The untrained defended model of ``preset``, on the CPU."""
 
     @abstractmethod
-    def train(self, preset: str, data: Images, *, seed: int, device: torch.device | str, report: Report) -> DefendedModel:
+    def train(
+        self, preset: str, data: Images, *, seed: int, device: torch.device | str, report: Report
+    ) -> DefendedModel:
         """Train ``preset`` from scratch on ``data``; the same seed gives the same weights on the same machine."""
 
     def build(self, preset: str, device: torch.device | str = "cpu", weights: Path | None = None) -> DefendedModel:
@@ -66,7 +68,9 @@ class Defense(ABC):
         """
         path = weights or self.preset(preset).weights
         if path is None:
-            raise MissingWeights(f"preset {preset!r} ships no weights: train it (advplug train) and pass --weights FILE")
+            raise MissingWeights(
+                f"preset {preset!r} ships no weights: train it (advplug train) and pass --weights FILE"
+            )
         model = self.network(preset)
         load_weights(model, path)
         return model.to(device).eval()

@@ -69,7 +69,10 @@ def _continue(attack: Attack, problem: Problem, before: AttackResult | None) -> 
     rows = (~before.success & before.correct).nonzero().squeeze(1)
     merged = {
         "adversarials": before.adversarials.clone(),
-        **{name: getattr(before, name).clone() for name in ("success", "rate", "detected", "distance", "target", "restart")},
+        **{
+            name: getattr(before, name).clone()
+            for name in ("success", "rate", "detected", "distance", "target", "restart")
+        },
         **{name: torch.zeros_like(getattr(before, name)) for name in ("forwards", "backwards", "lost_gradients")},
         "trace": before.trace[:0],
     }
@@ -98,8 +101,6 @@ def _check(attack: Attack, problem: Problem) -> None:
         raise InvalidInput(f"{name} does not work under {norm}: choose one of {', '.join(attack.norms)}")
     if problem.epsilon is None and not attack.minimum_norm:
         raise InvalidInput(f"{name} needs a budget: give the threat model an epsilon, such as {norm}:0.3")
-
-
 
 
 class _Run:
@@ -206,10 +207,10 @@ class _Run:
             problem.model,
             candidates.to(self.dtype),
             problem.criterion,
-            part.labels[claimed],
-            targets,
-            problem.options.draws,
-            self.max_rows,
+            labels=part.labels[claimed],
+            targets=targets,
+            draws=problem.options.draws,
+            rows=self.max_rows,
         )
         rate = torch.where(allowed(candidates, original, epsilon, problem.threat), rate, 0)
         distance = norms(candidates.double() - original.double(), problem.threat.norm)

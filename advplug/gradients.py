@@ -131,7 +131,7 @@ class FiniteDifference(GradientEstimator):
 
 
 def _averaged(
-    estimator: EOT | Smoothed, objective: Objective, x: Tensor, noise: Noise, step: int, scale: float
+    estimator: EOT | Smoothed, objective: Objective, x: Tensor, noise: Noise, step: int, *, scale: float
 ) -> Estimate:
     """Mean of ``estimator.of`` over stacked copies of ``x``, with Gaussian noise of standard deviation ``scale``."""
     losses, gradient, logits = [], torch.zeros_like(x), []

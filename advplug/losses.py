@@ -51,7 +51,7 @@ class Loss(ABC):
 
 @dataclass(frozen=True)
 class CrossEntropy(Loss):
-    """``log softmax(z)_y``, or ``-log softmax(z)_t``. The loss of FGSM (Goodfellow et al. 2015) and PGD (Madry et al. 2018)."""
+    """``log softmax(z)_y``, or ``-log softmax(z)_t``: the loss of FGSM (Goodfellow et al. 2015) and PGD."""
 
     def __call__(self, view: View) -> ep.Tensor:
         if view.targets is None:
@@ -61,7 +61,7 @@ class CrossEntropy(Loss):
 
 @dataclass(frozen=True)
 class Margin(Loss):
-    """``max(z_y - max_{j != y} z_j, -kappa)``, or ``max(max_{j != t} z_j - z_t, -kappa)`` (Carlini and Wagner 2017, f6).
+    """``max(z_y - max_{j != y} z_j, -kappa)``, or ``max(max_{j != t} z_j - z_t, -kappa)`` (Carlini, Wagner 2017, f6).
 
     ``kappa`` is the confidence at which the loss goes flat; infinite (never flat) unless given.
     """
@@ -105,7 +105,10 @@ class MultiTargetLogit(Loss):
 
 @dataclass(frozen=True)
 class DLR(Loss):
-    """``(z_y - max_{j != y} z_j) / (z_1st - z_3rd)``: difference of logits ratio (Croce and Hein 2020, eq. 6). Ignores targets."""
+    """``(z_y - max_{j != y} z_j) / (z_1st - z_3rd)``, difference of logits ratio (Croce and Hein 2020, eq. 6).
+
+    Ignores targets.
+    """
 
     min_classes = 3
 
@@ -141,7 +144,10 @@ class LogitMatching(Loss):
 
 @dataclass(frozen=True, eq=False)
 class FeatureMatching(Loss):
-    """``||phi(x) - r||_2^2`` for the named part phi (Sabour et al. 2016); ``references`` float (N, ...), a row for each sample."""
+    """``||phi(x) - r||_2^2`` for the named part phi (Sabour et al. 2016).
+
+    ``references`` is float (N, ...), a row for each sample.
+    """
 
     part: str
     references: Tensor

@@ -124,6 +124,8 @@ class _capture(ExitStack):  # noqa: N801  (a context manager that reads as a ver
         modules = dict(self._model.named_modules()) if self._names else {}
         for name in self._names:
             if name in modules:
-                hook = modules[name].register_forward_hook(lambda _m, _i, output, name=name: parts.update({name: output}))
+                hook = modules[name].register_forward_hook(
+                    lambda _m, _i, output, name=name: parts.update({name: output})
+                )
                 self.callback(hook.remove)
         return parts

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import fields, is_dataclass, replace
 from typing import Any, cast
 
 import eagerpy as ep
@@ -16,7 +17,7 @@ def raw(x: ep.Tensor | Tensor) -> Tensor:
 
 def wrap(x: Tensor) -> ep.Tensor:
     """``x`` as an eagerpy tensor."""
-    return cast(ep.Tensor, ep.astensor(x))  # type: ignore[type-var]
+    return cast(ep.Tensor, ep.astensor(x))
 
 
 def per_sample(values: ep.Tensor, like: ep.Tensor) -> ep.Tensor:
@@ -43,16 +44,9 @@ def largest(scores: ep.Tensor, count: int) -> ep.Tensor:
 def norms(delta: Tensor, norm: str) -> Tensor:
     """The ``norm`` of every flattened row of ``delta`` (n, ...), float64 (n,); l0 counts non-zero values."""
     flat = delta.flatten(1).double()
-    match norm:
-        case "linf":
-            return flat.abs().amax(1)
-        case "l2":
-            return flat.square().sum(1).sqrt()
-        case "l1":
-            return flat.abs().sum(1)
-        case "l0":
-            return (flat != 0).sum(1).double()
-    raise ValueError(f"unknown norm {norm!r}")
+    order = {"linf": torch.inf, "l2": 2.0, "l1": 1.0, "l0": 0.0}[norm]
+    distance: Tensor = torch.linalg.vector_norm(flat, order, dim=1)
+    return distance
 
 
 def take(tree: Any, rows: Tensor) -> Any:
@@ -61,14 +55,11 @@ def take(tree: Any, rows: Tensor) -> Any:
         return wrap(raw(tree)[rows])
     if isinstance(tree, Tensor):
         return tree[rows]
+    if is_dataclass(tree):
+        return replace(tree, **{field.name: take(getattr(tree, field.name), rows) for field in fields(tree)})  # type: ignore[type-var]
     if isinstance(tree, dict):
         return {key: take(value, rows) for key, value in tree.items()}
-    if isinstance(tree, tuple) and hasattr(tree, "_fields"):
-        return type(tree)(*(take(value, rows) for value in tree))
     if isinstance(tree, tuple | list):
-        return type(tree)(take(value, rows) for value in tree)
-    if hasattr(tree, "__dataclass_fields__"):
-        from dataclasses import replace
-
-        return replace(tree, **{name: take(getattr(tree, name), rows) for name in tree.__dataclass_fields__})
+        parts = [take(value, rows) for value in tree]
+        return type(tree)(*parts) if hasattr(tree, "_fields") else type(tree)(parts)
     return tree

@@ -58,7 +58,7 @@ def l1(delta: Tensor, radius: Tensor, low: Tensor, high: Tensor) -> Tensor:
 
 
 def l0(delta: Tensor, radius: Tensor, low: Tensor, high: Tensor) -> Tensor:
-    """Nearest point with at most ``radius`` non-zero values: keep those whose loss would cost most (Croce and Hein 2019)."""
+    """Nearest point with at most ``radius`` non-zero values: those that cost most to lose (Croce and Hein 2019)."""
     clipped = _clip(delta, low, high)
     gain = delta.square() - (delta - clipped).square()
     rank = gain.argsort(dim=1, descending=True, stable=True).argsort(dim=1)

@@ -47,7 +47,12 @@ class Noise:
     @classmethod
     def of(cls, seed: int, samples: Tensor, round_: int) -> Noise:
         """The streams of the given samples (int64 indices (n,)) in one restart."""
-        return cls(_mix(_mix(_mix(torch.full_like(samples, _signed(seed))) + samples * _GOLDEN) + _signed((round_ + 1) * _GOLDEN)))
+        return cls(
+            _mix(
+                _mix(_mix(torch.full_like(samples, _signed(seed))) + samples * _GOLDEN)
+                + _signed((round_ + 1) * _GOLDEN)
+            )
+        )
 
     def tiled(self, copies: int, first: int = 0) -> Noise:
         """Independent streams for stacked copies number ``first`` and following of the batch, (copies * n,)."""

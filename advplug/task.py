@@ -28,7 +28,7 @@ S = TypeVar("S")
 
 
 class Query(NamedTuple):
-    """What one evaluation tells: ``loss`` (n,), ``gradient`` (n, ...) or None, ``logits`` (n, K), ``success`` bool (n,)."""
+    """What one evaluation tells: ``loss`` (n,), ``gradient`` (n, ...) or None, ``logits`` (n, K), ``success`` (n,)."""
 
     loss: ep.Tensor
     gradient: ep.Tensor | None
@@ -115,7 +115,7 @@ class Task:
     # --- what an attack calls ---
 
     def gradient(self, x: ep.Tensor) -> ep.Tensor:
-        """Gradient of the per-sample loss at ``x`` (n, ...); the one forward pass also serves success and best point."""
+        """Gradient of the loss at ``x`` (n, ...); the one forward pass also serves success and best point."""
         query = self.query(x)
         assert query.gradient is not None
         return query.gradient
@@ -142,7 +142,9 @@ class Task:
     def random_start(self) -> ep.Tensor:
         """A point drawn uniformly from the ball of radius epsilon, cut to the box (under linf: from the cut box)."""
         width = self.threat.bounds[1] - self.threat.bounds[0]
-        return self.project(wrap(random_start(self.threat.norm, self.rows.inputs, self.epsilon, self.rows.noise, width)))
+        return self.project(
+            wrap(random_start(self.threat.norm, self.rows.inputs, self.epsilon, self.rows.noise, width))
+        )
 
     def start(self, random: bool) -> ep.Tensor:
         """The given starting points if the caller gave some, else a random one or the inputs."""

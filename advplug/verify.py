@@ -62,7 +62,14 @@ def decide(model: DefendedModel, x: Tensor, draws: int, rows: int) -> list[Decis
 
 
 def success_rate(
-    model: DefendedModel, x: Tensor, criterion: Criterion, labels: Tensor, targets: Tensor | None, draws: int, rows: int
+    model: DefendedModel,
+    x: Tensor,
+    criterion: Criterion,
+    *,
+    labels: Tensor,
+    targets: Tensor | None,
+    draws: int,
+    rows: int,
 ) -> Tensor:
     """Share of ``draws`` fresh decisions on ``x`` that the criterion counts, float32 (N,)."""
     decisions = decide(model, x, draws, rows)
@@ -81,5 +88,3 @@ def _finite_decision(model: DefendedModel, x: Tensor) -> Decision:
         )
     labels = logits.argmax(1)
     return Decision(labels, torch.ones_like(labels, dtype=torch.bool))
-
-

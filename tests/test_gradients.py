@@ -119,7 +119,8 @@ def test_bpda_has_the_value_of_the_defense_and_the_gradient_of_its_surrogate() -
 
 
 @pytest.mark.parametrize(
-    "estimator", [EOT(3, of=BPDA()), BPDA(of=Smoothed(0.05, 3)), EOT(2, of=FiniteDifference(0.1)), EOT(2, of=EOT(2, of=BPDA()))]
+    "estimator",
+    [EOT(3, of=BPDA()), BPDA(of=Smoothed(0.05, 3)), EOT(2, of=FiniteDifference(0.1)), EOT(2, of=EOT(2, of=BPDA()))],
 )
 def test_estimators_compose(estimator: GradientEstimator) -> None:
     estimate = estimator(_objective(_Quantised(2), max_rows=5), torch.rand(4, 6).double() + 0.2, _noise(), 0)

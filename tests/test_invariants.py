@@ -59,7 +59,7 @@ def _budget(norm: str, share: float, bounds: tuple[float, float]) -> float:
 
 @examples
 @given(st.integers(0, 10_000), norm_names, st.floats(0, 1), bounds_pairs, st.integers(1, 9), st.booleans())
-def test_results_keep_every_promise(
+def test_results_keep_every_promise(  # noqa: PLR0917
     seed: int, norm: Any, share: float, bounds: tuple[float, float], n: int, early_end: bool
 ) -> None:
     net, x, y = _case(seed, n, bounds)

@@ -34,6 +34,4 @@ def shrink(problem: Problem, result: AttackResult, rows: int) -> tuple[tuple[flo
         smallest[found] = torch.where(broken, length, smallest[found])
     budgets = [epsilon * share / _SHARES for share in range(_SHARES + 1)]
     standing = [result.correct & ~(smallest <= budget * (1 + 1e-6)) for budget in budgets]
-    return tuple(
-        (budget, float(still.double().mean())) for budget, still in zip(budgets, standing, strict=True)
-    )
+    return tuple((budget, float(still.double().mean())) for budget, still in zip(budgets, standing, strict=True))

@@ -137,4 +137,3 @@ def model_job(
         sweep=tuple(sweep),
         run=run,
     )
-

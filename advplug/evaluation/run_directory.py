@@ -15,7 +15,7 @@ import numpy as np
 
 from advplug.errors import InvalidInput
 from advplug.evaluation.diagnostics import Finding
-from advplug.evaluation.records import SCHEMA_VERSION, Evaluation, Row
+from advplug.evaluation.records import SCHEMA_VERSION, Arrays, Evaluation, Row
 
 
 class RunDirectory:
@@ -41,7 +41,7 @@ class RunDirectory:
         """Write a finished row; the JSON comes last and marks it complete."""
         base = self.path / "rows" / key
         base.parent.mkdir(parents=True, exist_ok=True)
-        _replace(base.with_suffix(".npz"), lambda file: np.savez_compressed(file, **row.arrays))
+        _replace(base.with_suffix(".npz"), lambda file: _save(file, row.arrays))
         _replace_text(base.with_suffix(".json"), json.dumps(row.figures(), indent=1))
 
     def save(self, evaluation: Evaluation, keys: list[str]) -> Evaluation:
@@ -54,8 +54,8 @@ class RunDirectory:
             "keys": keys,
         }
         self.path.mkdir(parents=True, exist_ok=True)
-        inputs = {"inputs": evaluation.inputs, "labels": evaluation.labels}
-        _replace(self.path / "inputs.npz", lambda file: np.savez_compressed(file, **inputs))
+        inputs: Arrays = {"inputs": evaluation.inputs, "labels": evaluation.labels}
+        _replace(self.path / "inputs.npz", lambda file: _save(file, inputs))
         _replace_text(self.path / "evaluation.json", json.dumps(document, indent=1))
         return evaluation
 
@@ -100,6 +100,10 @@ def _row(figures: dict[str, Any], arrays: dict[str, Any]) -> Row:
     for name in ("sweep", "shrunk"):
         figures[name] = tuple((epsilon, accuracy) for epsilon, accuracy in figures[name])
     return Row(**figures, arrays=arrays)
+
+
+def _save(file: IO[bytes], arrays: Arrays) -> None:
+    np.savez_compressed(file, allow_pickle=False, **arrays)  # type: ignore[arg-type]
 
 
 def _arrays(path: Path) -> dict[str, Any]:

@@ -68,7 +68,11 @@ def test_momentum_schedules_and_rules_stay_within_the_budget_and_work() -> None:
     x = torch.rand(32, 12, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
     y = model(x).argmax(1)
     plain = run(PGD(), model, x, y, ThreatModel("linf", 0.1), loss=Margin())
-    variants = [PGD(momentum=1.0), PGD(schedule="linear", random_start=False), PGD(schedule="cosine", random_start=False)]
+    variants = [
+        PGD(momentum=1.0),
+        PGD(schedule="linear", random_start=False),
+        PGD(schedule="cosine", random_start=False),
+    ]
     variants += [PGD(rule=rule, step_size=0.5) for rule in ("raw", "normalised", "equal-perturbation")]
     for attack in variants:
         result = run(attack, model, x, y, ThreatModel("linf", 0.1), loss=Margin())

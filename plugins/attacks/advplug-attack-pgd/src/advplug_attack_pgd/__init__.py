@@ -13,7 +13,7 @@ def advplug_attacks() -> list[AttackSpec]:
             name="pgd",
             factory="advplug_attack_pgd._pgd:PGD",
             summary="Projected gradient descent under Linf, L2, L1 and L0, any loss and gradient estimator",
-            reference="Madry et al., Towards Deep Learning Models Resistant to Adversarial Attacks, ICLR 2018 (1706.06083)",
+            reference="Towards Deep Learning Models Resistant to Adversarial Attacks, ICLR 2018 (1706.06083)",
             tags=frozenset({"linf", "l2", "l1", "l0", "targeted", "fixed-budget"}),
         )
     ]

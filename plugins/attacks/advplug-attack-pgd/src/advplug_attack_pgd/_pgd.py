@@ -15,11 +15,11 @@ from advplug.task import Task
 Rule = Literal["sign", "normalised", "raw", "equal-perturbation"]
 Schedule = Literal["constant", "linear", "cosine"]
 
-DEFAULT_RULES: dict[str, Rule] = {"linf": "sign", "l2": "normalised", "l1": "normalised", "l0": "normalised"}
+DEFAULT_RULES: dict[str, Rule] = {"linf": "sign"}  # normalised under all other norms
 
 
 class State(NamedTuple):
-    """``x`` the current point, ``m`` the accumulated gradient, both (n, ...); ``alpha`` the first step size (n, 1, ...)."""
+    """``x`` the current point, ``m`` the accumulated gradient, both (n, ...); ``alpha`` the first step (n, 1, ...)."""
 
     x: ep.Tensor
     m: ep.Tensor
@@ -78,7 +78,7 @@ class PGD(IterativeAttack[State]):
         return State(task.project(x), m, state.alpha)
 
     def _direction(self, m: ep.Tensor, norm: str) -> ep.Tensor:
-        match self.rule or DEFAULT_RULES[norm]:
+        match self.rule or DEFAULT_RULES.get(norm, "normalised"):
             case "sign":
                 return m.sign()
             case "normalised":
