@@ -1,0 +1,115 @@
+"""What the calling conventions of other libraries share: goals without true labels, and options as keywords."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from advplug.guard import guarded
+from advplug.model import DefendedModel
+from advplug.problem import Options, Problem, make_problem
+from advplug.result import AttackResult
+from advplug.threat import ThreatModel
+from advplug.verify import decide
+
+_WORDS = ("loss", "gradient", "criterion")
+OPTIONS = (*_WORDS, *(field.name for field in fields(Options)))
+"""Keywords that the adapters pass on to the problem."""
+
+
+@dataclass(frozen=True)
+class Goal:
+    """Classes (N,) to leave, or to reach if ``targeted``; None to leave whatever the model answers."""
+
+    classes: Tensor | None
+    targeted: bool = False
+
+
+@dataclass(frozen=True)
+class Call:
+    """A problem as another library poses it.
+
+    Other libraries give a targeted attack no true labels: the model's own answers stand in for them, and samples that
+    are answered with the target need no attack. ``todo`` int64 (M,) lists the samples that do; ``problem`` holds
+    these, and is None if there are none.
+    """
+
+    inputs: Tensor
+    todo: Tensor
+    problem: Problem | None
+    targeted: bool
+
+    def adversarials(self, result: AttackResult | None) -> Tensor:
+        """Points (N, ...), the input where there was nothing to do or no success."""
+        points = self.inputs.detach().clone()
+        if result is not None:
+            points[self.todo] = result.adversarials
+        return points
+
+    def success(self, result: AttackResult | None, found: Tensor | None = None) -> Tensor:
+        """Whether the goal is met at :meth:`adversarials`, bool (N,); also where it was met before the attack.
+
+        ``found`` bool (M,) stands in for ``result.success``.
+        """
+        met = torch.ones(len(self.inputs), dtype=torch.bool, device=self.inputs.device)
+        if result is not None:
+            found = result.success if found is None else found
+            met[self.todo] = found if self.targeted else found | ~result.correct
+        return met
+
+
+def pose(
+    model: DefendedModel,
+    inputs: Tensor,
+    goal: Goal,
+    threat: ThreatModel,
+    starts: Tensor | None = None,
+    **options: Any,
+) -> Call:
+    """Build the problem; ``options`` are ``loss``, ``gradient``, ``criterion`` and fields of Options.
+
+    Raises
+    ------
+    TypeError: unknown option.
+    InvalidInput: see :func:`advplug.problem.make_problem`.
+    """
+    unknown = options.keys() - set(OPTIONS)
+    if unknown:
+        raise TypeError(f"unknown options {sorted(unknown)}: choose from {', '.join(OPTIONS)}")
+    words = {name: options.pop(name) for name in _WORDS if name in options}
+    settings = Options(**options)
+    todo = torch.arange(len(inputs), device=inputs.device)
+    labels, targets = goal.classes, None
+    if goal.targeted or labels is None:
+        labels = _answers(model, inputs, settings.seed)
+    if goal.targeted:
+        assert goal.classes is not None, "adapters refuse a targeted goal without classes"
+        # one check of the whole, before the samples that need nothing are left out
+        make_problem(model, inputs, goal.classes, ThreatModel(threat.norm, threat.epsilon, threat.bounds))
+        targets = goal.classes.to(labels)
+        todo = (labels != targets).nonzero().squeeze(1)
+        if not len(todo):
+            return Call(inputs, todo, None, True)
+        labels, targets = labels[todo], targets[todo]
+    problem = make_problem(
+        model,
+        inputs[todo],
+        labels,
+        threat,
+        targets=targets,
+        starts=None if starts is None else starts[todo],
+        options=settings,
+        **words,
+    )
+    return Call(inputs, todo, problem, goal.targeted)
+
+
+def _answers(model: DefendedModel, inputs: Tensor, seed: int) -> Tensor:
+    """The classes that the model answers, int64 (N,)."""
+    parameter = next(model.parameters(), None)
+    dtype = inputs.dtype if parameter is None else parameter.dtype
+    with guarded(model, seed, inputs.device):
+        return decide(model, inputs.to(dtype), 1, 256)[0].labels
