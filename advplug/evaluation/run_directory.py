@@ -6,7 +6,10 @@ import hashlib
 import json
 import os
 import tempfile
-from collections.abc import Callable, Mapping
+import zipfile
+import zlib
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import IO, Any
@@ -35,7 +38,8 @@ class RunDirectory:
         figures = self.path / "rows" / f"{key}.json"
         if not figures.is_file():
             return None
-        return _row(json.loads(figures.read_text()), _arrays(figures.with_suffix(".npz")))
+        with _intact(figures):
+            return _row(json.loads(figures.read_text()), _arrays(figures.with_suffix(".npz")))
 
     def save_row(self, key: str, row: Row) -> None:
         """Write a finished row; the JSON comes last and marks it complete."""
@@ -64,11 +68,15 @@ class RunDirectory:
 
         Raises
         ------
-        InvalidInput: there is none, it is incomplete, or another version wrote it.
+        InvalidInput: there is none, it is incomplete or damaged, or another version wrote it.
         """
         index = self.path / "evaluation.json"
         if not index.is_file():
             raise InvalidInput(f"{self.path} holds no finished evaluation: name a directory that advplug wrote")
+        with _intact(index):
+            return self._read(index)
+
+    def _read(self, index: Path) -> Evaluation:
         document = json.loads(index.read_text())
         if document["schema_version"] != SCHEMA_VERSION:
             raise InvalidInput(f"{index} has schema version {document['schema_version']}, not {SCHEMA_VERSION}")
@@ -102,8 +110,20 @@ def _row(figures: dict[str, Any], arrays: dict[str, Any]) -> Row:
     return Row(**figures, arrays=arrays)
 
 
+@contextmanager
+def _intact(path: Path) -> Iterator[None]:
+    """Say which file of a run is damaged, instead of how its parser failed."""
+    try:
+        yield
+    except InvalidInput:
+        raise
+    except (OSError, EOFError, ValueError, KeyError, TypeError, zipfile.BadZipFile, zlib.error) as error:
+        why = f"{type(error).__name__}: {error}"
+        raise InvalidInput(f"{path} or what belongs to it is damaged ({why}): run the evaluation with --fresh") from error
+
+
 def _save(file: IO[bytes], arrays: Arrays) -> None:
-    np.savez_compressed(file, allow_pickle=False, **arrays)  # type: ignore[arg-type]
+    np.savez_compressed(file, allow_pickle=False, **arrays)
 
 
 def _arrays(path: Path) -> dict[str, Any]:

@@ -1,0 +1,67 @@
+"""The TOML file behind ``advplug evaluate --config``: its fields, checked by pydantic."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, PositiveInt, ValidationError
+
+from advplug.errors import InvalidInput
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+
+class Settings(BaseModel):
+    """Fields are the options of the command, with ``_`` for ``-``; what stands on the command line wins."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    model: str | None = None
+    data: str | None = None
+    threat: str | None = None
+    attacks: list[str] | None = None
+    losses: list[str] | None = None
+    restarts: PositiveInt | None = None
+    targets: Literal["each"] | None = None
+    bounds: tuple[float, float] | None = None
+    limit: int | None = None
+    seed: int | None = None
+    device: str | None = None
+    batch_size: PositiveInt | None = None
+    epsilons: list[float | str] | None = None
+    sweep: PositiveInt | None = None
+    out: str | None = None
+    report: bool | None = None
+    set: dict[str, dict[str, Any]] | None = None
+
+
+def read(path: Path) -> dict[str, Any]:
+    """The fields of the file as click takes them for defaults.
+
+    Raises
+    ------
+    InvalidInput: no such file, no TOML, or a field that is unknown or of another type; the message names the field.
+    """
+    try:
+        document = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise InvalidInput(f"--config {path}: {error}") from error
+    if isinstance(document.get("bounds"), list):
+        document["bounds"] = tuple(document["bounds"])  # TOML has no tuples, and strict checks take no lists for them
+    try:
+        settings = Settings.model_validate(document)
+    except ValidationError as error:
+        wrong = "; ".join(f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors())
+        raise InvalidInput(f"--config {path}: {wrong}") from error
+    fields = settings.model_dump(exclude_none=True)
+    for name in ("attacks", "losses", "bounds", "epsilons"):
+        if name in fields:
+            fields[name] = ",".join(map(str, fields[name]))
+    chosen = fields.pop("set", {})
+    fields["settings"] = [f"{attack}.{key}={pairs[key]!r}" for attack, pairs in chosen.items() for key in pairs]
+    return fields

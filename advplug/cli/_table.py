@@ -1,0 +1,39 @@
+"""The table of an evaluation on the terminal."""
+
+from __future__ import annotations
+
+from rich import box
+from rich.table import Table
+from rich.text import Text
+
+from advplug.cli import _console
+from advplug.evaluation.records import Evaluation
+from advplug.report import summary
+
+WIDTH = 100  # away from a terminal
+
+
+def print_table(evaluation: Evaluation) -> None:
+    """The table, its remarks and sources, and the verdict, on stdout."""
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1), show_edge=False)
+    detects = evaluation.false_positives is not None
+    for name in ("role", "attack", "library"):
+        table.add_column(name, overflow="fold", no_wrap=name == "role")
+    for name in ("accuracy", "95 %", *(("detected",) if detects else ()), "queries", "seconds", "published"):
+        table.add_column(name, justify="right", no_wrap=True)
+    for line in summary.lines(evaluation):
+        mark = f" [{line.note}]" if line.note else ""
+        measured = (line.accuracy, line.interval, *((line.detected,) if detects else ()), line.queries, line.seconds)
+        row = (line.role, line.name, line.library, *measured, line.published + mark)
+        table.add_row(*map(Text, row), style="bold" if line.role == "adaptive" else None)
+    console = _console.out()
+    width = None if console.is_terminal else WIDTH
+    console.print(Text(f"{summary.subject(evaluation)} under {evaluation.threat}\n"))
+    console.print(table, width=width)
+    below = [f"[{number}] {source}" for number, source in enumerate(summary.sources(evaluation), 1)]
+    troubles = (finding for finding in evaluation.findings if finding.status in ("warn", "fail"))
+    below += ["", *summary.remarks(evaluation)]
+    below += [f"{finding.status}: {finding.message} {finding.advice}".rstrip() for finding in troubles]
+    for text in below:
+        console.print(Text(text, style="dim"), width=width, soft_wrap=False)
+    console.print(Text(f"\n{summary.verdict(evaluation)}", style="bold"), width=width, soft_wrap=False)

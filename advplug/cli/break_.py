@@ -1,0 +1,68 @@
+"""``advplug break CASE``: the weak evaluation beside the adaptive attack."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import click
+
+from advplug.cli import _evaluation
+from advplug.manager import default_manager
+
+
+@click.command("break")
+@click.argument("case")
+@click.option("--preset", default="mnist", show_default=True, help="Configuration of the defense.")
+@click.option("--data", type=click.Path(path_type=Path), help=".npz file or folder of images instead of the preset's.")
+@click.option("--weights", type=click.Path(path_type=Path), help="Weights instead of the shipped ones, .safetensors.")
+@click.option("--attack", "attacks", multiple=True, metavar="NAME", help="Another attack at its defaults; repeatable.")
+@_evaluation.options
+@click.pass_context
+def command(
+    ctx: click.Context,
+    *,
+    case: str,
+    preset: str,
+    data: Path | None,
+    weights: Path | None,
+    attacks: tuple[str, ...],
+    limit: int,
+    seed: int,
+    device: str,
+    batch_size: int | None,
+    epsilons: str | None,
+    sweep: int | None,
+    out: Path | None,
+    fresh: bool,
+    report: bool,
+    as_json: bool,
+) -> None:
+    """Run the case study CASE: its authors' weak evaluation, then the adaptive attack; exit 1 if it breaks nothing.
+
+    A run that was interrupted goes on where it stopped. Smaller budgets cost about one run of every attack each.
+    """
+    from advplug.adaptive import Recipe
+    from advplug.evaluation import case_job
+    from advplug.userdata import read_images
+
+    manager = default_manager()
+    extra = [Recipe(name=name, attack=manager.load(f"attack:{name}")(), role="intermediate") for name in attacks]
+    job = case_job(
+        case,
+        preset=preset,
+        limit=limit or None,
+        seed=seed,
+        device=_evaluation.usable_device(device),
+        images=None if data is None else read_images(data),
+        weights=weights,
+        extra=extra,
+        batch_size=batch_size,
+        manager=manager,
+    )
+    job = _evaluation.with_plugins(job, *(f"attack:{name}" for name in attacks))
+    budgets = _evaluation.smaller_budgets(job.threat, epsilons, sweep)
+    job = replace(job, sweep=budgets, run=_evaluation.run_directory(job, out))
+    evaluation = _evaluation.run(job, manager, fresh=fresh)
+    _evaluation.present(evaluation, as_json=as_json, report=report)
+    ctx.exit(0 if evaluation.broken else 1)

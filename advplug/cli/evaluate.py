@@ -1,0 +1,97 @@
+"""``advplug evaluate MODEL``: attacks on a user's own model, or on a defense plugin."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import click
+
+from advplug.cli import _evaluation, _model, _recipes
+from advplug.errors import InvalidInput
+from advplug.manager import default_manager
+
+
+def _defaults(ctx: click.Context, _: click.Parameter, path: Path | None) -> Path | None:
+    if path is not None:
+        from advplug.cli import _config  # pydantic, which nothing else needs
+
+        ctx.default_map = {**(ctx.default_map or {}), **_config.read(path)}
+    return path
+
+
+@click.command("evaluate")
+@click.argument("model")
+@click.option("--config", type=click.Path(path_type=Path), is_eager=True, expose_value=False, callback=_defaults,
+              help="TOML file with any of these options.")  # fmt: skip
+@click.option("--data", help="FILE.npz, a folder of images, or a data plugin as NAME[:SPLIT].")
+@click.option("--threat", help="norm:epsilon in the units of the input: linf:8/255, l2:0.5, l2:min.")
+@click.option("--attacks", default="pgd", show_default=True, help="Attack plugins, with commas between.")
+@click.option(
+    "--losses",
+    "--loss",
+    help=f"Among {', '.join(_recipes.LOSSES)}; cross-entropy if absent, and margin if --attacks is, too.",
+)
+@click.option(
+    "--set", "settings", multiple=True, metavar="ATTACK.NAME=VALUE", help="An attack's parameter; repeatable."
+)
+@click.option("--restarts", type=click.IntRange(min=1), default=1, show_default=True)
+@click.option("--targets", type=click.Choice(("each",)), help="Aim at every other class in turn.")
+@click.option("--bounds", default="0,1", show_default=True, help="Valid range of inputs; images are rescaled to it.")
+@_evaluation.options
+@click.pass_context
+def command(
+    ctx: click.Context,
+    *,
+    model: str,
+    data: str | None,
+    threat: str | None,
+    attacks: str,
+    losses: str | None,
+    settings: tuple[str, ...],
+    restarts: int,
+    targets: Any,
+    bounds: str,
+    limit: int,
+    seed: int,
+    device: str,
+    batch_size: int | None,
+    epsilons: str | None,
+    sweep: int | None,
+    out: Path | None,
+    fresh: bool,
+    report: bool,
+    as_json: bool,
+) -> None:
+    """Attack MODEL: package.module:callable, a torch module or what returns one; or a defense plugin, NAME[:PRESET]."""
+    manager = default_manager()
+    names = _list(attacks)
+    if losses is None:
+        given = ctx.get_parameter_source("attacks") is not click.core.ParameterSource.DEFAULT
+        losses = "cross-entropy" if given else "cross-entropy,margin"
+    recipes = _recipes.read_recipes(
+        names, _list(losses), settings=settings, restarts=restarts, targets=targets, manager=manager
+    )
+    source = _model.Source(model=model, data=data, threat=threat, bounds=_bounds(bounds), limit=limit or None)
+    job = _model.read_job(source, recipes, device=_evaluation.usable_device(device), manager=manager)
+    job = replace(job, seed=seed, batch_size=batch_size)
+    job = _evaluation.with_plugins(job, *(f"attack:{name}" for name in names))
+    budgets = _evaluation.smaller_budgets(job.threat, epsilons, sweep)
+    job = replace(job, sweep=budgets, run=_evaluation.run_directory(job, out))
+    evaluation = _evaluation.run(job, manager, fresh=fresh)
+    _evaluation.present(evaluation, as_json=as_json, report=report)
+
+
+def _bounds(text: str) -> tuple[float, float]:
+    try:
+        low, high = (float(part) for part in text.split(","))
+    except ValueError:
+        raise InvalidInput(f"--bounds {text}: write two numbers with a comma between, such as -1,1") from None
+    if not low < high:
+        raise InvalidInput(f"--bounds {text}: give the lower bound first")
+    return low, high
+
+
+def _list(text: str) -> list[str]:
+    return [part.strip() for part in text.split(",") if part.strip()]

@@ -1,0 +1,35 @@
+"""``advplug report RUN``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from advplug.cli import _console
+
+
+@click.command("report")
+@click.argument("directory", metavar="RUN", type=click.Path(path_type=Path))
+@click.option("--format", "form", type=click.Choice(("html", "json", "md")), default="html", show_default=True,
+              help="html writes RUN/report.html and prints its path; json and md print.")  # fmt: skip
+@click.option("--open", "show", is_flag=True, help="Open the page in the browser.")
+@_console.json_option
+def command(directory: Path, form: str, show: bool, as_json: bool) -> None:
+    """Report on the finished evaluation in the run directory RUN."""
+    from advplug.evaluation.run_directory import RunDirectory
+
+    evaluation = RunDirectory(directory).load()
+    if as_json or form == "json":
+        _console.print_json(evaluation.to_json())
+    elif form == "md":
+        from advplug.report.markdown import markdown
+
+        click.echo(markdown(evaluation))
+    if show or (form == "html" and not as_json):
+        from advplug.report import write_report
+
+        path = write_report(evaluation)
+        click.echo(path, err=as_json or form != "html")
+        if show:
+            click.launch(str(path.resolve()))
