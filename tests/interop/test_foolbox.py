@@ -43,7 +43,7 @@ class NaNOutside(DefendedModel):
         self.clean = clean
 
     def forward(self, x: Tensor) -> Tensor:
-        logits = torch.stack((x.flatten(1).sum(1) * 0 + 1, x.flatten(1).sum(1) * 0), 1)
+        logits = torch.stack((x.flatten(1).sum(1) * 0, x.flatten(1).sum(1) * 0 + 1), 1)
         near = (x[:, None] == self.clean[None]).flatten(2).all(2).any(1)
         return torch.where(near[:, None], logits, torch.nan)
 
@@ -242,7 +242,7 @@ def test_black_images_of_unbroken_samples_are_no_success(name: str) -> None:
 
 
 def test_nan_logits_are_no_success() -> None:
-    inputs, labels = torch.rand(3, 4, generator=torch.Generator().manual_seed(0)), torch.zeros(3, dtype=torch.int64)
+    inputs, labels = torch.rand(3, 4, generator=torch.Generator().manual_seed(0)), torch.ones(3, dtype=torch.int64)
     model = NaNOutside(inputs).eval()
     peer = foolbox.attacks.LinfPGD(steps=2)
     assert bool(peer(as_foolbox_model(model), inputs, labels, epsilons=0.1)[2].all())  # the fault
@@ -260,11 +260,7 @@ def test_hop_skip_jump_keeps_to_the_bounds(network: nn.Sequential, blobs: Blobs)
     assert bool((at_unit.success == at_unit.correct).all())
     assert torch.equal(at_wide.success, at_unit.success)
     ratio = at_wide.distance[at_wide.success].mean() / (255 * at_unit.distance[at_unit.success].mean())
-    assert 0.5 < ratio < 2  # Foolbox itself clips to [0, 1] and ends far away
-    with torch.random.fork_rng():
-        torch.manual_seed(0)
-        points = peer(as_foolbox_model(wide), 255 * inputs, labels, epsilons=None)[1]
-    assert points.max() < 2
+    assert 0.5 < ratio < 2  # Foolbox alone clips to [0, 1] and never returns
 
 
 @pytest.mark.parametrize("name", ["HopSkipJumpAttack", "BoundaryAttack"])
@@ -292,7 +288,7 @@ def test_targeted(model: PlainModel, blobs: Blobs) -> None:
     assert torch.equal(model(result.adversarials[result.success]).argmax(1), targets[result.success])
     with pytest.raises(PeerError, match="unsupported criterion"):
         attack(
-            FoolboxAttack("L2DeepFoolAttack"), model, inputs, labels, ThreatModel("l2", targeted=True), targets=targets
+            FoolboxAttack("NewtonFoolAttack"), model, inputs, labels, ThreatModel("l2", targeted=True), targets=targets
         )
 
 
@@ -309,6 +305,7 @@ def test_a_budget_for_each_sample(model: PlainModel, blobs: Blobs) -> None:
 
 def test_the_caller_finds_everything_as_it_was(network: nn.Sequential, blobs: Blobs) -> None:
     model = PlainModel(network, 4).eval()
+    network.zero_grad()
     before = torch.get_rng_state()
     attack(FoolboxAttack("LinfPGD", {"steps": 3}), model, *blobs, ThreatModel("linf", 0.1), batch_size=64)
     assert torch.equal(torch.get_rng_state(), before)
