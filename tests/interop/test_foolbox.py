@@ -322,3 +322,22 @@ def test_the_norm_is_that_of_the_attack(model: PlainModel, blobs: Blobs) -> None
         attack(FoolboxAttack("LinfPGD"), model, *blobs, replace(ThreatModel("l2"), epsilon=0.1))
     assert FoolboxAttack("L2DeepFoolAttack").minimum_norm
     assert repr(FoolboxAttack("LinfPGD", {"steps": 3})) == "FoolboxAttack(attack='LinfPGD', parameters={'steps': 3})"
+
+
+class Noisy(PlainModel):
+    """Draws fresh noise at every pass."""
+
+    stochastic = True
+
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(x + 0.05 * torch.randn_like(x))
+
+
+def test_stochastic_models_are_judged_over_draws(network: nn.Sequential, blobs: Blobs) -> None:
+    inputs, labels = blobs
+    model = Noisy(network, 4).eval()
+    result = attack(FoolboxAttack("LinfPGD", {"steps": 10}), model, inputs, labels, ThreatModel("linf", 0.15))
+    assert 0.2 < result.success.float().mean() < 1
+    assert set((10 * result.rate).round().tolist()) - {0, 10}  # some points fool a part of the draws
+    *_, success = PGD(steps=10)(as_foolbox_model(model), inputs, labels, epsilons=0.15, gradient=EOT(4))
+    assert success.sum() >= (result.success | ~result.correct).sum() - 5

@@ -1,0 +1,150 @@
+"""ART classifiers from our models, and models from ART's."""
+
+from __future__ import annotations
+
+from contextlib import nullcontext
+from typing import Any, cast
+
+import numpy as np
+import torch
+from art.defences.preprocessor.preprocessor import PreprocessorPyTorch
+from art.estimators.classification import PyTorchClassifier
+from torch import Tensor, nn
+
+from advplug.errors import InvalidInput
+from advplug.model import DefendedModel
+
+
+def as_art_classifier(
+    model: DefendedModel,
+    input_shape: tuple[int, ...],
+    *,
+    loss: nn.Module | None = None,
+    optimizer: torch.optim.Optimizer | None = None,
+) -> PyTorchClassifier:
+    """``model`` as an ART classifier with its bounds, on the device where it is.
+
+    ART sees scores alone; for what the defense rejects see :func:`as_art_detector`. ART's own attacks leave weight
+    gradients in ``.grad`` of the model.
+
+    Parameters
+    ----------
+    input_shape: of one input, without the batch.
+    loss: None for cross-entropy.
+    optimizer: for ART's ``fit``, such as in adversarial training.
+    """
+    parameter = next(model.parameters(), None)
+    return make_classifier(model, model, input_shape, parameter, loss=loss, optimizer=optimizer)
+
+
+def make_classifier(
+    module: nn.Module,
+    model: DefendedModel,
+    input_shape: tuple[int, ...],
+    like: Tensor | None,
+    *,
+    loss: nn.Module | None = None,
+    optimizer: torch.optim.Optimizer | None = None,
+) -> PyTorchClassifier:
+    """An ART classifier on ``module`` with the classes and bounds of ``model``, on the device of ``like``."""
+    on_gpu = like is not None and like.is_cuda
+    # ART takes whichever device is current
+    with torch.cuda.device(cast(Tensor, like).device) if on_gpu else nullcontext():
+        return PyTorchClassifier(
+            model=module,
+            loss=loss or nn.CrossEntropyLoss(),
+            optimizer=optimizer,
+            input_shape=input_shape,
+            nb_classes=model.num_classes,
+            clip_values=model.bounds,
+            device_type="gpu" if on_gpu else "cpu",
+        )
+
+
+class ArtBackedModel(DefendedModel):
+    """An ART classifier with its preprocessing and postprocessing.
+
+    Scores are those of ART's ``predict``. Gradients pass torch preprocessing by its ``estimate_forward`` where it has
+    its own, numpy preprocessing by its ``estimate_gradient`` (both of which ART's gradients may miss), and
+    postprocessing as if it were not there.
+    """
+
+    def __init__(self, classifier: PyTorchClassifier, bounds: tuple[float, float], stochastic: bool) -> None:
+        super().__init__(int(classifier.nb_classes), bounds)
+        self.classifier = classifier
+        self.network = classifier._model
+        self.stochastic = stochastic
+
+    def forward(self, x: Tensor) -> Tensor:
+        for step in self.classifier.preprocessing_operations:
+            if step.apply_predict:
+                x = _preprocess(step, x)
+        scores = cast(Tensor, self.network(x)[-1])
+        if not self.classifier.postprocessing_defences:
+            return scores
+        answer = self.classifier._apply_postprocessing(scores.detach().cpu().numpy(), fit=False)
+        return scores + (torch.as_tensor(answer).to(scores) - scores).detach()
+
+
+def from_art_classifier(
+    classifier: PyTorchClassifier, *, bounds: tuple[float, float] | None = None, stochastic: bool = False
+) -> DefendedModel:
+    """An ART classifier on PyTorch, with all that it does to inputs and scores; ours comes back as it was.
+
+    Parameters
+    ----------
+    bounds: range of valid inputs, if the classifier has no ``clip_values``.
+    stochastic: whether its preprocessing or network draws random numbers.
+
+    Raises
+    ------
+    InvalidInput: another framework; no bounds, or different ones for different features.
+    """
+    if not isinstance(classifier, PyTorchClassifier):
+        raise InvalidInput(f"the classifier is a {type(classifier).__name__}: pass an ART PyTorchClassifier")
+    if classifier.clip_values is not None:
+        low, high = (np.unique(value) for value in classifier.clip_values)
+        if len(low) != 1 or len(high) != 1:
+            raise InvalidInput("clip_values differ between features: rescale the inputs to one range")
+        bounds = (float(low[0]), float(high[0]))
+    if bounds is None:
+        raise InvalidInput("the classifier has no clip_values: give it some, or pass bounds")
+    model = classifier.model
+    changed = _changes_inputs(classifier) or classifier.postprocessing_defences
+    if isinstance(model, DefendedModel) and not changed and tuple(model.bounds) == bounds:
+        return model
+    return ArtBackedModel(classifier, bounds, stochastic)
+
+
+def _changes_inputs(classifier: PyTorchClassifier) -> bool:
+    """Whether any preprocessing does something; ART adds a standardisation by 0 and 1 to every classifier."""
+    return any(
+        np.any(getattr(step, "mean", 1) != 0) or np.any(getattr(step, "std", 0) != 1)
+        for step in classifier.preprocessing_operations
+    )
+
+
+def _preprocess(step: Any, x: Tensor) -> Tensor:
+    if not isinstance(step, PreprocessorPyTorch):
+        return cast(Tensor, _NumpyStep.apply(x, step))  # type: ignore[no-untyped-call]
+    value = cast(Tensor, step.forward(x)[0])
+    if type(step).estimate_forward is PreprocessorPyTorch.estimate_forward or not x.requires_grad:
+        return value
+    stand_in = cast(Tensor, step.estimate_forward(x))
+    return stand_in + (value - stand_in).detach()
+
+
+class _NumpyStep(torch.autograd.Function):
+    """A numpy preprocessor, differentiated by its own ``estimate_gradient``."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, step: Any) -> Tensor:
+        ctx.save_for_backward(x)
+        ctx.step = step
+        return torch.as_tensor(step(x.detach().cpu().numpy())[0]).to(x)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
+        (x,) = ctx.saved_tensors
+        estimate = ctx.step.estimate_gradient(x.detach().cpu().numpy(), gradient.cpu().numpy())
+        return torch.as_tensor(estimate).to(gradient), None

@@ -1,0 +1,137 @@
+"""Our attacks, called as Foolbox calls its own."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any, cast
+
+import eagerpy as ep
+import torch
+from foolbox.criteria import Misclassification, TargetedMisclassification
+from foolbox.models.base import Model
+from torch import Tensor
+
+from advplug.attack import Attack
+from advplug.engine import run_attack, run_sweep
+from advplug.errors import InvalidInput
+from advplug.interop.calls import Goal, pose
+from advplug.interop.foolbox.models import from_foolbox_model
+from advplug.interop.foolbox.norms import norm_of
+from advplug.ops import raw, wrap
+from advplug.threat import Norm, ThreatModel
+from advplug.verify import TOLERANCE
+
+
+def call_as_foolbox(
+    attack: Attack,
+    fmodel: Any,
+    inputs: Any,
+    criterion: Any,
+    *,
+    epsilons: Any,
+    norm: Norm | None = None,
+    distance: Any = None,
+    starting_points: Any = None,
+    **options: Any,
+) -> tuple[Any, Any, Any]:
+    """Run ``attack`` with Foolbox's convention.
+
+    Parameters
+    ----------
+    fmodel: a Foolbox model on PyTorch.
+    inputs: float (N, ...) within the model's bounds, raw or eagerpy.
+    criterion: labels (N,), ``Misclassification`` or ``TargetedMisclassification``.
+    epsilons: a budget, a sequence of budgets, or None for the smallest perturbation.
+    norm: of the budgets; None takes that of ``distance``, else linf if the attack works under it, else the first of
+        ``attack.norms``.
+    distance: the same as one of ``foolbox.distances``.
+    starting_points: like ``inputs``, for attacks that take some.
+    options: ``loss``, ``gradient`` and the fields of :class:`advplug.problem.Options`, such as ``restarts``.
+
+    Returns
+    -------
+    raw, clipped, success: like ``inputs`` each and bool (N,); for a sequence of K budgets two lists of K and bool
+        (K, N). Types are those of ``inputs``. Unlike Foolbox, a failed sample is its clean input in ``raw`` and
+        ``clipped``. Success holds for ``clipped``; samples that are wrong before the attack (or, if the defense
+        rejects, refused) count as successes, so that ``1 - success.mean()`` is the robust accuracy.
+
+    Raises
+    ------
+    InvalidInput: what no attack can work on, a criterion other than those, None for an attack that needs a budget.
+    """
+    point = raw(inputs)
+    restore = wrap if isinstance(inputs, ep.Tensor) else raw
+    budgets, many = _budgets(epsilons)
+    goal = _goal(criterion)
+    if None in budgets and not attack.minimum_norm:
+        raise InvalidInput(f"{type(attack).__name__} needs a budget: give epsilons without None")
+    minimum = None if attack.minimum_norm else min(cast("list[float]", budgets))
+    if not isinstance(fmodel, Model):
+        raise InvalidInput(f"the model is a {type(fmodel).__name__}: pass a foolbox.Model, such as PyTorchModel")
+    bounds = (fmodel.bounds.lower, fmodel.bounds.upper)
+    threat = ThreatModel(_norm(attack, norm, distance), minimum, bounds, goal.targeted)
+    model = from_foolbox_model(fmodel, num_classes=_count_classes(fmodel, point))
+    starts = None if starting_points is None else raw(starting_points)
+    call = pose(model, point, goal, threat, starts, **options)
+
+    founds: dict[float | None, Any] = dict.fromkeys(budgets)
+    if call.problem is not None and not attack.minimum_norm:
+        ascending = sorted(cast("set[float]", set(budgets)))
+        founds = dict(zip(ascending, run_sweep(attack, call.problem, ascending), strict=True))
+    elif call.problem is not None:
+        founds = dict.fromkeys(budgets, run_attack(attack, call.problem))
+
+    raws, clips, successes = [], [], []
+    for budget in budgets:
+        result = founds[budget]
+        points = call.adversarials(result)
+        success = call.success(result)
+        clipped = points
+        if result is not None and attack.minimum_norm and budget is not None:
+            within = result.success & (result.distance <= budget * (1 + TOLERANCE))
+            clipped = points.clone()
+            clipped[call.todo[~within]] = point[call.todo[~within]]
+            success = call.success(result, within)
+        raws.append(restore(points))
+        clips.append(restore(clipped))
+        successes.append(success)
+    if many:
+        return raws, clips, restore(torch.stack(successes))
+    return raws[0], clips[0], restore(successes[0])
+
+
+def _budgets(epsilons: Any) -> tuple[list[float | None], bool]:
+    """The budgets, and whether they came as a sequence."""
+    many = isinstance(epsilons, Iterable) and getattr(epsilons, "ndim", 1) > 0
+    values = list(epsilons) if many else [epsilons]
+    if not values:
+        raise InvalidInput("epsilons is empty: give at least one budget, or None for the smallest perturbation")
+    return [None if value is None else float(value) for value in values], many
+
+
+def _goal(criterion: Any) -> Goal:
+    if isinstance(criterion, TargetedMisclassification):
+        return Goal(raw(criterion.target_classes), targeted=True)
+    labels = criterion.labels if isinstance(criterion, Misclassification) else criterion
+    labels = raw(labels)
+    if not isinstance(labels, Tensor):
+        kind = type(labels).__name__
+        raise InvalidInput(f"criterion is a {kind}: give labels, Misclassification or TargetedMisclassification")
+    return Goal(labels)
+
+
+def _norm(attack: Attack, norm: Norm | None, distance: Any) -> Norm:
+    measured = None if distance is None else norm_of(distance)
+    if distance is not None and measured is None:
+        raise InvalidInput(f"distance {distance!r}: choose l0, l1, l2 or linf of foolbox.distances")
+    if norm is not None and measured is not None and norm != measured:
+        raise InvalidInput(f"norm {norm!r} and distance {distance!r} disagree: give one of them")
+    return norm or measured or ("linf" if "linf" in attack.norms else cast(Norm, attack.norms[0]))
+
+
+def _count_classes(fmodel: Any, inputs: Any) -> int:
+    if not isinstance(inputs, Tensor) or not inputs.is_floating_point() or inputs.ndim < 2 or not len(inputs):
+        kind = f"{getattr(inputs, 'dtype', type(inputs).__name__)} of shape {tuple(getattr(inputs, 'shape', ()))}"
+        raise InvalidInput(f"inputs are {kind}: give a float torch or eagerpy tensor (N, ...), N >= 1")
+    with torch.no_grad():
+        return int(fmodel(inputs[:1]).shape[-1])
