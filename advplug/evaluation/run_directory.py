@@ -119,7 +119,7 @@ def _intact(path: Path) -> Iterator[None]:
         raise
     except (OSError, EOFError, ValueError, KeyError, TypeError, zipfile.BadZipFile, zlib.error) as error:
         why = f"{type(error).__name__}: {error}"
-        raise InvalidInput(f"{path} or what belongs to it is damaged ({why}): run the evaluation with --fresh") from error
+        raise InvalidInput(f"{path} or what belongs to it is damaged ({why}): run again with --fresh") from error
 
 
 def _save(file: IO[bytes], arrays: Arrays) -> None:
