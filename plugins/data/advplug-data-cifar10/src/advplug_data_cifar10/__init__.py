@@ -1,0 +1,19 @@
+"""CIFAR-10 as an advplug plugin."""
+
+from __future__ import annotations
+
+from advplug import DatasetSpec, hookimpl
+
+
+@hookimpl
+def advplug_datasets() -> list[DatasetSpec]:
+    """Name the data set; torch is imported when it is loaded."""
+    return [
+        DatasetSpec(
+            name="cifar10",
+            factory="advplug_data_cifar10._dataset:CIFAR10",
+            summary="Colour images of ten classes, 32x32; fetched, or the user's own files",
+            reference="Krizhevsky, Learning Multiple Layers of Features from Tiny Images, technical report, 2009",
+            tags=frozenset({"images", "colour"}),
+        )
+    ]
