@@ -30,8 +30,9 @@ class CountedModel(nn.Module):
     and clear or fill ``.grad`` of whatever they can reach.
     """
 
-    def __init__(self, model: DefendedModel, like: Tensor) -> None:
+    def __init__(self, model: DefendedModel, like: Tensor, peer: str) -> None:
         super().__init__()
+        self._peer = peer
         self._hidden = (model,)  # a tuple, so that torch does not register the model as a part
         self._like = like[:0]
         self.forwards = self.backwards = 0
@@ -43,6 +44,8 @@ class CountedModel(nn.Module):
         if logits.requires_grad:
             logits.register_hook(lambda gradient: self._count_backward(len(gradient)))
         if not bool(logits.isfinite().all()):  # peers take argmax of NaN for an answer, and count it as a success
+            if not bool(x.isfinite().all()):
+                raise PeerError(f"{self._peer} asked the model about NaN or infinite inputs")
             raise NonFiniteLogits("the model returned NaN or infinite logits during the search: undefined")
         return logits
 
@@ -87,7 +90,7 @@ def run_peer(task: Task, peer: str, search: Callable[[Part], Tensor]) -> None:
     backwards = torch.zeros_like(rows.samples)
     for epsilon, chosen in _budgets(task):
         part = Part(
-            model=CountedModel(task.problem.model, rows.inputs),
+            model=CountedModel(task.problem.model, rows.inputs, peer),
             inputs=rows.inputs[chosen],
             labels=rows.labels[chosen],
             targets=None if rows.targets is None else rows.targets[chosen],

@@ -331,6 +331,15 @@ def test_errors_of_art_are_named(model: PlainModel, blobs: Blobs) -> None:
             make()
 
 
+def test_nan_inputs_are_the_peers_fault(model: PlainModel, blobs: Blobs) -> None:
+    class Lost(evasion.FastGradientMethod):  # type: ignore[misc]
+        def generate(self, x: Any, y: Any = None, **kwargs: Any) -> Any:
+            return self.estimator.predict(x * np.float32(np.nan))
+
+    with pytest.raises(PeerError, match="Lost asked the model about NaN"):
+        run(ArtAttack(Lost), model, *blobs, ThreatModel("linf", 0.1))
+
+
 # --- detectors ---
 
 

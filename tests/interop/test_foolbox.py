@@ -341,3 +341,10 @@ def test_stochastic_models_are_judged_over_draws(network: nn.Sequential, blobs: 
     assert set((10 * result.rate).round().tolist()) - {0, 10}  # some points fool a part of the draws
     *_, success = PGD(steps=10)(as_foolbox_model(model), inputs, labels, epsilons=0.15, gradient=EOT(4))
     assert success.sum() >= (result.success | ~result.correct).sum() - 5
+
+
+def test_an_attack_without_a_distance_takes_any_norm(model: PlainModel, blobs: Blobs) -> None:
+    pointwise = FoolboxAttack("PointwiseAttack")
+    assert pointwise.norms == ("linf", "l2", "l1", "l0")
+    result = attack(pointwise, model, blobs[0][:4], blobs[1][:4], ThreatModel("l0"))
+    assert torch.equal(result.success, result.correct)

@@ -19,7 +19,7 @@ from torch import Tensor
 from advplug.attack import Attack
 from advplug.errors import InvalidInput
 from advplug.interop.foolbox.norms import norm_of
-from advplug.interop.peer import Part, run_peer
+from advplug.interop.peer import Part, PeerError, run_peer
 from advplug.task import Task
 from advplug.threat import Norm
 
@@ -47,6 +47,7 @@ class FoolboxAttack(Attack):
     Raises
     ------
     InvalidInput: unknown name, wrong parameters, or an attack of another kind.
+    PeerError: Foolbox misses a package, such as numba for Brendel-Bethge.
     """
 
     def __init__(self, attack: Any, parameters: Mapping[str, Any] | None = None) -> None:
@@ -90,6 +91,8 @@ def _make(attack: Any, parameters: dict[str, Any]) -> Any:
             raise InvalidInput(f"foolbox.attacks has no {attack!r}")
         try:
             attack = kind(**parameters)
+        except ImportError as error:
+            raise PeerError(f"Foolbox's {kind.__name__} needs a package that is not installed: {error}") from error
         except TypeError as error:
             raise InvalidInput(f"foolbox.attacks.{kind.__name__}: {error}") from error
     elif parameters:
@@ -104,5 +107,5 @@ def _measured_norm(attack: Any) -> Norm | None:
     """The norm of a Foolbox attack; None if it was left open or is none of ours."""
     try:
         return norm_of(attack.distance)
-    except ValueError:  # how Foolbox says that no distance was given
+    except (ValueError, AttributeError):  # how Foolbox says that no distance was given; PointwiseAttack forgets to
         return None
