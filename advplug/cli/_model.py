@@ -76,7 +76,7 @@ def read_model(name: str) -> nn.Module:
         except Exception as error:
             raise InvalidInput(f"{name}() failed with {type(error).__name__}: {error}") from error
     if not isinstance(found, nn.Module):
-        raise InvalidInput(f"{name} gives a {type(found).__name__}: name a torch.nn.Module or what returns one")
+        raise InvalidInput(f"{name} is of type {type(found).__name__}: name a torch.nn.Module or what returns one")
     return found
 
 

@@ -1,0 +1,277 @@
+"""The HTML page: whole, self-contained, escaped, and written at once or not at all."""
+
+from __future__ import annotations
+
+import base64
+import re
+from collections.abc import Iterator
+from dataclasses import replace
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from advplug import hookimpl
+from advplug.errors import InvalidInput
+from advplug.evaluation import Evaluation, Row
+from advplug.evaluation.diagnostics import Finding
+from advplug.manager import Manager, using
+from advplug.report import Section, write_report
+
+VOID = {"meta", "img", "br", "link", "input", "hr"}
+
+
+class Page(HTMLParser):
+    """Checks that tags nest, and collects headings, images and everything that a browser would fetch."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.headings: list[str] = []
+        self.images: list[dict[str, str | None]] = []
+        self.references: list[str] = []
+        self.feed(text)
+        self.close()
+        assert self.open == []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        fields = dict(attrs)
+        self.references += [str(fields[name]) for name in ("src", "href", "srcset", "action", "data") if name in fields]
+        if tag == "img":
+            self.images.append(fields)
+        if tag not in VOID:
+            self.open.append(tag)
+        if tag == "h2":
+            self.headings.append("")
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        if self.open and self.open[-1] == "h2":
+            self.headings[-1] += data
+
+
+def arrays(samples: int = 12, **others: Any) -> dict[str, Any]:
+    """Per-sample records of an attack that broke the first half."""
+    success = np.arange(samples) < samples // 2
+    rng = np.random.default_rng(0)
+    return {
+        "success": success,
+        "distance": np.where(success, 0.3, np.nan),
+        "target": np.where(success, 1, -1),
+        "forwards": np.arange(1, samples + 1),
+        "trace": rng.normal(size=(20, samples)).astype(np.float32),
+        "adversarials": np.clip(inputs(samples) + 0.3 * success[:, None, None, None], 0, 1).astype(np.float32),
+        **others,
+    }
+
+
+def inputs(samples: int = 12) -> Any:
+    return np.random.default_rng(1).random((samples, 1, 6, 6), dtype=np.float32)
+
+
+def row(name: str, role: str, accuracy: float, **fields: Any) -> Row:
+    defaults: dict[str, Any] = {
+        "library": "foolbox" if role == "baseline" else "advplug",
+        "detected": None,
+        "queries": 12.5,
+        "gradients": 3.0,
+        "seconds": 1.25,
+        "published": 0.5,
+        "source": f"Source of {name}",
+        "words": {"attack": f"{name}(steps=3)", "loss": "Margin()"},
+        "shrunk": ((0.0, 1.0), (0.3, accuracy)),
+        "arrays": arrays(),
+    }
+    return Row(name=name, role=role, robust_accuracy=accuracy, **{**defaults, **fields})
+
+
+@pytest.fixture
+def evaluation(tmp_path: Path) -> Evaluation:
+    return Evaluation(
+        case="toy",
+        preset="mnist",
+        threat="linf:0.3",
+        samples=12,
+        clean_accuracy=1.0,
+        flips=None,
+        false_positives=None,
+        rows=(row("weak", "baseline", 0.75), row("strong", "adaptive", 0.0, sweep=((0.1, 0.5), (0.3, 0.0)))),
+        findings=(Finding(name="masking", status="warn", message="The loss is flat.", advice="Change the loss."),),
+        claim="It resists.",
+        lesson="It does not.",
+        environment={
+            "seed": 7,
+            "versions": {"torch": "9.9"},
+            "plugins": {"attack:x": {"distribution": "d", "version": "1"}},
+        },
+        inputs=inputs(),
+        labels=np.zeros(12, np.int64),
+        class_names=("zero", "one"),
+        run=tmp_path,
+    )
+
+
+@pytest.fixture(autouse=True)
+def no_plugins() -> Iterator[None]:
+    with using(Manager(plugins=[])):
+        yield
+
+
+def text_of(evaluation: Evaluation) -> str:
+    return write_report(evaluation).read_text()
+
+
+def test_everything_is_there_and_nothing_is_fetched(evaluation: Evaluation, tmp_path: Path) -> None:
+    path = write_report(evaluation)
+    assert path == tmp_path / "report.html"
+    text = path.read_text()
+    page = Page(text)
+    assert page.headings == [
+        "Attacks", "Accuracy against budget", "Broken samples", "Loss curves", "Queries to success", "Findings",
+        "Recipes", "Environment",
+    ]  # fmt: skip
+    assert len(page.images) == 4
+    assert all(image["alt"] and str(image["src"]).startswith("data:image/svg+xml;base64,") for image in page.images)
+    assert all(reference.startswith("data:") for reference in page.references)
+    assert "http://" not in text
+    assert "https://" not in text
+    assert "@import" not in text
+    assert "<script" not in text
+    flat = re.sub(r"\s+", " ", re.sub(r"<[^>]*>", "", text))
+    for words in (
+        "toy (preset mnist) under linf:0.3 is broken: 100.0 % accuracy without an attack, 75.0 % under the weakest "
+        "baseline (weak), 0.0 % under the adaptive attack (strong).",
+        "It resists.", "It does not.", "Source of weak", "Source of strong", "0.0 % [0.0, 24.2]", "count as lost",
+        "verified by a fresh decision", "The loss is flat.", "Change the loss.", "strong(steps=3)", "seed7", "torch9.9",
+        "prefers-color-scheme",
+    ):  # fmt: skip
+        assert words in flat, words
+
+
+def test_figures_are_svg_without_outside_references_and_follow_the_colour_scheme(evaluation: Evaluation) -> None:
+    for image in Page(text_of(evaluation)).images:
+        svg = base64.b64decode(str(image["src"]).partition(",")[2]).decode()
+        assert "prefers-color-scheme:dark" in svg
+        references = re.findall(r'href="([^"]*)"', svg)
+        assert all(reference.startswith(("#", "data:")) for reference in references)
+
+
+def test_the_same_evaluation_gives_the_same_page(evaluation: Evaluation) -> None:
+    assert text_of(evaluation) == text_of(evaluation)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_traces_without_a_finite_value(evaluation: Evaluation, value: float) -> None:
+    trace = np.full((5, 12), value, np.float32)
+    rows = tuple(replace(one, arrays=arrays(trace=trace)) for one in evaluation.rows)
+    text = text_of(replace(evaluation, rows=rows))
+    assert "No attack recorded its loss." in text
+    partly = trace.copy()
+    partly[2, 3] = 1.0
+    rows = (replace(rows[0], arrays=arrays(trace=partly)), rows[1])
+    assert len(Page(text_of(replace(evaluation, rows=rows))).images) == 4
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ({"adversarials": None}, "No adversarials were recorded."),
+        ({"success": np.zeros(12, bool)}, "strong broke no sample."),
+    ],
+)
+def test_no_samples_to_show(evaluation: Evaluation, change: dict[str, Any], reason: str) -> None:
+    recorded = {name: value for name, value in arrays(**change).items() if value is not None}
+    rows = (evaluation.rows[0], replace(evaluation.rows[1], arrays=recorded))
+    assert reason in text_of(replace(evaluation, rows=rows))
+
+
+def test_inputs_that_are_no_images(evaluation: Evaluation) -> None:
+    flat = inputs().reshape(12, 36)
+    rows = (evaluation.rows[0], replace(evaluation.rows[1], arrays=arrays(adversarials=flat)))
+    assert "no images to show" in text_of(replace(evaluation, inputs=flat, rows=rows))
+
+
+def test_colour_images(evaluation: Evaluation) -> None:
+    colour = np.repeat(inputs(), 3, axis=1)
+    rows = (evaluation.rows[0], replace(evaluation.rows[1], arrays=arrays(adversarials=1 - colour)))
+    assert "channel that changed most" in text_of(replace(evaluation, inputs=colour, rows=rows))
+
+
+def test_minimum_norm_runs_are_drawn_from_their_distances(evaluation: Evaluation) -> None:
+    rows = tuple(replace(one, shrunk=(), sweep=()) for one in evaluation.rows)
+    page = Page(text_of(replace(evaluation, threat="l2:min", rows=rows)))
+    assert len(page.images) == 4
+
+
+def test_an_evaluation_without_rows_or_records(evaluation: Evaluation) -> None:
+    bare = replace(evaluation, rows=(), findings=(), claim=None, lesson=None, environment={}, preset=None)
+    text = text_of(bare)
+    assert Page(text).images == []
+    assert "no attack was run" in text
+    assert Page(text_of(replace(evaluation, rows=(row("a", "baseline", 0.1, arrays={}, shrunk=()),))))
+
+
+def test_detector_and_stochastic_figures_are_explained(evaluation: Evaluation) -> None:
+    rows = tuple(replace(one, detected=0.25) for one in evaluation.rows)
+    text = text_of(replace(evaluation, rows=rows, false_positives=0.05, flips=0.125))
+    for words in ("rejects 5.0 % of the clean inputs", "25.0 %", "12.5 % of its draws", '<th class="n">Detected</th>'):
+        assert words in text
+
+
+def test_texts_are_escaped(evaluation: Evaluation) -> None:
+    bad = "<b>$x_{1</b> & \"'"
+    rows = (replace(evaluation.rows[0], name=bad, source=bad, words={"attack": bad}), evaluation.rows[1])
+    finding = Finding(name=bad, status="fail", message=bad, advice=bad)
+    text = text_of(
+        replace(evaluation, case=bad, claim=bad, rows=rows, findings=(finding,), class_names=("$a_{", "<i>"))
+    )
+    assert "<b>" not in text.replace('<div class="tile"><b>', "")
+    Page(text)
+
+
+def test_sections_of_plugins(evaluation: Evaluation) -> None:
+    class Good:
+        @hookimpl
+        def advplug_report_sections(self, evaluation: Evaluation) -> list[Section]:
+            return [Section(title=f"More on <{evaluation.case}>", html="<p id='more'>text</p>")]
+
+    class Wrong:
+        @hookimpl
+        def advplug_report_sections(self) -> list[str]:
+            return ["no section"]
+
+    class Raises:
+        @hookimpl
+        def advplug_report_sections(self) -> list[Section]:
+            raise RuntimeError("a bug")
+
+    with using(Manager(plugins=[Good(), Wrong(), Raises()])) as manager:
+        text = text_of(evaluation)
+    assert "More on <toy>" in Page(text).headings
+    assert "<p id='more'>text</p>" in text
+    assert sorted(problem.distribution for problem in manager.problems) == ["raises", "wrong"]
+
+
+def test_a_failed_report_keeps_the_earlier_one(evaluation: Evaluation, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = write_report(evaluation)
+    before = path.read_text()
+
+    def fail(*_: object) -> None:
+        raise OSError("disk full")
+
+    monkeypatch.setattr(Path, "chmod", fail)
+    with pytest.raises(OSError, match="disk full"):
+        write_report(replace(evaluation, case="other"))
+    assert path.read_text() == before
+    assert [file.name for file in path.parent.iterdir()] == ["report.html"]
+
+
+def test_where_it_is_written(evaluation: Evaluation, tmp_path: Path) -> None:
+    homeless = replace(evaluation, run=None)
+    with pytest.raises(InvalidInput, match="no run directory"):
+        write_report(homeless)
+    assert write_report(homeless, tmp_path / "new" / "page.html").is_file()

@@ -1,0 +1,294 @@
+"""``advplug evaluate`` on a user's own module, a defense plugin, and a configuration file."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import ModuleType
+from typing import Any, ClassVar, NamedTuple
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from advplug import AttackSpec, DatasetSpec, DefenseSpec, hookimpl
+from advplug.attack import Attack
+from advplug.cli import run
+from advplug.data import Dataset, Images
+from advplug.defense import Defense, Preset
+from advplug.errors import InvalidInput
+from advplug.manager import Manager, using
+from advplug.model import DefendedModel
+from advplug.ops import raw, wrap
+from advplug.task import Task
+from advplug.threat import ThreatModel
+
+MODULE = """
+import torch
+
+class Light(torch.nn.Module):
+    def forward(self, x):
+        light = x.flatten(1).mean(1) - MIDDLE
+        return torch.stack((-light, light), 1)
+
+class Broken(torch.nn.Module):
+    def forward(self, x):
+        return torch.full((len(x), 2), torch.nan)
+
+ready = Light()
+number = 3
+
+def build():
+    return Light()
+
+def needs(argument):
+    return Light()
+
+def fails():
+    raise RuntimeError("no licence")
+"""
+
+
+class Ramp(Dataset):
+    splits = ("fit", "test")
+    class_names = ("dark", "light")
+
+    def load(self, split: str, limit: int | None = None) -> Images:
+        inputs = torch.linspace(0, 1, 10 if split == "test" else 4).view(-1, 1, 1, 1)
+        return Images(inputs, (inputs.flatten() > 0.5).long(), self.class_names, split)[:limit]
+
+
+class Step(Attack):
+    """One step of ``length`` budgets, without a random start."""
+
+    made: ClassVar[list[dict[str, Any]]] = []
+
+    def __init__(self, *, length: float = 1.0, signed: bool = True, label: str | None = None) -> None:
+        if length < 0:
+            raise InvalidInput(f"length is {length}: give a positive number")
+        self.length, self.signed, self.label = length, signed, label
+        Step.made.append(self.parameters())
+
+    def run(self, task: Task) -> None:
+        move = raw(task.gradient(task.inputs)).sign() * task.epsilon.view(-1, 1, 1, 1) * self.length
+        task.evaluate(task.project(wrap(raw(task.inputs) - move)))
+
+
+class Bright(DefendedModel):
+    def forward(self, x: Tensor) -> Tensor:
+        light = x.flatten(1).mean(1) - 0.5
+        return torch.stack((-light, light), 1)
+
+
+class BrightDefense(Defense):
+    presets: ClassVar = {
+        "first": Preset(summary="s", data="ramp", threat=ThreatModel("linf", 0.3), weights=None),
+        "second": Preset(summary="s", data="ramp", threat=ThreatModel("linf", 0.1), weights=None, test_split="fit"),
+    }
+
+    def network(self, preset: str) -> DefendedModel:
+        return Bright(2)
+
+    def build(self, preset: str, device: Any = "cpu", weights: Path | None = None) -> DefendedModel:
+        self.preset(preset)
+        return self.network(preset)
+
+    def train(self, *args: Any, **options: Any) -> DefendedModel:
+        raise NotImplementedError
+
+
+class Plugin:
+    @hookimpl
+    def advplug_attacks(self) -> list[AttackSpec]:
+        names = ("pgd", "step")
+        return [AttackSpec(name=name, factory="fake_parts:Step", summary="s", reference="r") for name in names]
+
+    @hookimpl
+    def advplug_datasets(self) -> list[DatasetSpec]:
+        return [DatasetSpec(name="ramp", factory="fake_parts:Ramp", summary="s", reference="r")]
+
+    @hookimpl
+    def advplug_defenses(self) -> list[DefenseSpec]:
+        return [DefenseSpec(name="bright", factory="fake_parts:BrightDefense", summary="s", reference="r")]
+
+
+class Answer(NamedTuple):
+    exit_code: int
+    stdout: str
+    stderr: str
+
+    @property
+    def document(self) -> Any:
+        assert self.exit_code == 0, self.stderr
+        return json.loads(self.stdout)
+
+
+Evaluate = Callable[..., Answer]
+
+
+@pytest.fixture
+def evaluate(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Iterator[Evaluate]:
+    """Runs ``advplug evaluate`` in a folder that holds the user's module and data."""
+    module = ModuleType("fake_parts")
+    module.__dict__.update({"Step": Step, "Ramp": Ramp, "BrightDefense": BrightDefense})
+    monkeypatch.setitem(sys.modules, "fake_parts", module)
+    monkeypatch.setattr(sys, "path", [entry for entry in sys.path if entry])
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)
+    monkeypatch.chdir(tmp_path)
+    own = tmp_path / "mine"
+    own.mkdir()
+    (own / "net.py").write_text(MODULE.replace("MIDDLE", "0.5"))
+    (own / "wide.py").write_text(MODULE.replace("MIDDLE", "0.0"))
+    (own / "lacks.py").write_text("import surely_not_installed_anywhere")
+    (own / "wrong.py").write_text("1 / 0")
+    x = np.linspace(0, 1, 8, dtype=np.float32).reshape(8, 1, 1, 1)
+    np.savez(tmp_path / "data.npz", x=x, y=(x.ravel() > 0.5).astype(int))
+    Step.made.clear()
+
+    def call(*arguments: object) -> Answer:
+        code = run(["evaluate", "--no-report", *map(str, arguments)])
+        streams = capsys.readouterr()
+        return Answer(code, streams.out, streams.err)
+
+    with using(Manager(plugins=[Plugin()])):
+        yield call
+    for name in [name for name in sys.modules if name.split(".")[0] == "mine"]:
+        del sys.modules[name]
+
+
+OWN = ("--data", "data.npz", "--threat", "linf:0.25")
+
+
+@pytest.mark.parametrize("name", ["mine.net:build", "mine.net:Light", "mine.net:ready"])
+def test_a_users_own_module(evaluate: Evaluate, name: str) -> None:
+    document = evaluate(name, *OWN, "--json").document
+    assert document["case"] == name
+    assert document["preset"] is None
+    assert document["threat"] == "linf:0.25"
+    assert document["clean_accuracy"] == 1
+    assert [row["name"] for row in document["rows"]] == ["pgd, cross-entropy", "pgd, margin"]
+    assert {row["role"] for row in document["rows"]} == {"baseline"}
+    assert {row["robust_accuracy"] for row in document["rows"]} == {0.5}
+    assert document["broken"] is False  # exit code 0 all the same: nothing was claimed
+
+
+def test_the_table_says_that_no_attack_was_adapted(evaluate: Evaluate, tmp_path: Path) -> None:
+    answer = evaluate("mine.net:build", *OWN, "--attacks", "step")
+    assert answer.exit_code == 0
+    assert "None was adapted to this model" in answer.stdout.replace("\n", " ")
+    assert answer.stderr.startswith("step: 8 samples ... done")
+    (directory,) = (tmp_path / "advplug-runs").iterdir()
+    assert directory.name == "mine.net-build-linf-0.25-n8-seed0"
+
+
+def test_losses_attacks_and_parameters(evaluate: Evaluate) -> None:
+    settings = ("--set", "step.length=1/2", "--set", "step.signed=False", "--set", "step.label=text")
+    document = evaluate(
+        "mine.net:build", *OWN, "--attacks", "pgd, step", "--losses", "logit,margin", *settings, "--json"
+    ).document
+    assert [row["name"] for row in document["rows"]] == ["pgd, logit", "pgd, margin", "step, logit", "step, margin"]
+    assert Step.made == [
+        {"length": 1.0, "signed": True, "label": None},
+        {"length": 0.5, "signed": False, "label": "text"},
+    ]
+    assert "length=0.5" in document["rows"][2]["words"]["attack"]
+
+
+def test_bounds_rescale_the_images(evaluate: Evaluate) -> None:
+    document = evaluate("mine.wide:build", "--data", "data.npz", "--threat", "linf:0.5", "--bounds", "-1,1", "--json")
+    assert document.document["clean_accuracy"] == 1
+    assert {row["robust_accuracy"] for row in document.document["rows"]} == {0.5}
+
+
+def test_data_plugins_and_their_splits(evaluate: Evaluate) -> None:
+    own = ("mine.net:build", "--threat", "linf:0.1", "--attacks", "step", "--json")
+    assert evaluate(*own, "--data", "ramp").document["samples"] == 10
+    assert evaluate(*own, "--data", "ramp:fit").document["samples"] == 4
+    assert evaluate(*own, "--data", "ramp", "--limit", 3).document["samples"] == 3
+
+
+def test_a_defense_brings_its_data_and_threat_model(evaluate: Evaluate) -> None:
+    first = evaluate("bright", "--json").document
+    assert (first["case"], first["preset"], first["threat"], first["samples"]) == ("bright", "first", "linf:0.3", 10)
+    second = evaluate("bright:second", "--json").document
+    assert (second["preset"], second["threat"], second["samples"]) == ("second", "linf:0.1", 4)
+    other = evaluate("bright", "--threat", "linf:0.2", *OWN[:2], "--json").document
+    assert (other["threat"], other["samples"]) == ("linf:0.2", 8)
+
+
+def test_configuration_file_and_what_overrides_it(evaluate: Evaluate, tmp_path: Path) -> None:
+    (tmp_path / "advplug.toml").write_text(
+        'model = "mine.net:build"\ndata = "data.npz"\nthreat = "linf:0.25"\nattacks = ["step"]\nlimit = 6\n'
+        'bounds = [0, 1]\nepsilons = ["1/8", 0.2]\nout = "there"\nset.step.length = 0.5\n'
+    )
+    document = evaluate("--config", "advplug.toml", "--json").document
+    assert (document["case"], document["samples"], document["run"]) == ("mine.net:build", 6, "there")
+    assert [row["name"] for row in document["rows"]] == ["step"]
+    assert [epsilon for epsilon, _ in document["rows"][0]["sweep"]] == [0.125, 0.2, 0.25]
+    assert Step.made[-1]["length"] == 0.5
+    changed = evaluate("--config", "advplug.toml", "mine.net:ready", "--limit", 4, "--json").document
+    assert (changed["case"], changed["samples"]) == ("mine.net:ready", 4)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("restarts = 0", "restarts: Input should be greater than 0"),
+        ('attacks = ["pgd", 3]', "attacks.1: Input should be a valid string"),
+        ("epsilon = 0.1", "epsilon: Extra inputs are not permitted"),
+        ("bounds = [0, 1, 2]", "bounds"),
+        ("set.pgd = 3", "set.pgd: Input should be a valid dictionary"),
+        ("= 3", "advplug.toml"),
+    ],
+)
+def test_configuration_errors_name_the_field(evaluate: Evaluate, tmp_path: Path, text: str, message: str) -> None:
+    (tmp_path / "advplug.toml").write_text(text)
+    answer = evaluate("mine.net:build", *OWN, "--config", "advplug.toml")
+    assert answer.exit_code == 2
+    assert message in answer.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        (("mine.nett:build", *OWN), 2, "no module mine.nett"),
+        (("yours:build", *OWN), 2, "no module yours"),
+        (("mine.lacks:build", *OWN), 2, "needs surely_not_installed_anywhere"),
+        (("mine.wrong:build", *OWN), 2, "ZeroDivisionError"),
+        (("mine.net:absent", *OWN), 2, "mine.net has no absent"),
+        (("mine.net:", *OWN), 2, "mine.net has no"),
+        (("mine.net:number", *OWN), 2, "is of type int"),
+        (("mine.net:needs", *OWN), 2, "failed with TypeError"),
+        (("mine.net:fails", *OWN), 2, "no licence"),
+        (("mine.net:Broken", *OWN), 1, "NaN"),
+        (("brihgt",), 4, "did you mean defense:bright"),
+        (("bright:third",), 2, "choose one of first, second"),
+        (("mine.net:build", *OWN, "--attacks", "stepp"), 4, "did you mean attack:step"),
+        (("mine.net:build", *OWN, "--attacks", ","), 2, "no attacks to run"),
+        (("mine.net:build", *OWN, "--losses", "margn"), 2, "did you mean margin"),
+        (("mine.net:build", "--data", "data.npz"), 2, "--threat linf:8/255"),
+        (("mine.net:build", "--data", "data.npz", "--threat", "linf"), 2, "write norm:epsilon"),
+        (("mine.net:build", "--data", "data.npz", "--threat", "linf:min"), 2, "needs a budget"),
+        (("mine.net:build", "--threat", "linf:0.1"), 2, "--data is missing"),
+        (("mine.net:build", "--threat", "linf:0.1", "--data", "rump"), 4, "did you mean data:ramp"),
+        (("mine.net:build", "--threat", "linf:0.1", "--data", "absent.npz"), 2, "no such file"),
+        (("mine.net:build", *OWN, "--bounds", "1"), 2, "--bounds 1"),
+        (("mine.net:build", *OWN, "--bounds", "1,0"), 2, "lower bound first"),
+        (("mine.net:build", *OWN, "--set", "pgd.lenght=1"), 2, "did you mean length"),
+        (("mine.net:build", *OWN, "--set", "pdg.length=1"), 2, "did you mean pgd"),
+        (("mine.net:build", *OWN, "--set", "length=1"), 2, "ATTACK.NAME=VALUE"),
+        (("mine.net:build", *OWN, "--set", "pgd.length=-1"), 2, "length is -1"),
+        (("mine.net:build", *OWN, "--set", "pgd.length=word"), 2, "--set for pgd"),
+        (("mine.net:build", *OWN, "--config", "absent.toml"), 2, "absent.toml"),
+        ((), 2, "MODEL"),
+    ],
+)
+def test_wrong_calls(evaluate: Evaluate, tmp_path: Path, arguments: tuple[str, ...], code: int, message: str) -> None:
+    answer = evaluate(*arguments)
+    assert answer.exit_code == code, answer.stderr
+    assert message in answer.stderr
+    assert answer.stdout == ""
+    assert not list(tmp_path.rglob("*.json"))
