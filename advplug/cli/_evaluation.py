@@ -146,23 +146,31 @@ def _watching(attacks: int) -> Iterator[Watch]:
 def _bars() -> Iterator[Watch]:
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
-    standing = TextColumn("{task.fields[alive]} standing")
+    state = TextColumn("{task.fields[state]}")
     bars = Progress(
-        TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), standing, TimeElapsedColumn(),
+        TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), state, TimeElapsedColumn(),
         console=_console.err(),
     )  # fmt: skip
     jobs: list[TaskID] = []
 
+    def end() -> None:
+        if jobs:
+            total = bars.tasks[-1].total or 1
+            bars.update(
+                jobs[-1], completed=total, total=total, state="done"
+            )  # most attacks stop before their last step
+            bars.stop_task(jobs[-1])
+
     def watch(name: str, done: int, total: int, alive: int) -> None:
         if total == 0:
-            if jobs:
-                bars.stop_task(jobs[-1])
-            jobs.append(bars.add_task(name, total=None, alive=alive))
+            end()
+            jobs.append(bars.add_task(name, total=None, state=f"{alive} standing"))
         else:
-            bars.update(jobs[-1], completed=done, total=total, alive=alive)
+            bars.update(jobs[-1], completed=done, total=total, state=f"{alive} standing")
 
     with bars:
         yield watch
+        end()
 
 
 def with_plugins(job: Job, *keys: str) -> Job:

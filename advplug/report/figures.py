@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from textwrap import shorten
 from typing import Any
 
 import numpy as np
@@ -32,9 +33,21 @@ def accuracy_curves(evaluation: Evaluation) -> Figure | None:
         if row.shrunk:
             axes.plot(*_percent(row.shrunk), "--", color=colour, linewidth=0.9, alpha=0.75)
         if epsilon is None:
-            axes.step(*_percent(ran), where="post", color=colour, linewidth=1.6, label=_label(row))
+            axes.step(
+                *_percent(ran),
+                where="post",
+                color=colour,
+                linewidth=1.6,
+                label=shorten(_label(row), 56, placeholder=" ..."),
+            )
         else:
-            (line,) = axes.plot(*_percent(ran), marker=marker, color=colour, linewidth=1.6, label=_label(row))
+            (line,) = axes.plot(
+                *_percent(ran),
+                marker=marker,
+                color=colour,
+                linewidth=1.6,
+                label=shorten(_label(row), 56, placeholder=" ..."),
+            )
             line.set(markersize=5, markeredgecolor="none", clip_on=False, zorder=3)
     if any(row.shrunk for row in evaluation.rows):
         axes.plot([], [], "--", color=INTERMEDIATE, linewidth=0.9, label="upper bound: found adversarials, shrunk")
@@ -61,7 +74,7 @@ def loss_curves(evaluation: Evaluation) -> Figure | None:
         colour = COLOURS.get(row.role, INTERMEDIATE)
         axes.fill_between(step, low, high, color=colour, alpha=0.18, linewidth=0)
         axes.plot(step, middle, color=colour, linewidth=1.4, marker="o" if len(step) == 1 else None, markersize=3)
-        quiet(axes, title=_label(row))
+        quiet(axes, title=_label(row) if columns == 1 else shorten(_label(row), 42, placeholder=" ..."))
         axes.xaxis.get_major_locator().set_params(integer=True)
     for axes in panels[len(traced) :]:
         axes.set_visible(False)
