@@ -1,0 +1,19 @@
+"""k-Winners-Take-All networks as an advplug plugin."""
+
+from __future__ import annotations
+
+from advplug import DefenseSpec, hookimpl
+
+
+@hookimpl
+def advplug_defenses() -> list[DefenseSpec]:
+    """Name the defense; torch is imported when it is loaded."""
+    return [
+        DefenseSpec(
+            name="kwta",
+            factory="advplug_defense_kwta._defense:KWTA",
+            summary="k-Winners-Take-All activations, whose jumps leave backpropagated gradients useless",
+            reference="Xiao et al., Enhancing Adversarial Defense by k-Winners-Take-All, ICLR 2020 (1905.10510)",
+            tags=frozenset({"linf", "discontinuous", "gradient-masking", "white-box"}),
+        )
+    ]

@@ -1,0 +1,161 @@
+"""Training, standard and adversarial. The seed fixes everything that is random."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from advplug.data import Images
+from advplug.defense import Report
+from advplug.errors import InvalidInput
+
+PROBES = 256
+"""Training images, held out, on which PGD checks an adversarially trained network after every epoch."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Adversary:
+    """PGD under Linf from a uniform random start, for training; one step is the fast method of Wong et al. 2020.
+
+    Parameters
+    ----------
+    epsilon: budget.
+    step: step size.
+    steps: number of steps.
+    clip: keep the images in [0, 1]; the authors of kWTA clip the perturbation alone.
+    """
+
+    epsilon: float
+    step: float
+    steps: int
+    clip: bool = True
+
+    def __call__(self, model: nn.Module, x: Tensor, y: Tensor, generator: torch.Generator) -> Tensor:
+        """Adversarial images (N, C, H, W) for ``x`` (N, C, H, W) of labels ``y`` (N,)."""
+        # Drawn on the CPU, so that a seed means the same start on every device.
+        start = torch.rand(x.shape, generator=generator).to(x.device)
+        delta = self._inside(x, self.epsilon * (2 * start - 1))
+        for _ in range(self.steps):
+            delta.requires_grad_()
+            (gradient,) = torch.autograd.grad(F.cross_entropy(model(x + delta), y), delta)
+            moved = (delta.detach() + self.step * gradient.sign()).clamp(-self.epsilon, self.epsilon)
+            delta = self._inside(x, moved)
+        return x + delta
+
+    def _inside(self, x: Tensor, delta: Tensor) -> Tensor:
+        return (x + delta).clamp(0, 1) - x if self.clip else delta
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """How a preset is trained: stochastic gradient descent with momentum 0.9 and no weight decay on cross-entropy.
+
+    Parameters
+    ----------
+    epochs: passes over the data.
+    rate: highest learning rate.
+    batch: images a step.
+    augment: mirror at random and crop at random after padding by 4.
+    adversary: makes the images of adversarial training; None trains on clean ones.
+    drop_at: epoch from which the rate is a tenth; None warms up over 15 % of the steps, then follows a cosine.
+    """
+
+    epochs: int
+    rate: float
+    batch: int = 128
+    augment: bool = False
+    adversary: Adversary | None = None
+    drop_at: int | None = None
+
+    def rate_at(self, step: int, steps_per_epoch: int) -> float:
+        """Learning rate of step ``step``, counted from 0."""
+        if self.drop_at is not None:
+            return self.rate if step < self.drop_at * steps_per_epoch else self.rate / 10
+        done = (step + 1) / (self.epochs * steps_per_epoch)
+        warm = 0.15
+        if done < warm:
+            return self.rate * done / warm
+        return self.rate * 0.5 * (1 + math.cos(math.pi * (done - warm) / (1 - warm)))
+
+
+def seeded(seed: int, make: Callable[[], nn.Module]) -> nn.Module:
+    """``make()`` with torch's global generator seeded, which is put back afterwards."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return make()
+
+
+def fit(
+    model: nn.Module, data: Images, recipe: Recipe, *, seed: int, device: torch.device | str, report: Report
+) -> None:
+    """Train ``model`` in place and leave it in evaluation mode on ``device``.
+
+    ``report`` gets the mean loss and accuracy over the training batches, and after adversarial training ``pgd``, the
+    accuracy under 20 steps of PGD on held-out images: a fall to zero while ``accuracy`` rises means that a
+    single-step adversary was overfitted.
+
+    Raises
+    ------
+    InvalidInput: no images.
+    """
+    probes = data[: PROBES if recipe.adversary and len(data) > 2 * PROBES else 0]
+    data = data[len(probes) :]
+    if len(data) < 2:
+        raise InvalidInput(f"{data.name}: {len(data)} images, too few to train on")
+    model.to(device).train()
+    generator = torch.Generator().manual_seed(seed)
+    optimiser = torch.optim.SGD(model.parameters(), lr=recipe.rate, momentum=0.9)
+    per_epoch = math.ceil(len(data) / recipe.batch)
+    step = 0
+    for epoch in range(1, recipe.epochs + 1):
+        loss_sum = torch.zeros((), device=device)
+        right = torch.zeros((), device=device)
+        for inputs, labels in data.batches(recipe.batch, generator):
+            if len(inputs) == 1:  # batch normalisation needs two
+                continue
+            for group in optimiser.param_groups:
+                group["lr"] = recipe.rate_at(step, per_epoch)
+            step += 1
+            x, y = (_augment(inputs, generator) if recipe.augment else inputs).to(device), labels.to(device)
+            if recipe.adversary is not None:
+                x = recipe.adversary(model, x, y, generator)
+            logits = model(x)
+            loss = F.cross_entropy(logits, y)
+            optimiser.zero_grad()
+            loss.backward()
+            optimiser.step()
+            loss_sum += loss.detach() * len(y)
+            right += (logits.detach().argmax(1) == y).sum()
+        metrics = {"loss": loss_sum.item() / len(data), "accuracy": right.item() / len(data)}
+        if recipe.adversary is not None and len(probes):
+            metrics["pgd"] = _under_pgd(model, probes.to(device), recipe.adversary, seed)
+        report(epoch, recipe.epochs, metrics)
+    model.eval()
+
+
+def _augment(x: Tensor, generator: torch.Generator, pad: int = 4) -> Tensor:
+    """Each image mirrored at random, padded with zeros and cropped back at a random place."""
+    count, _, height, width = x.shape
+    mirrored = torch.where(torch.rand(count, 1, 1, 1, generator=generator) < 0.5, x.flip(3), x)
+    padded = F.pad(mirrored, (pad,) * 4)
+    top = torch.randint(2 * pad + 1, (count, 1), generator=generator) + torch.arange(height)
+    left = torch.randint(2 * pad + 1, (count, 1), generator=generator) + torch.arange(width)
+    rows = torch.arange(count)[:, None, None]
+    # Advanced indices around a slice put the channels last.
+    return padded[rows, :, top[:, :, None], left[:, None, :]].permute(0, 3, 1, 2)
+
+
+def _under_pgd(model: nn.Module, data: Images, adversary: Adversary, seed: int) -> float:
+    """Accuracy on ``data`` under 20 steps of PGD at the training budget."""
+    model.eval()
+    strong = Adversary(epsilon=adversary.epsilon, step=adversary.epsilon / 8, steps=20, clip=adversary.clip)
+    attacked = strong(model, data.inputs, data.labels, torch.Generator().manual_seed(seed))
+    with torch.no_grad():
+        right = int((model(attacked).argmax(1) == data.labels).sum())
+    model.train()
+    return right / len(data)
