@@ -82,7 +82,8 @@ def test_shipped_weights(preset: str) -> None:
     assert (record["preset"], record["seed"]) == (preset, 0)
     assert record["epochs"] == KWTA.configurations[preset].recipe.epochs
     assert record["versions"]["torch"]
-    assert record["clean_accuracy"] > 0.5
+    # kWTA costs the small CIFAR-10 networks much of their accuracy; guessing would give 0.1.
+    assert record["clean_accuracy"] > (0.97 if KWTA.presets[preset].data == "mnist" else 0.4)
     model = KWTA().build(preset)
     assert not model.training
     assert torch.equal(model.state_dict()["layers.0.weight"], load_file(path)["layers.0.weight"])

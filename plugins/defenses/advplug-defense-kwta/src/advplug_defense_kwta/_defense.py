@@ -71,7 +71,9 @@ class KWTA(Defense):
         "mnist-relu": Configuration(gamma=None, recipe=Recipe(epochs=10, rate=0.05)),
         "mnist-at": Configuration(
             gamma=0.05,
-            recipe=Recipe(epochs=10, rate=0.05, adversary=Adversary(epsilon=MNIST_EPSILON, step=1.25 * MNIST_EPSILON, steps=1)),
+            recipe=Recipe(
+                epochs=10, rate=0.05, adversary=Adversary(epsilon=MNIST_EPSILON, step=1.25 * MNIST_EPSILON, steps=1)
+            ),
         ),
         "cifar10": Configuration(gamma=0.05, recipe=Recipe(epochs=12, rate=0.1, augment=True)),
         "cifar10-relu": Configuration(gamma=None, recipe=Recipe(epochs=12, rate=0.1, augment=True)),
