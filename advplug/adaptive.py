@@ -62,9 +62,9 @@ class AdaptiveAttack(ABC):
     lesson: ClassVar[str]
 
     @abstractmethod
-    def baselines(self, threat: ThreatModel) -> Sequence[Recipe]:
+    def baselines(self, preset: str, threat: ThreatModel) -> Sequence[Recipe]:
         """The weak evaluation: other libraries' attacks at the settings of the defense's authors."""
 
     @abstractmethod
-    def recipes(self, threat: ThreatModel, model: DefendedModel) -> Sequence[Recipe]:
+    def recipes(self, preset: str, threat: ThreatModel, model: DefendedModel) -> Sequence[Recipe]:
         """Intermediate attempts and, last, the attack that breaks the defense."""

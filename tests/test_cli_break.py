@@ -98,11 +98,11 @@ class BreakBright(AdaptiveAttack):
     share = 1.0
     fails = False
 
-    def baselines(self, threat: ThreatModel) -> Sequence[Recipe]:
+    def baselines(self, preset: str, threat: ThreatModel) -> Sequence[Recipe]:
         weak = Shift(share=0.1)
         return [Recipe(name="weak", attack=weak, role="baseline", library="foolbox", published=0.9, source="Table 1")]
 
-    def recipes(self, threat: ThreatModel, model: DefendedModel) -> Sequence[Recipe]:
+    def recipes(self, preset: str, threat: ThreatModel, model: DefendedModel) -> Sequence[Recipe]:
         return [Recipe(name="strong", attack=Shift(share=self.share, fails=self.fails), published=0.0, source="Sec. 2")]
 
 

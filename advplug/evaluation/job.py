@@ -91,7 +91,7 @@ def case_job(
     if images is None:
         dataset: Dataset = manager.load(f"data:{configuration.data}")()
         images = dataset.load(configuration.test_split, limit)
-    recipes = (*case.baselines(configuration.threat), *case.recipes(configuration.threat, model), *extra)
+    recipes = (*case.baselines(preset, configuration.threat), *case.recipes(preset, configuration.threat, model), *extra)
     return Job(
         case=name,
         preset=preset,

@@ -1,0 +1,21 @@
+"""The break of k-Winners-Take-All networks as an advplug plugin."""
+
+from __future__ import annotations
+
+from advplug import AdaptiveSpec, hookimpl
+
+
+@hookimpl
+def advplug_adaptive() -> list[AdaptiveSpec]:
+    """Name the case; torch is imported when it is loaded."""
+    return [
+        AdaptiveSpec(
+            name="kwta",
+            factory="advplug_adaptive_kwta._adaptive:BreakKWTA",
+            summary="Margin loss through averaged finite differences breaks k-Winners-Take-All networks",
+            reference="On Adaptive Attacks to Adversarial Example Defenses, NeurIPS 2020, appendix B (2002.08347)",
+            breaks="kwta",
+            drives=("pgd",),
+            tags=frozenset({"linf", "score-based"}),
+        )
+    ]

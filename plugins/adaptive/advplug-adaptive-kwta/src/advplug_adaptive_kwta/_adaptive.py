@@ -1,0 +1,81 @@
+"""How k-Winners-Take-All networks are broken (Tramer et al. 2020, appendix B)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from advplug.adaptive import AdaptiveAttack, Recipe
+from advplug.gradients import FiniteDifference
+from advplug.interop.art import ArtAttack
+from advplug.interop.foolbox import FoolboxAttack
+from advplug.losses import Margin
+from advplug.model import DefendedModel
+from advplug.threat import ThreatModel
+from advplug_attack_pgd._pgd import PGD
+
+QUERIES = ((0, 20), (20, 100), (40, 500))
+"""Queries per gradient, by step: most samples fall to a rough estimate, the rest are worth a better one."""
+
+HARDER = (*QUERIES, (80, 2000))
+"""For adversarially trained networks, whose loss is flatter."""
+
+CLAIM = "Xiao et al. 2020, CIFAR-10, ResNet-18, linf 0.031"
+BREAK = "Tramer et al. 2020, appendix B, CIFAR-10, ResNet-18, linf 0.031"
+
+
+class BreakKWTA(AdaptiveAttack):
+    """Every jump of the activation makes the local gradient useless; averaged over the budget, the loss is smooth.
+
+    Baselines: PGD of 40 steps on cross-entropy from a random start, as Foolbox and ART have it; the authors ran 20 to
+    40 steps at 0.003 (a tenth of the budget) or 0.007, these are at a thirtieth, for which the figures are higher.
+    """
+
+    breaks = "kwta"
+    claim = "A k-Winners-Take-All activation hides the gradient: 13.1 % robust accuracy, 50.0 % adversarially trained."
+    lesson = "A discontinuous model is no stronger, only harder to differentiate: estimate the gradient from scores."
+
+    def baselines(self, preset: str, threat: ThreatModel) -> Sequence[Recipe]:
+        assert threat.epsilon is not None, "every preset of the defense has a budget"
+        step = threat.epsilon / 30
+        published = 0.5 if preset.endswith("-at") else 0.131
+        return [
+            Recipe(
+                name="PGD-40, Foolbox",
+                attack=FoolboxAttack("LinfPGD", {"steps": 40, "abs_stepsize": step, "random_start": True}),
+                role="baseline",
+                library="foolbox",
+                published=published,
+                source=CLAIM,
+            ),
+            Recipe(
+                name="PGD-40, ART",
+                attack=ArtAttack(
+                    "ProjectedGradientDescent", {"max_iter": 40, "eps_step": step, "num_random_init": 1}
+                ),
+                role="baseline",
+                library="adversarial-robustness-toolbox",
+                published=published,
+                source=CLAIM,
+            ),
+        ]
+
+    def recipes(self, preset: str, threat: ThreatModel, model: DefendedModel) -> Sequence[Recipe]:
+        epsilon = threat.epsilon
+        assert epsilon is not None, "every preset of the defense has a budget"
+        trained = preset.endswith("-at")
+        return [
+            Recipe(
+                name="PGD-400, margin",
+                attack=PGD(steps=400, step_size=epsilon / 30),
+                loss=Margin(),
+                role="intermediate",
+            ),
+            Recipe(
+                name="PGD, margin, finite differences",
+                attack=PGD(steps=120 if trained else 80, step_size=epsilon / 3, random_start=False),
+                loss=Margin(),
+                gradient=FiniteDifference(sigma=epsilon, queries=HARDER if trained else QUERIES),
+                published=0.0016 if trained else 0.0,
+                source=BREAK,
+            ),
+        ]
