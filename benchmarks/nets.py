@@ -1,9 +1,21 @@
-"""The networks of the benchmarks."""
+"""The networks of the benchmarks, with inputs and a budget."""
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import torch
 from torch import Tensor, nn
+
+
+class Case(NamedTuple):
+    """A network in evaluation mode, images of shape (N, C, H, W) in [0, 1], labels of shape (N,), an linf budget."""
+
+    name: str
+    net: nn.Module
+    x: Tensor
+    y: Tensor
+    epsilon: float
 
 
 def small_net() -> nn.Module:
@@ -51,13 +63,28 @@ def resnet18() -> nn.Module:
     return nn.Sequential(*stem, *blocks, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(512, 10))
 
 
-def attacked_samples(device: str) -> list[tuple[str, nn.Module, Tensor, Tensor, float]]:
+def random_inputs(device: str) -> list[Case]:
+    """Untrained networks and noise, for what one step costs; the labels are what the network says."""
+    torch.manual_seed(0)
+    return [
+        _case("MNIST net", small_net().to(device), torch.rand(128, 1, 28, 28).to(device), 0.1),
+        _case("ResNet-18", resnet18().to(device), torch.rand(32, 3, 32, 32).to(device), 8 / 255),
+    ]
+
+
+def _case(name: str, net: nn.Module, x: Tensor, epsilon: float) -> Case:
+    net.eval()
+    with torch.no_grad():
+        return Case(name, net, x, net(x).argmax(1), epsilon)
+
+
+def real_digits(device: str) -> list[Case]:
     """Real digits and trained networks, at a budget that leaves some samples standing."""
     from advplug.manager import load
 
-    digits = load("data:mnist")().load("shipped", 256).to(device)
+    digits = load("data:mnist")().load("shipped", 128).to(device)
     defense = load("defense:kwta")()
     return [
-        (f"kWTA preset {preset}", defense.build(preset, device), digits.inputs, digits.labels, epsilon)
+        Case(f"kWTA preset {preset}", defense.build(preset, device), digits.inputs, digits.labels, epsilon)
         for preset, epsilon in (("mnist-relu", 0.1), ("mnist-at", 0.2))
     ]

@@ -1,6 +1,6 @@
 """PGD-40, step for step, against other libraries and the floor; then ten restarts, where survivors matter.
 
-    python benchmarks/pgd.py [--device cuda] [--repeats 5] [--threads 2]
+python benchmarks/pgd.py [--only steps|restarts] [--device cuda] [--repeats 5] [--threads 2]
 """
 
 from __future__ import annotations
@@ -13,74 +13,61 @@ from typing import Any
 import click
 import torch
 from contestants import PEERS, STEPS, Contestant, advplug, floor, foolbox, frozen
-from nets import attacked_samples, resnet18, small_net
+from nets import Case, random_inputs, real_digits
 from rich.console import Console
 from rich.table import Table
-from torch import Tensor, nn
 
-EPSILON = {"MNIST net": 0.1, "ResNet-18": 8 / 255}
 VERSIONS = ("advplug", "foolbox", "adversarial-robustness-toolbox", "torchattacks", "secml-torch", "torch")
 
 
 @click.command()
+@click.option("--only", type=click.Choice(["steps", "restarts"]), help="One of the two kinds of table.")
 @click.option("--device", default="cpu", show_default=True)
 @click.option("--repeats", default=5, show_default=True, help="Timed runs of each contestant; the median counts.")
 @click.option("--threads", default=2, show_default=True)
-def main(*, device: str, repeats: int, threads: int) -> None:
+def main(*, only: str | None, device: str, repeats: int, threads: int) -> None:
     """Print the tables."""
     torch.set_num_threads(threads)
     console = Console(width=110)
     console.print(f"{_versions()}; {device}, {threads} threads, median of {repeats} runs, PGD-{STEPS}")
-    for name, net, x, y in _cases(device):
-        console.print(_equal_work(f"{name}, batch {len(x)}: equal work", net, x, y, EPSILON[name], repeats))
-    for name, net, x, y, epsilon in attacked_samples(device):
-        console.print(_restarts(f"{name}: 10 restarts", net, x, y, epsilon, repeats))
+    if only != "restarts":
+        for case in random_inputs(device):
+            console.print(_equal_work(case, repeats))
+    if only != "steps":
+        for case in real_digits(device):
+            console.print(_restarts(case, repeats))
     if device != "cpu":
-        _no_synchronisation(device)
+        _no_synchronisation(random_inputs(device)[0])
         console.print("no step of advplug's PGD waits for the device (cuda sync debug mode 'error')")
 
 
-def _cases(device: str) -> list[tuple[str, nn.Module, Tensor, Tensor]]:
-    torch.manual_seed(0)
-    cases: list[tuple[str, nn.Module, Tensor, Tensor]] = []
-    for name, net, x in (
-        ("MNIST net", small_net(), torch.rand(128, 1, 28, 28)),
-        ("ResNet-18", resnet18(), torch.rand(32, 3, 32, 32)),
-    ):
-        net, x = net.to(device).eval(), x.to(device)
-        with torch.no_grad():
-            cases.append((name, net, x, net(x).argmax(1)))
-    return cases
-
-
-def _equal_work(title: str, net: nn.Module, x: Tensor, y: Tensor, epsilon: float, repeats: int) -> Table:
-    plain = foolbox(net, x, y, epsilon)
+def _equal_work(case: Case, repeats: int) -> Table:
+    plain = foolbox(case)
     runs: dict[str, Contestant] = {
-        "floor": floor(net, x, y),
-        "advplug": advplug(net, x, y, epsilon, early_end=False),
+        "floor": floor(case),
+        "advplug": advplug(case, early_end=False),
         "foolbox": plain,
-        "foolbox, parameters frozen for it": frozen(net, plain),
+        "foolbox, parameters frozen for it": frozen(case.net, plain),
     }
     missing = {}
     for name, build in PEERS.items():
         try:
-            runs[name] = build(net, x, y, epsilon)
+            runs[name] = build(case)
         except ImportError as error:
             missing[name] = str(error)
-    return _table(title, _times(runs, repeats, x.device.type), "floor", missing)
+    times = _times(runs, repeats, case.x.device.type)
+    return _table(f"{case.name}, batch {len(case.x)}: equal work", times, "floor", missing)
 
 
-def _restarts(title: str, net: nn.Module, x: Tensor, y: Tensor, epsilon: float, repeats: int) -> Table:
+def _restarts(case: Case, repeats: int) -> Table:
+    ours = advplug(case, restarts=10, random_start=True)
     runs = {
-        "advplug, survivors only": advplug(net, x, y, epsilon, restarts=10, random_start=True),
-        "advplug, everything every time": advplug(
-            net, x, y, epsilon, restarts=10, random_start=True, early_end=False
-        ),
-        "foolbox .repeat(10)": foolbox(net, x, y, epsilon, restarts=10),
+        "advplug, survivors only": ours,
+        "advplug, everything every time": advplug(case, restarts=10, random_start=True, early_end=False),
+        "foolbox .repeat(10)": foolbox(case, restarts=10),
     }
-    left = float(runs["advplug, survivors only"]().robust_accuracy)
-    times = _times(runs, max(1, repeats // 2), x.device.type)
-    return _table(f"{title} (robust accuracy {left:.0%})", times, "advplug, survivors only", {})
+    title = f"{case.name}, batch {len(case.x)}: 10 restarts (robust accuracy {ours().robust_accuracy:.0%})"
+    return _table(title, _times(runs, repeats, case.x.device.type), "advplug, survivors only", {})
 
 
 def _times(runs: dict[str, Contestant], repeats: int, device: str) -> dict[str, list[float]]:
@@ -113,7 +100,7 @@ def _table(title: str, times: dict[str, list[float]], unit: str, missing: dict[s
     return table
 
 
-def _no_synchronisation(device: str) -> None:
+def _no_synchronisation(case: Case) -> None:
     """Fail if a step of PGD makes the host wait for the device."""
     from advplug_attack_pgd._pgd import PGD
 
@@ -128,8 +115,7 @@ def _no_synchronisation(device: str) -> None:
     from advplug.api import run
     from advplug.threat import ThreatModel
 
-    _, net, x, y = _cases(device)[0]
-    run(Watched(steps=STEPS), net, x, y, ThreatModel("linf", 0.1))
+    run(Watched(steps=STEPS), case.net, case.x, case.y, ThreatModel("linf", case.epsilon))
 
 
 def _versions() -> str:

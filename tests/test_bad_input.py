@@ -18,7 +18,7 @@ from advplug.testing.linear import linear_model
 from advplug.threat import ThreatModel
 
 LINF = ThreatModel("linf", 0.1)
-X = torch.rand(6, 10, dtype=torch.float64)
+X = torch.linspace(0, 1, 60, dtype=torch.float64).view(6, 10)
 Y = torch.tensor([0, 1, 2, 0, 1, 2])
 NAN = X.clone()
 NAN[2, 3] = torch.nan
@@ -59,32 +59,36 @@ WRONG_CALLS: dict[str, tuple[dict[str, Any], str]] = {
 }
 
 
+IMPOSSIBLE_THREATS: list[tuple[dict[str, Any], str]] = [
+    ({"norm": "l3"}, "choose one of linf, l2, l1, l0"),
+    ({"epsilon": -1.0}, "finite number >= 0"),
+    ({"epsilon": float("nan")}, "finite number >= 0"),
+    ({"bounds": (1.0, 0.0)}, "the lower one first"),
+    ({"bounds": (0.0, float("inf"))}, "two finite numbers"),
+]
+UNREADABLE_THREATS = ["linf", "linf:a", "linf:1/0", "l7:0.3", "linf:-1", "linf:"]
+
+
+def call(name: str) -> dict[str, Any]:
+    """The arguments of a wrong call of ``run``."""
+    return {"model": linear_model(3, (10,)), "inputs": X, "labels": Y, "threat": LINF} | WRONG_CALLS[name][0]
+
+
 @pytest.mark.parametrize("name", WRONG_CALLS)
 def test_wrong_calls_are_refused(name: str) -> None:
-    changes, message = WRONG_CALLS[name]
-    call = {"model": linear_model(3, (10,)), "inputs": X, "labels": Y, "threat": LINF} | changes
     steps: list[int] = []
-    with pytest.raises(AdvplugError, match=message):
-        run(PGD(), **call, progress=lambda *_: steps.append(1))
+    with pytest.raises(AdvplugError, match=WRONG_CALLS[name][1]):
+        run(PGD(), **call(name), progress=lambda *_: steps.append(1))
     assert not steps
 
 
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        ({"norm": "l3"}, "choose one of linf, l2, l1, l0"),
-        ({"epsilon": -1.0}, "finite number >= 0"),
-        ({"epsilon": float("nan")}, "finite number >= 0"),
-        ({"bounds": (1.0, 0.0)}, "the lower one first"),
-        ({"bounds": (0.0, float("inf"))}, "two finite numbers"),
-    ],
-)
+@pytest.mark.parametrize(("arguments", "message"), IMPOSSIBLE_THREATS)
 def test_impossible_threat_models_are_refused(arguments: dict[str, Any], message: str) -> None:
     with pytest.raises(AdvplugError, match=message):
         ThreatModel(**arguments)
 
 
-@pytest.mark.parametrize("text", ["linf", "linf:a", "linf:1/0", "l7:0.3", "linf:-1", "linf:"])
+@pytest.mark.parametrize("text", UNREADABLE_THREATS)
 def test_unreadable_threats_are_refused(text: str) -> None:
     with pytest.raises(AdvplugError):
         ThreatModel.parse(text)

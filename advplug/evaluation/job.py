@@ -91,14 +91,14 @@ def case_job(
     if images is None:
         dataset: Dataset = manager.load(f"data:{configuration.data}")()
         images = dataset.load(configuration.test_split, limit)
-    recipes = (*case.baselines(preset, configuration.threat), *case.recipes(preset, configuration.threat, model), *extra)
+    threat = configuration.threat
     return Job(
         case=name,
         preset=preset,
         model=model,
         images=(images if limit is None else images[:limit]).to(device),
-        threat=configuration.threat,
-        recipes=recipes,
+        threat=threat,
+        recipes=(*case.baselines(preset, threat), *case.recipes(preset, threat, model), *extra),
         seed=seed,
         batch_size=batch_size,
         claim=case.claim,

@@ -13,27 +13,33 @@ def evaluation() -> Evaluation:
     return evaluate(case_job("kwta", limit=100))
 
 
-def _left(evaluation: Evaluation, name: str) -> float:
-    return next(row.robust_accuracy for row in evaluation.rows if row.name == name)
+def _left(evaluation: Evaluation, role: str) -> list[float]:
+    """Robust accuracies of the rows of one role."""
+    return [row.robust_accuracy for row in evaluation.rows if row.role == role]
 
 
-def test_the_adaptive_attack_breaks_what_the_baselines_call_robust(evaluation: Evaluation) -> None:
-    adaptive = _left(evaluation, "PGD, margin, finite differences")
+def test_the_adaptive_attack_breaks_what_every_baseline_calls_robust(evaluation: Evaluation) -> None:
+    (adaptive,) = _left(evaluation, "adaptive")
     assert evaluation.clean_accuracy >= 0.95
     assert adaptive <= 0.05
-    for baseline in ("PGD-40, Foolbox", "PGD-40, ART"):
-        assert _left(evaluation, baseline) >= adaptive + 0.2
+    assert {row.library for row in evaluation.rows if row.role == "baseline"} == {
+        "foolbox",
+        "adversarial-robustness-toolbox",
+    }
+    assert min(_left(evaluation, "baseline")) >= adaptive + 0.2
     assert evaluation.broken
 
 
-def test_ten_times_the_steps_do_not_do_it(evaluation: Evaluation) -> None:
-    assert _left(evaluation, "PGD-400, margin") > _left(evaluation, "PGD, margin, finite differences")
+def test_the_baselines_overlook_iterates_that_succeed(evaluation: Evaluation) -> None:
+    """Backpropagated gradients find adversarial points here, by chance, and the last iterate loses them again."""
+    any_iterate = next(row for row in evaluation.rows if row.name == "PGD-40, any iterate")
+    assert any_iterate.robust_accuracy <= _left(evaluation, "baseline")[0] - 0.05
 
 
 def test_the_same_baseline_leaves_little_of_the_network_with_relu() -> None:
     """What the activation adds is masking: without it the same evaluation is honest."""
     control = evaluate(case_job("kwta", preset="mnist-relu", limit=50))
-    assert _left(control, "PGD-40, Foolbox") <= 0.1
+    assert max(_left(control, "baseline")) <= 0.1
 
 
 def test_the_case_names_a_defense_and_attacks_that_are_there() -> None:

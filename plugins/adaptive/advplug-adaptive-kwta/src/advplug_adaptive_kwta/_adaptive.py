@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from advplug_attack_pgd._pgd import PGD
+
 from advplug.adaptive import AdaptiveAttack, Recipe
 from advplug.gradients import FiniteDifference
 from advplug.interop.art import ArtAttack
@@ -11,7 +13,6 @@ from advplug.interop.foolbox import FoolboxAttack
 from advplug.losses import Margin
 from advplug.model import DefendedModel
 from advplug.threat import ThreatModel
-from advplug_attack_pgd._pgd import PGD
 
 QUERIES = ((0, 20), (20, 100), (40, 500))
 """Queries per gradient, by step: most samples fall to a rough estimate, the rest are worth a better one."""
@@ -19,6 +20,7 @@ QUERIES = ((0, 20), (20, 100), (40, 500))
 HARDER = (*QUERIES, (80, 2000))
 """For adversarially trained networks, whose loss is flatter."""
 
+FOOLBOX, ART = "foolbox", "adversarial-robustness-toolbox"
 CLAIM = "Xiao et al. 2020, CIFAR-10, ResNet-18, linf 0.031"
 BREAK = "Tramer et al. 2020, appendix B, CIFAR-10, ResNet-18, linf 0.031"
 
@@ -26,8 +28,8 @@ BREAK = "Tramer et al. 2020, appendix B, CIFAR-10, ResNet-18, linf 0.031"
 class BreakKWTA(AdaptiveAttack):
     """Every jump of the activation makes the local gradient useless; averaged over the budget, the loss is smooth.
 
-    Baselines: PGD of 40 steps on cross-entropy from a random start, as Foolbox and ART have it; the authors ran 20 to
-    40 steps at 0.003 (a tenth of the budget) or 0.007, these are at a thirtieth, for which the figures are higher.
+    Baselines: PGD of 40 steps on cross-entropy from a random start, as Foolbox has it by default (steps of a thirtieth
+    of the budget), then with the step size of the defense's authors (0.003 for a budget of 0.031) in both libraries.
     """
 
     breaks = "kwta"
@@ -36,24 +38,25 @@ class BreakKWTA(AdaptiveAttack):
 
     def baselines(self, preset: str, threat: ThreatModel) -> Sequence[Recipe]:
         assert threat.epsilon is not None, "every preset of the defense has a budget"
-        step = threat.epsilon / 30
+        step = threat.epsilon * 0.003 / 0.031
+        in_foolbox = FoolboxAttack("LinfPGD", {"steps": 40, "abs_stepsize": step, "random_start": True})
+        in_art = ArtAttack("ProjectedGradientDescent", {"max_iter": 40, "eps_step": step, "num_random_init": 1})
         published = 0.5 if preset.endswith("-at") else 0.131
         return [
+            Recipe(name="PGD-40, default step", attack=FoolboxAttack("LinfPGD"), role="baseline", library=FOOLBOX),
             Recipe(
-                name="PGD-40, Foolbox",
-                attack=FoolboxAttack("LinfPGD", {"steps": 40, "abs_stepsize": step, "random_start": True}),
+                name="PGD-40, authors' step",
+                attack=in_foolbox,
                 role="baseline",
-                library="foolbox",
+                library=FOOLBOX,
                 published=published,
                 source=CLAIM,
             ),
             Recipe(
-                name="PGD-40, ART",
-                attack=ArtAttack(
-                    "ProjectedGradientDescent", {"max_iter": 40, "eps_step": step, "num_random_init": 1}
-                ),
+                name="PGD-40, authors' step",
+                attack=in_art,
                 role="baseline",
-                library="adversarial-robustness-toolbox",
+                library=ART,
                 published=published,
                 source=CLAIM,
             ),
@@ -65,13 +68,18 @@ class BreakKWTA(AdaptiveAttack):
         trained = preset.endswith("-at")
         return [
             Recipe(
-                name="PGD-400, margin",
+                name="PGD-40, any iterate",
+                attack=PGD(steps=40, step_size=epsilon / 30, random_start=True),
+                role="intermediate",
+            ),
+            Recipe(
+                name="PGD-400, any iterate",
                 attack=PGD(steps=400, step_size=epsilon / 30),
                 loss=Margin(),
                 role="intermediate",
             ),
             Recipe(
-                name="PGD, margin, finite differences",
+                name="finite differences",
                 attack=PGD(steps=120 if trained else 80, step_size=epsilon / 3, random_start=False),
                 loss=Margin(),
                 gradient=FiniteDifference(sigma=epsilon, queries=HARDER if trained else QUERIES),
