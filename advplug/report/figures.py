@@ -134,13 +134,13 @@ def _percent(points: Points) -> tuple[list[float], list[float]]:
 
 
 def _bands(row: Row) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any], NDArray[Any]] | None:
-    """Evaluation number, and lower quartile, median and upper quartile of the loss; None if no finite loss is there."""
+    """Evaluation number, and lower quartile, median and upper quartile of the loss; None for fewer than two points."""
     trace = row.arrays.get("trace")
     if trace is None or np.ndim(trace) != 2:
         return None
     trace = np.where(np.isfinite(trace), trace, np.nan).astype(np.float64)
     step = np.flatnonzero(np.isfinite(trace).any(axis=1))  # nanquantile warns about rows without a number
-    if len(step) == 0:
+    if len(step) < 2:  # another library's attack shows only its end
         return None
     step = step[np.unique(np.linspace(0, len(step) - 1, min(len(step), _MOST_POINTS)).astype(int))]
     low, middle, high = np.nanquantile(trace[step], (0.25, 0.5, 0.75), axis=1)
