@@ -101,22 +101,27 @@ class FiniteDifference(GradientEstimator):
     Parameters
     ----------
     sigma: standard deviation of the noise, in the units of the input.
-    queries: pairs ``(step, M)``: from that step on, M queries (M / 2 antithetic pairs) per sample and gradient.
+    queries: M queries (M / 2 antithetic pairs) per sample and gradient, or a schedule: pairs ``(step, M)`` that hold
+        from that step on.
     """
 
     sigma: float
-    queries: tuple[tuple[int, int], ...] = ((0, 100),)
+    queries: int | tuple[tuple[int, int], ...] = 100
 
     def __post_init__(self) -> None:
         if not self.sigma > 0:
             raise InvalidInput(f"sigma is {self.sigma}: give a positive number")
-        steps = [step for step, _ in self.queries]
-        if not steps or steps[0] != 0 or steps != sorted(set(steps)) or min(m for _, m in self.queries) < 2:
-            raise InvalidInput(f"queries {self.queries}: pairs (step, M) with ascending steps from 0 and M >= 2")
+        steps = [step for step, _ in self._schedule]
+        if not steps or steps[0] != 0 or steps != sorted(set(steps)) or min(m for _, m in self._schedule) < 2:
+            raise InvalidInput(f"queries {self.queries}: M >= 2, or pairs (step, M) with ascending steps from 0")
+
+    @property
+    def _schedule(self) -> tuple[tuple[int, int], ...]:
+        return ((0, self.queries),) if isinstance(self.queries, int) else self.queries
 
     def pairs(self, step: int) -> int:
         """Antithetic pairs at that step."""
-        return [m for start, m in self.queries if start <= step][-1] // 2
+        return [m for start, m in self._schedule if start <= step][-1] // 2
 
     @torch.no_grad()
     def __call__(self, objective: Objective, x: Tensor, noise: Noise, step: int) -> Estimate:

@@ -47,7 +47,7 @@ def test_finite_differences_approach_the_gradient_whatever_the_chunks(max_rows: 
     model, x = _smooth(), torch.randn(4, 6).double()
     exact = Exact()(_objective(model), x, _noise(), 0).gradient
     objective = _objective(model, max_rows=max_rows)
-    estimate = FiniteDifference(1e-3, ((0, 4000),))(objective, x, _noise(), 0)
+    estimate = FiniteDifference(1e-3, 4000)(objective, x, _noise(), 0)
     assert (_cosine(estimate.gradient, exact) > 0.99).all()
     ratio = estimate.gradient.norm(dim=1) / exact.norm(dim=1)
     assert ((ratio - 1).abs() < 0.1).all(), "the estimate is of the gradient, not only of its direction"
@@ -60,8 +60,8 @@ def test_the_query_schedule_follows_the_steps() -> None:
     assert [estimator.pairs(step) for step in (0, 2, 3, 4, 5, 50)] == [5, 5, 20, 20, 50, 50]
 
 
-@pytest.mark.parametrize("queries", [(), ((1, 10),), ((0, 10), (0, 20)), ((0, 10), (5, 1))])
-def test_a_bad_schedule_is_refused(queries: tuple[tuple[int, int], ...]) -> None:
+@pytest.mark.parametrize("queries", [1, (), ((1, 10),), ((0, 10), (0, 20)), ((0, 10), (5, 1))])
+def test_a_bad_schedule_is_refused(queries: int | tuple[tuple[int, int], ...]) -> None:
     with pytest.raises(InvalidInput, match="queries"):
         FiniteDifference(0.1, queries)
 
