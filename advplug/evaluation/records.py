@@ -86,12 +86,12 @@ class Evaluation:
 
     @property
     def broken(self) -> bool:
-        """The strongest adaptive attack leaves at most 5 %, or a third of what the weakest baseline leaves."""
+        """The strongest adaptive attack leaves at most 5 %, or a third of what the strongest baseline leaves."""
         baselines = [row.robust_accuracy for row in self.rows if row.role == "baseline"]
         adaptive = [row.robust_accuracy for row in self.rows if row.role == "adaptive"]
         if not adaptive:
             return False
-        return min(adaptive) <= max(0.05, max(baselines, default=self.clean_accuracy) / 3)
+        return min(adaptive) <= max(0.05, min(baselines, default=self.clean_accuracy) / 3)
 
     def to_json(self) -> dict[str, Any]:
         """The document that ``--json`` prints."""

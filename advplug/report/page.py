@@ -80,10 +80,10 @@ def render(evaluation: Evaluation) -> str:
 
 def _tiles(evaluation: Evaluation) -> list[tuple[str, str, float, str]]:
     """The figures at the top: role for the colour, what it is, the share, its text."""
-    weak, best = summary.weakest_baseline(evaluation), summary.strongest(evaluation)
+    baseline, best = summary.strongest_baseline(evaluation), summary.strongest(evaluation)
     shown = [("clean", "no attack", evaluation.clean_accuracy)]
-    if weak is not None and summary.is_case(evaluation):
-        shown.append(("baseline", "weakest baseline", weak.robust_accuracy))
+    if baseline is not None and summary.is_case(evaluation):
+        shown.append(("baseline", "strongest baseline", baseline.robust_accuracy))
     if best is not None:
         adapted = summary.is_case(evaluation)
         shown.append((best.role, "adaptive attack" if adapted else "strongest attack", best.robust_accuracy))

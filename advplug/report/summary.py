@@ -48,10 +48,10 @@ def interval(share: float, samples: int) -> tuple[float, float]:
     return max(0.0, (centre - width) / scale), min(1.0, (centre + width) / scale)
 
 
-def weakest_baseline(evaluation: Evaluation) -> Row | None:
-    """The baseline that leaves the most accuracy, None without baselines."""
+def strongest_baseline(evaluation: Evaluation) -> Row | None:
+    """The baseline that leaves the least accuracy, None without baselines."""
     rows = [row for row in evaluation.rows if row.role == "baseline"]
-    return max(rows, key=lambda row: row.robust_accuracy, default=None)
+    return min(rows, key=lambda row: row.robust_accuracy, default=None)
 
 
 def strongest(evaluation: Evaluation) -> Row | None:
@@ -72,7 +72,7 @@ def subject(evaluation: Evaluation) -> str:
 
 def verdict(evaluation: Evaluation) -> str:
     """The result in a sentence or two."""
-    best, weak = strongest(evaluation), weakest_baseline(evaluation)
+    best, baseline = strongest(evaluation), strongest_baseline(evaluation)
     start = f"{subject(evaluation)} under {evaluation.threat}"
     clean = f"{percent(evaluation.clean_accuracy)} accuracy without an attack"
     if best is None:
@@ -83,9 +83,11 @@ def verdict(evaluation: Evaluation) -> str:
             f"{start}: {clean}, {left} strongest attack run ({best.name}). None was adapted to this model: "
             "its robust accuracy is at most that."
         )
-    weakly = "" if weak is None else f"{percent(weak.robust_accuracy)} under the weakest baseline ({weak.name}), "
+    before = ""
+    if baseline is not None:
+        before = f"{percent(baseline.robust_accuracy)} under the strongest baseline ({baseline.name}), "
     word = "broken" if evaluation.broken else "not broken"
-    return f"{start} is {word}: {clean}, {weakly}{left} adaptive attack ({best.name})."
+    return f"{start} is {word}: {clean}, {before}{left} adaptive attack ({best.name})."
 
 
 def sources(evaluation: Evaluation) -> list[str]:

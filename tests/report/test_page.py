@@ -143,8 +143,8 @@ def test_everything_is_there_and_nothing_is_fetched(evaluation: Evaluation, tmp_
     assert "<script" not in text
     flat = re.sub(r"\s+", " ", re.sub(r"<[^>]*>", "", text))
     for words in (
-        "toy (preset mnist) under linf:0.3 is broken: 100.0 % accuracy without an attack, 75.0 % under the weakest "
-        "baseline (weak), 0.0 % under the adaptive attack (strong).",
+        "toy (preset mnist) under linf:0.3 is broken: 100.0 % accuracy without an attack, 75.0 % under the "
+        "strongest baseline (weak), 0.0 % under the adaptive attack (strong).",
         "It resists.", "It does not.", "Source of weak", "Source of strong", "0.0 % [0.0, 24.2]", "count as lost",
         "verified by a fresh decision", "The loss is flat.", "Change the loss.", "strong(steps=3)", "seed7", "torch9.9",
         "prefers-color-scheme",

@@ -48,12 +48,12 @@ def test_percent() -> None:
 
 
 def test_verdicts() -> None:
-    weak, weaker = row("a", "baseline", 0.6), row("b", "baseline", 0.7)
-    broken = verdict(evaluation(weak, weaker, row("c", "adaptive", 0.2), row("d", "adaptive", 0.01)))
+    strong, weak = row("a", "baseline", 0.6), row("b", "baseline", 0.7)
+    broken = verdict(evaluation(strong, weak, row("c", "adaptive", 0.2), row("d", "adaptive", 0.01)))
     assert "is broken" in broken
-    assert "70.0 % under the weakest baseline (b), 1.0 % under the adaptive attack (d)" in broken
-    assert "is not broken" in verdict(evaluation(weak, row("c", "adaptive", 0.4)))
-    plain = verdict(evaluation(weaker, weak))
+    assert "60.0 % under the strongest baseline (a), 1.0 % under the adaptive attack (d)" in broken
+    assert "is not broken" in verdict(evaluation(strong, row("c", "adaptive", 0.4)))
+    plain = verdict(evaluation(weak, strong))
     assert "strongest attack run (a)" in plain
     assert "broken" not in plain
     assert "no attack was run" in verdict(evaluation())
