@@ -2,8 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from advplug.evaluation.records import Evaluation, Row
+
+_MANY, _CLEARLY = 0.1, 0.05  # shares of the samples: a finding is not made of one or two of them
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -17,3 +25,36 @@ class Finding:
     status: Literal["pass", "warn", "fail", "not-run"]
     message: str
     advice: str = ""
+
+
+def signs_of_masking(evaluation: Evaluation) -> Iterator[Finding]:
+    """What the host itself looks for: gradients that are lost or lead nowhere (Athalye et al. 2018)."""
+    for row in evaluation.rows:
+        lost = _share_without_gradient(row)
+        if lost > _MANY:
+            yield Finding(
+                name="lost-gradients",
+                status="warn",
+                message=f"{row.name}: {100 * lost:.0f} % of the samples had a zero or non-finite gradient in most steps.",
+                advice="Change the loss (margin does not saturate) or the gradient (finite differences; BPDA).",
+            )
+    scores = [row for row in evaluation.rows if row.gradients == 0 < row.queries]
+    gradients = [row.robust_accuracy for row in evaluation.rows if row.gradients > 0]
+    best = min(scores, key=lambda row: row.robust_accuracy, default=None)
+    if best is not None and gradients and best.robust_accuracy < min(gradients) - _CLEARLY:
+        yield Finding(
+            name="masked-gradients",
+            status="warn",
+            message=f"{best.name}, which sees scores alone, leaves {100 * best.robust_accuracy:.1f} %, less than every attack "
+            f"with gradients ({100 * min(gradients):.1f} % and more): the model hides its gradient, which is no robustness.",
+            advice="Believe no attack with exact gradients; change the gradient: finite differences, smoothed or BPDA.",
+        )
+
+
+def _share_without_gradient(row: Row) -> float:
+    """Share of the attacked samples that lost the gradient in more than half of their steps."""
+    lost, steps, correct = (row.arrays.get(name) for name in ("lost_gradients", "backwards", "correct"))
+    if lost is None or steps is None or correct is None or not np.any(steps):
+        return 0.0
+    attacked = np.asarray(correct, bool)
+    return float(np.mean(2 * lost[attacked] > steps[attacked])) if attacked.any() else 0.0

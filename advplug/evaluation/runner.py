@@ -11,6 +11,7 @@ import torch
 from advplug.adaptive import Recipe
 from advplug.engine import run_attack, run_sweep
 from advplug.evaluation.curve import shrink
+from advplug.evaluation.diagnostics import Finding, signs_of_masking
 from advplug.evaluation.environment import describe
 from advplug.evaluation.job import Job
 from advplug.evaluation.records import Arrays, Evaluation, Row
@@ -57,7 +58,7 @@ def evaluate(job: Job, *, manager: Manager | None = None, watch: Watch | None = 
 
 
 class _HostEvaluation:
-    """The host's own answer to ``advplug_evaluate``, asked last."""
+    """The host's own answers: to ``advplug_evaluate``, asked last, and to ``advplug_diagnose``."""
 
     manager: Manager
     watch: Watch | None = None
@@ -84,6 +85,10 @@ class _HostEvaluation:
             findings=tuple(self.manager.collect("advplug_diagnose", job=job, evaluation=evaluation)),
         )
         return evaluation if directory is None else directory.save(evaluation, keys)
+
+    @hookimpl
+    def advplug_diagnose(self, evaluation: Evaluation) -> list[Finding]:
+        return list(signs_of_masking(evaluation))
 
     def _evaluation(self, job: Job, rows: tuple[Row, ...]) -> Evaluation:
         correct, flips, rejected = _clean(job)

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
-import pytest
+from dataclasses import replace
 
+import pytest
+from advplug_adaptive_kwta import advplug_report_sections
+from advplug_adaptive_kwta._landscape import margins
+
+from advplug import load
 from advplug.evaluation import Evaluation, case_job, evaluate
 from advplug.manager import default_manager
 
@@ -40,6 +45,25 @@ def test_the_same_baseline_leaves_little_of_the_network_with_relu() -> None:
     """What the activation adds is masking: without it the same evaluation is honest."""
     control = evaluate(case_job("kwta", preset="mnist-relu", limit=50))
     assert max(_left(control, "baseline")) <= 0.1
+
+
+def test_the_margin_jumps_where_that_of_relu_is_smooth() -> None:
+    digits = load("data:mnist")().load("shipped", 10)
+    roughness = {}
+    for preset in ("mnist", "mnist-relu"):
+        model = load("defense:kwta")().build(preset)
+        curve = margins(model, digits.inputs, digits.labels, 0.2)
+        steps = curve.diff(dim=1)
+        roughness[preset] = (steps.abs().amax(1) / steps.abs().median(1).values).min().item()
+    assert roughness["mnist"] > 2 * roughness["mnist-relu"]
+
+
+def test_the_report_shows_it(evaluation: Evaluation) -> None:
+    (section,) = advplug_report_sections(evaluation)
+    assert "data:image/svg+xml" in section.html
+    assert not advplug_report_sections(replace(evaluation, case="mine"))
+    assert not advplug_report_sections(replace(evaluation, preset="paper"))
+    assert not advplug_report_sections(replace(evaluation, preset="mnist-relu"))
 
 
 def test_the_case_names_a_defense_and_attacks_that_are_there() -> None:

@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from advplug import AdaptiveSpec, hookimpl
+
+if TYPE_CHECKING:
+    from advplug.evaluation import Evaluation
+    from advplug.report import Section
 
 
 @hookimpl
@@ -19,3 +25,14 @@ def advplug_adaptive() -> list[AdaptiveSpec]:
             tags=frozenset({"linf", "score-based"}),
         )
     ]
+
+
+@hookimpl
+def advplug_report_sections(evaluation: Evaluation) -> list[Section]:
+    """In reports of this case: what the loss looks like, with the activation and without."""
+    if evaluation.case != "kwta":
+        return []
+    from advplug_adaptive_kwta._landscape import landscape
+
+    section = landscape(evaluation)
+    return [] if section is None else [section]

@@ -1,0 +1,72 @@
+"""What the host says of its own: on models whose gradient is lost, or leads nowhere."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from advplug_attack_pgd._pgd import PGD
+from torch import Tensor, nn
+
+from advplug.adaptive import Recipe
+from advplug.data import Images
+from advplug.evaluation import Evaluation, evaluate, model_job
+from advplug.gradients import FiniteDifference
+from advplug.losses import Margin
+from advplug.testing.linear import linear_model
+from advplug.threat import ThreatModel
+
+LINF = ThreatModel("linf", 0.3)
+
+
+class Rounded(nn.Module):
+    """A linear model behind rounding to ``levels``, which has no gradient."""
+
+    def __init__(self, levels: float) -> None:
+        super().__init__()
+        self.levels, self.linear = levels, linear_model(3, (10,)).float()
+
+    def forward(self, x: Tensor) -> Tensor:
+        rounded: Tensor = self.linear((x * self.levels).round() / self.levels)
+        return rounded
+
+
+class Misleading(Rounded):
+    """The same with a gradient that points the wrong way."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(x) - (self.linear(x) - self.linear(x).detach())
+
+
+def _evaluation(model: nn.Module, *recipes: Recipe) -> Evaluation:
+    x = torch.rand(40, 10, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        images = Images(x, model(x).argmax(1), tuple("abc"), "noise")
+    return evaluate(model_job("toy", model.eval(), images, LINF, recipes))
+
+
+def _names(evaluation: Evaluation) -> list[str]:
+    return [finding.name for finding in evaluation.findings]
+
+
+EXACT = Recipe(name="exact", attack=PGD(steps=10, random_start=False))
+SCORES = Recipe(
+    name="scores", attack=PGD(steps=20, random_start=False), loss=Margin(), gradient=FiniteDifference(0.1, 40)
+)
+
+
+def test_a_model_without_a_gradient_is_named() -> None:
+    evaluation = _evaluation(Rounded(50), EXACT)
+    assert _names(evaluation) == ["lost-gradients"]
+    assert "100 %" in evaluation.findings[0].message
+    assert "finite differences" in evaluation.findings[0].advice
+
+
+@pytest.mark.parametrize("model", [Rounded(50), Misleading(50)])
+def test_scores_that_beat_gradients_are_named(model: nn.Module) -> None:
+    evaluation = _evaluation(model, EXACT, SCORES)
+    assert evaluation.rows[1].robust_accuracy < evaluation.rows[0].robust_accuracy
+    assert "masked-gradients" in _names(evaluation)
+
+
+def test_an_honest_model_is_not_accused() -> None:
+    assert _names(_evaluation(linear_model(3, (10,)).float(), EXACT, SCORES)) == []
