@@ -57,7 +57,7 @@ SCORES = Recipe(
 def test_a_model_without_a_gradient_is_named() -> None:
     evaluation = _evaluation(Rounded(50), EXACT)
     assert _names(evaluation) == ["lost-gradients"]
-    assert "100 %" in evaluation.findings[0].message
+    assert "100.0 %" in evaluation.findings[0].message
     assert "finite differences" in evaluation.findings[0].advice
 
 

@@ -35,20 +35,24 @@ def signs_of_masking(evaluation: Evaluation) -> Iterator[Finding]:
             yield Finding(
                 name="lost-gradients",
                 status="warn",
-                message=f"{row.name}: {100 * lost:.0f} % of the samples had a zero or non-finite gradient in most steps.",
+                message=f"{row.name}: {_percent(lost)} of the samples had a zero or non-finite gradient in most steps.",
                 advice="Change the loss (margin does not saturate) or the gradient (finite differences; BPDA).",
             )
     scores = [row for row in evaluation.rows if row.gradients == 0 < row.queries]
-    gradients = [row.robust_accuracy for row in evaluation.rows if row.gradients > 0]
     best = min(scores, key=lambda row: row.robust_accuracy, default=None)
-    if best is not None and gradients and best.robust_accuracy < min(gradients) - _CLEARLY:
+    least = min((row.robust_accuracy for row in evaluation.rows if row.gradients > 0), default=0.0)
+    if best is not None and best.robust_accuracy < least - _CLEARLY:
         yield Finding(
             name="masked-gradients",
             status="warn",
-            message=f"{best.name}, which sees scores alone, leaves {100 * best.robust_accuracy:.1f} %, less than every attack "
-            f"with gradients ({100 * min(gradients):.1f} % and more): the model hides its gradient, which is no robustness.",
+            message=f"{best.name}, which sees scores alone, leaves {_percent(best.robust_accuracy)}, every attack with "
+            f"gradients at least {_percent(least)}: the model hides its gradient, which is no robustness.",
             advice="Believe no attack with exact gradients; change the gradient: finite differences, smoothed or BPDA.",
         )
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.1f} %"
 
 
 def _share_without_gradient(row: Row) -> float:

@@ -39,7 +39,7 @@ class BreakKWTA(AdaptiveAttack):
     def baselines(self, preset: str, threat: ThreatModel) -> Sequence[Recipe]:
         assert threat.epsilon is not None, "every preset of the defense has a budget"
         step = threat.epsilon * 0.003 / 0.031
-        in_foolbox = FoolboxAttack("LinfPGD", {"steps": 40, "abs_stepsize": step, "random_start": True})
+        in_foolbox = FoolboxAttack("LinfPGD", {"steps": 40, "abs_stepsize": step})
         in_art = ArtAttack("ProjectedGradientDescent", {"max_iter": 40, "eps_step": step, "num_random_init": 1})
         published = _published(preset, standard=0.131, trained=0.5)
         return [
@@ -71,6 +71,12 @@ class BreakKWTA(AdaptiveAttack):
                 name="PGD-40, any iterate",
                 attack=PGD(steps=40, step_size=epsilon / 30, random_start=True),
                 role="intermediate",
+            ),
+            Recipe(
+                name="PGD-400, default step",
+                attack=FoolboxAttack("LinfPGD", {"steps": 400, "abs_stepsize": epsilon / 30}),
+                role="intermediate",
+                library=FOOLBOX,
             ),
             Recipe(
                 name="PGD-400, any iterate",
