@@ -10,7 +10,7 @@ from advplug.cli import _console
 from advplug.evaluation.records import Evaluation
 from advplug.report import summary
 
-WIDTH = 100  # away from a terminal
+WIDTH = 108  # away from a terminal
 
 
 def print_table(evaluation: Evaluation) -> None:
