@@ -23,8 +23,8 @@ Array = npt.NDArray[Any]
 def read_images(path: Path) -> Images:
     """Labelled images from an .npz file or a folder.
 
-    An .npz file holds ``x``, uint8 of shape (N, H, W) or (N, H, W, C) or floating point of shape (N, C, H, W) with
-    values in [0, 1], and ``y``, integers of shape (N,). A folder holds one sub-folder per class, whose label is its
+    An .npz file holds ``x``, uint8 of shape (N, H, W), (N, H, W, C) or (N, C, H, W), or floating point of shape
+    (N, C, H, W) with values in [0, 1], and ``y``, integers of shape (N,). A folder holds one sub-folder per class, whose label is its
     name if all names are numbers and its place in alphabetical order otherwise; or image files whose label is the last
     number of the name, as in ``photo_00_243.png``. Files are read in alphabetical order; all have the same size.
 
@@ -64,12 +64,12 @@ def _inputs(path: Path, x: Array) -> Array:
         raise InvalidInput(f"{path}: x is empty, shape {x.shape}")
     if x.dtype == np.uint8:
         if x.ndim == 3:
-            x = x[..., None]
-        if x.ndim != 4 or x.shape[-1] not in (1, 3):
-            raise InvalidInput(
-                f"{path}: uint8 x has shape {x.shape}, not (N, H, W) or (N, H, W, C) with 1 or 3 channels"
-            )
-        return x.transpose(0, 3, 1, 2).astype(np.float32) / np.float32(255)
+            x = x[:, None]
+        elif x.ndim == 4 and x.shape[-1] in (1, 3):
+            x = x.transpose(0, 3, 1, 2)
+        if x.ndim != 4 or x.shape[1] not in (1, 3):
+            raise InvalidInput(f"{path}: uint8 x has shape {x.shape}: give images of 1 or 3 channels")
+        return x.astype(np.float32) / np.float32(255)
     if not np.issubdtype(x.dtype, np.floating):
         raise InvalidInput(f"{path}: x is {x.dtype}, not uint8 in 0..255 or floating point in [0, 1]")
     if x.ndim != 4:

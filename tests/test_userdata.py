@@ -29,10 +29,11 @@ def npz(folder: Path, **arrays: Any) -> Path:
         (PIXELS, (2, 3, 4, 5)),
         (PIXELS[..., 0], (2, 1, 4, 5)),
         (PIXELS[..., :1], (2, 1, 4, 5)),
+        (PIXELS.transpose(0, 3, 1, 2), (2, 3, 4, 5)),
         (PIXELS.transpose(0, 3, 1, 2) / 255, (2, 3, 4, 5)),
         ((PIXELS.transpose(0, 3, 1, 2) / 255).astype(np.float16), (2, 3, 4, 5)),
     ],
-    ids=["colour", "grey", "grey with channel", "float64", "float16"],
+    ids=["colour", "grey", "grey with channel", "channels first", "float64", "float16"],
 )
 def test_npz_forms(tmp_path: Path, x: Any, shape: tuple[int, ...]) -> None:
     images = read_images(npz(tmp_path, x=x, y=LABELS.astype(np.uint8)))
@@ -55,7 +56,7 @@ FLOATS = np.full((2, 3, 4, 5), 0.5)
         ({"images": PIXELS, "labels": LABELS}, r"no array x and y \(it has images, labels\)"),
         ({"x": PIXELS.astype(np.int64), "y": LABELS}, "x is int64, not uint8"),
         ({"x": PIXELS[0, 0], "y": LABELS}, "uint8 x has shape"),
-        ({"x": PIXELS.transpose(0, 3, 1, 2), "y": LABELS}, "1 or 3 channels"),
+        ({"x": PIXELS.transpose(0, 2, 3, 1), "y": LABELS}, "1 or 3 channels"),
         ({"x": FLOATS[0], "y": LABELS}, r"not \(N, C, H, W\)"),
         ({"x": FLOATS.transpose(0, 2, 3, 1), "y": LABELS}, "channels last"),
         ({"x": FLOATS * 2.5, "y": LABELS}, r"outside \[0, 1\]$"),
