@@ -24,9 +24,10 @@ def read_images(path: Path) -> Images:
     """Labelled images from an .npz file or a folder.
 
     An .npz file holds ``x``, uint8 of shape (N, H, W), (N, H, W, C) or (N, C, H, W), or floating point of shape
-    (N, C, H, W) with values in [0, 1], and ``y``, integers of shape (N,). A folder holds one sub-folder per class, whose label is its
-    name if all names are numbers and its place in alphabetical order otherwise; or image files whose label is the last
-    number of the name, as in ``photo_00_243.png``. Files are read in alphabetical order; all have the same size.
+    (N, C, H, W) with values in [0, 1], and ``y``, integers of shape (N,). A folder holds one sub-folder per class,
+    whose label is its name if all names are numbers and its place in alphabetical order otherwise; or image files whose
+    label is the last number of the name, as in ``photo_00_243.png``. Files are read in alphabetical order; all have the
+    same size.
 
     Raises
     ------

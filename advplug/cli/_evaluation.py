@@ -46,17 +46,6 @@ def options(command: Command) -> Command:
     return _console.json_option(command)
 
 
-def usable_device(name: str) -> str:
-    """Refuse a device that torch does not know or this machine lacks."""
-    import torch
-
-    try:
-        torch.empty(0, device=name)
-    except (RuntimeError, AssertionError, NotImplementedError) as error:
-        raise InvalidInput(f"--device {name}: {str(error).splitlines()[0]}") from error
-    return name
-
-
 def smaller_budgets(threat: ThreatModel, epsilons: str | None, sweep: int | None) -> tuple[float, ...]:
     """The budgets below that of ``threat``, ascending."""
     if epsilons is None and sweep is None:

@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from advplug.cli import _evaluation
+from advplug.cli._device import usable_device
 from advplug.manager import default_manager
 
 
@@ -53,7 +54,7 @@ def command(
         preset=preset,
         limit=limit or None,
         seed=seed,
-        device=_evaluation.usable_device(device),
+        device=usable_device(device),
         images=None if data is None else read_images(data),
         weights=weights,
         extra=extra,

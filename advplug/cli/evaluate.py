@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from advplug.cli import _evaluation, _model, _recipes
+from advplug.cli._device import usable_device
 from advplug.errors import InvalidInput
 from advplug.manager import default_manager
 
@@ -74,7 +75,7 @@ def command(
         names, _list(losses), settings=settings, restarts=restarts, targets=targets, manager=manager
     )
     source = _model.Source(model=model, data=data, threat=threat, bounds=_bounds(bounds), limit=limit or None)
-    job = _model.read_job(source, recipes, device=_evaluation.usable_device(device), manager=manager)
+    job = _model.read_job(source, recipes, device=usable_device(device), manager=manager)
     job = replace(job, seed=seed, batch_size=batch_size)
     job = _evaluation.with_plugins(job, *(f"attack:{name}" for name in names))
     budgets = _evaluation.smaller_budgets(job.threat, epsilons, sweep)

@@ -5,8 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
-import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
@@ -14,7 +13,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from advplug.cli import _console
+from advplug.cli._device import usable_device
 from advplug.errors import InvalidInput
+from advplug.files import replace_file
 from advplug.manager import default_manager
 
 if TYPE_CHECKING:
@@ -42,7 +43,7 @@ def command(
     chosen = plugin.preset(preset)
     path = _target(out or Path(f"{key.rpartition(':')[2]}-{preset}-seed{seed}.safetensors"))
     images = _images(data or chosen.data, chosen.train_split)
-    target = _device(device)
+    target = usable_device(device)
 
     metrics: dict[str, float] = {}
     start = perf_counter()
@@ -94,17 +95,6 @@ def _images(name: str, split: str) -> Images:
     return dataset.load(split)
 
 
-def _device(name: str) -> str:
-    """Refuse a device that torch does not know or this machine lacks."""
-    import torch
-
-    try:
-        torch.empty(0, device=name)
-    except (RuntimeError, AssertionError, NotImplementedError) as error:
-        raise InvalidInput(f"--device {name}: {str(error).splitlines()[0]}") from error
-    return name
-
-
 def _versions(distribution: str, version: str) -> dict[str, str]:
     import torch
 
@@ -120,18 +110,5 @@ def _write(path: Path, model: nn.Module, record: Mapping[str, Any]) -> None:
     # Copies: safetensors refuses tensors that share memory.
     state = {name: tensor.detach().cpu().clone().contiguous() for name, tensor in model.state_dict().items()}
     text = json.dumps(record, indent=2, allow_nan=True) + "\n"
-    _replace(path, lambda temporary: save_file(state, temporary))
-    _replace(path.with_suffix(".json"), lambda temporary: temporary.write_text(text, encoding="ascii"))
-
-
-def _replace(path: Path, write: Callable[[Path], Any]) -> None:
-    """Write a temporary file in the same folder, then rename it, which is atomic."""
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    os.close(handle)
-    temporary = Path(name)
-    try:
-        write(temporary)
-        temporary.chmod(0o644)  # mkstemp makes files private
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    replace_file(path, lambda temporary: save_file(state, temporary))
+    replace_file(path.with_suffix(".json"), lambda temporary: temporary.write_text(text, encoding="ascii"))

@@ -4,21 +4,20 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
-import tempfile
 import zipfile
 import zlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import numpy as np
 
 from advplug.errors import InvalidInput
 from advplug.evaluation.diagnostics import Finding
 from advplug.evaluation.records import SCHEMA_VERSION, Arrays, Evaluation, Row
+from advplug.files import replace_file
 
 
 class RunDirectory:
@@ -45,8 +44,8 @@ class RunDirectory:
         """Write a finished row; the JSON comes last and marks it complete."""
         base = self.path / "rows" / key
         base.parent.mkdir(parents=True, exist_ok=True)
-        _replace(base.with_suffix(".npz"), lambda file: _save(file, row.arrays))
-        _replace_text(base.with_suffix(".json"), json.dumps(row.figures(), indent=1))
+        replace_file(base.with_suffix(".npz"), lambda file: _save(file, row.arrays))
+        _write_text(base.with_suffix(".json"), json.dumps(row.figures(), indent=1))
 
     def save(self, evaluation: Evaluation, keys: list[str]) -> Evaluation:
         """Write the evaluation itself; returns it with its run directory filled in."""
@@ -59,8 +58,8 @@ class RunDirectory:
         }
         self.path.mkdir(parents=True, exist_ok=True)
         inputs: Arrays = {"inputs": evaluation.inputs, "labels": evaluation.labels}
-        _replace(self.path / "inputs.npz", lambda file: _save(file, inputs))
-        _replace_text(self.path / "evaluation.json", json.dumps(document, indent=1))
+        replace_file(self.path / "inputs.npz", lambda file: _save(file, inputs))
+        _write_text(self.path / "evaluation.json", json.dumps(document, indent=1))
         return evaluation
 
     def load(self) -> Evaluation:
@@ -122,7 +121,7 @@ def _intact(path: Path) -> Iterator[None]:
         raise InvalidInput(f"{path} or what belongs to it is damaged ({why}): run again with --fresh") from error
 
 
-def _save(file: IO[bytes], arrays: Arrays) -> None:
+def _save(file: Path, arrays: Arrays) -> None:
     np.savez_compressed(file, allow_pickle=False, **arrays)
 
 
@@ -131,16 +130,5 @@ def _arrays(path: Path) -> dict[str, Any]:
         return {name: stored[name] for name in stored.files}
 
 
-def _replace(path: Path, write: Callable[[IO[bytes]], Any]) -> None:
-    """Write a file beside ``path`` and move it there, so that a reader never sees half of it."""
-    with tempfile.NamedTemporaryFile(dir=path.parent, delete=False) as file:
-        try:
-            write(file)
-        except BaseException:
-            os.unlink(file.name)
-            raise
-    os.replace(file.name, path)
-
-
-def _replace_text(path: Path, text: str) -> None:
-    _replace(path, lambda file: file.write(text.encode()))
+def _write_text(path: Path, text: str) -> None:
+    replace_file(path, lambda file: file.write_text(text, encoding="utf-8"))

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib.resources import files
@@ -14,6 +12,7 @@ from matplotlib.figure import Figure
 
 from advplug.errors import InvalidInput, InvalidSpec
 from advplug.evaluation.records import Evaluation
+from advplug.files import replace_file
 from advplug.manager import default_manager
 from advplug.report import summary
 from advplug.report.figures import accuracy_curves, loss_curves, query_histogram
@@ -47,14 +46,7 @@ def write(evaluation: Evaluation, path: Path | None = None) -> Path:
         path = evaluation.run / "report.html"
     html = render(evaluation)
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=".report-", suffix=".html")
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            file.write(html)
-        Path(name).chmod(0o644)  # mkstemp makes files private
-        Path(name).replace(path)
-    finally:
-        Path(name).unlink(missing_ok=True)
+    replace_file(path, lambda file: file.write_text(html, encoding="utf-8"))
     return path
 
 

@@ -39,26 +39,23 @@ class BreakKWTA(AdaptiveAttack):
     def baselines(self, preset: str, threat: ThreatModel) -> Sequence[Recipe]:
         assert threat.epsilon is not None, "every preset of the defense has a budget"
         step = threat.epsilon * 0.003 / 0.031
-        in_foolbox = FoolboxAttack("LinfPGD", {"steps": 40, "abs_stepsize": step})
-        in_art = ArtAttack("ProjectedGradientDescent", {"max_iter": 40, "eps_step": step, "num_random_init": 1})
+        authors = {
+            FOOLBOX: FoolboxAttack("LinfPGD", {"steps": 40, "abs_stepsize": step}),
+            ART: ArtAttack("ProjectedGradientDescent", {"max_iter": 40, "eps_step": step, "num_random_init": 1}),
+        }
         published = _published(preset, standard=0.131, trained=0.5)
         return [
             Recipe(name="PGD-40, default step", attack=FoolboxAttack("LinfPGD"), role="baseline", library=FOOLBOX),
-            Recipe(
-                name="PGD-40, authors' step",
-                attack=in_foolbox,
-                role="baseline",
-                library=FOOLBOX,
-                published=published,
-                source=CLAIM,
-            ),
-            Recipe(
-                name="PGD-40, authors' step",
-                attack=in_art,
-                role="baseline",
-                library=ART,
-                published=published,
-                source=CLAIM,
+            *(
+                Recipe(
+                    name="PGD-40, authors' step",
+                    attack=attack,
+                    role="baseline",
+                    library=library,
+                    published=published,
+                    source=CLAIM,
+                )
+                for library, attack in authors.items()
             ),
         ]
 

@@ -1,0 +1,16 @@
+"""The device that a command may compute on."""
+
+from __future__ import annotations
+
+from advplug.errors import InvalidInput
+
+
+def usable_device(name: str) -> str:
+    """Refuse a device that torch does not know or this machine lacks."""
+    import torch
+
+    try:
+        torch.empty(0, device=name)
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        raise InvalidInput(f"--device {name}: {str(error).splitlines()[0]}") from error
+    return name
