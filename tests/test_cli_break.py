@@ -18,6 +18,7 @@ from advplug import AdaptiveSpec, AttackSpec, DatasetSpec, DefenseSpec, hookimpl
 from advplug.adaptive import AdaptiveAttack, Recipe
 from advplug.attack import Attack
 from advplug.cli import run
+from advplug.cli._table import WIDTH
 from advplug.data import Dataset, Images
 from advplug.defense import Defense, Preset
 from advplug.manager import Manager, using
@@ -166,7 +167,7 @@ def test_a_broken_case_prints_table_verdict_and_report(call: Advplug, tmp_path: 
         assert text in result.stdout
     assert "count as lost" in result.stdout.replace("\n", " ")
     assert "report: " in result.stdout
-    assert max(map(len, result.stdout.splitlines())) <= 100
+    assert max(map(len, result.stdout.splitlines())) <= WIDTH
     assert (only_run(tmp_path) / "report.html").is_file()
     assert only_run(tmp_path).name == "bright-mnist-linf-0.6-n12-seed0"
 

@@ -29,7 +29,8 @@ class Row:
     words: the recipe.
     sweep: pairs (epsilon, robust accuracy), ascending, of the attack run at each budget; the last is the row's own.
     shrunk: pairs (epsilon, accuracy): an upper bound at smaller budgets, from shrinking the adversarials found.
-    arrays: per-sample records as in :class:`advplug.result.AttackResult`, and ``adversarials``.
+    arrays: per-sample records as in :class:`advplug.result.AttackResult`, and ``predicted``, int64 (N,), the class
+        that the model gives to each adversarial (to the clean input where there is none).
     """
 
     role: str

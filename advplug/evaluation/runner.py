@@ -5,8 +5,11 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from advplug.adaptive import Recipe
 from advplug.engine import run_attack, run_sweep
@@ -14,7 +17,7 @@ from advplug.evaluation.curve import shrink
 from advplug.evaluation.diagnostics import Finding, signs_of_masking
 from advplug.evaluation.environment import describe
 from advplug.evaluation.job import Job
-from advplug.evaluation.records import Arrays, Evaluation, Row
+from advplug.evaluation.records import Evaluation, Row
 from advplug.evaluation.run_directory import RunDirectory
 from advplug.guard import guarded
 from advplug.hookspecs import hookimpl
@@ -144,6 +147,7 @@ def _row(job: Job, recipe: Recipe, problem: Problem) -> Row:
     else:
         result = run_attack(recipe.attack, problem)
     seconds = time.perf_counter() - start
+    shrunk, predicted = _looked_at(problem, result)
     attacked = result.correct
     return Row(
         role=recipe.role,
@@ -158,14 +162,17 @@ def _row(job: Job, recipe: Recipe, problem: Problem) -> Row:
         source=recipe.source,
         words=recipe.words(),
         sweep=sweep,
-        shrunk=_shrunk(problem, result),
-        arrays=_arrays(result),
+        shrunk=shrunk,
+        arrays=_arrays(result) | {"predicted": predicted},
     )
 
 
-def _shrunk(problem: Problem, result: AttackResult) -> tuple[tuple[float, float], ...]:
+def _looked_at(problem: Problem, result: AttackResult) -> tuple[tuple[tuple[float, float], ...], NDArray[np.int64]]:
+    """What the adversarials leave when shrunk, and the class that the model gives to each, int64 (N,)."""
     with guarded(problem.model, problem.options.seed, problem.inputs.device):
-        return shrink(problem, result, rows_within(DEFAULT_BUDGET, problem.model, problem.inputs[:1]))
+        rows = rows_within(DEFAULT_BUDGET, problem.model, problem.inputs[:1])
+        predicted = decide(problem.model, result.adversarials, 1, rows)[0].labels
+        return shrink(problem, result, rows), predicted.cpu().numpy()
 
 
 def _clean(job: Job) -> tuple[float, float, float]:
@@ -184,5 +191,5 @@ def _mean(values: torch.Tensor, rows: torch.Tensor) -> float:
     return float(values[rows].double().mean()) if bool(rows.any()) else 0.0
 
 
-def _arrays(result: AttackResult) -> Arrays:
+def _arrays(result: AttackResult) -> dict[str, NDArray[Any]]:
     return {name: getattr(result, name).cpu().numpy() for name in ("adversarials", *_RECORDED)}

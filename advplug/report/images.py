@@ -9,7 +9,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from advplug.evaluation.records import Evaluation
+from advplug.evaluation.records import Arrays, Evaluation
 from advplug.report.style import INK, figure
 from advplug.report.summary import strongest
 
@@ -60,8 +60,8 @@ def gallery(evaluation: Evaluation, most: int = MOST) -> Gallery:
     channel = "" if inputs.shape[1] == 1 else ", of the channel that changed most"
     caption = (
         f"The first {len(broken)} of {int(np.sum(row.arrays['success']))} samples that {row.name} broke, each with its "
-        f"label and the {evaluation.threat.partition(':')[0]} distance. The difference (adversarial minus clean"
-        f"{channel}) is coloured from -{scale:.3g} to +{scale:.3g}; white is no change."
+        f"label, what the model says instead, and the {evaluation.threat.partition(':')[0]} distance. The difference "
+        f"(adversarial minus clean{channel}) is coloured from -{scale:.3g} to +{scale:.3g}; white is no change."
     )
     return Gallery(drawn, caption)
 
@@ -76,12 +76,15 @@ def _largest(change: NDArray[Any]) -> NDArray[Any]:
     return np.asarray(np.take_along_axis(change, where, axis=-1)[..., 0])
 
 
-def _title(evaluation: Evaluation, arrays: Any, sample: int) -> str:
-    """``7 to 3`` where the class aimed at is on record, and the distance."""
-    label, target = int(evaluation.labels[sample]), int(arrays["target"][sample]) if "target" in arrays else -1
-    answer = f" to {_name(evaluation, target)}" if target >= 0 else ""
+def _title(evaluation: Evaluation, arrays: Arrays, sample: int) -> str:
+    """``7 to 3``, the label and what the model says instead, above the distance; as far as they are on record."""
+    classes = [
+        int(evaluation.labels[sample]),
+        *(int(arrays[name][sample]) for name in ("predicted",) if name in arrays),
+    ]
     distance = arrays["distance"][sample] if "distance" in arrays else np.nan
-    return f"{_name(evaluation, label)}{answer}\n" + (f"{distance:.3g}" if np.isfinite(distance) else "")
+    above = " to ".join(_name(evaluation, label) for label in classes)
+    return f"{above}\n" + (f"{distance:.3g}" if np.isfinite(distance) else "")
 
 
 def _name(evaluation: Evaluation, label: int) -> str:

@@ -19,6 +19,7 @@ from advplug.evaluation import Evaluation, Row
 from advplug.evaluation.diagnostics import Finding
 from advplug.manager import Manager, using
 from advplug.report import Section, write_report
+from advplug.report.images import gallery
 
 VOID = {"meta", "img", "br", "link", "input", "hr"}
 
@@ -62,6 +63,7 @@ def arrays(samples: int = 12, **others: Any) -> dict[str, Any]:
         "success": success,
         "distance": np.where(success, 0.3, np.nan),
         "target": np.where(success, 1, -1),
+        "predicted": np.where(success, 1, 0),
         "forwards": np.arange(1, samples + 1),
         "trace": rng.normal(size=(20, samples)).astype(np.float32),
         "adversarials": np.clip(inputs(samples) + 0.3 * success[:, None, None, None], 0, 1).astype(np.float32),
@@ -158,6 +160,13 @@ def test_figures_are_svg_without_outside_references_and_follow_the_colour_scheme
         assert "prefers-color-scheme:dark" in svg
         references = re.findall(r'href="([^"]*)"', svg)
         assert all(reference.startswith(("#", "data:")) for reference in references)
+
+
+def test_broken_samples_are_named_with_both_classes(evaluation: Evaluation) -> None:
+    drawn = gallery(evaluation).figure
+    assert drawn is not None
+    label = evaluation.class_names[int(evaluation.labels[0])]
+    assert drawn.axes[0].get_title() == f"{label} to {evaluation.class_names[1]}\n0.3"
 
 
 def test_the_same_evaluation_gives_the_same_page(evaluation: Evaluation) -> None:
