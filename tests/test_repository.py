@@ -109,7 +109,7 @@ def test_the_extra_all_lists_every_plugin() -> None:
 def test_requirements_are_fresh() -> None:
     text = (ROOT / "requirements" / "dev.txt").read_text(encoding="ascii")
     assert text == tool("requirements").render(ROOT), "run python tools/requirements.py"
-    assert text.startswith("-e .[test]\n")
+    assert text.startswith("-e .[test,docs]\n")
 
 
 def test_the_table_of_errors_is_fresh() -> None:
@@ -119,6 +119,10 @@ def test_the_table_of_errors_is_fresh() -> None:
 
     text = (ROOT / "docs" / "errors.md").read_text(encoding="utf-8")
     assert calls(text) == calls(tool("errors").render()), "run python tools/errors.py"
+
+
+def test_the_reference_of_hooks_is_fresh() -> None:
+    assert (ROOT / "docs" / "hooks.md").read_text(encoding="utf-8") == tool("hooks").render(), "python tools/hooks.py"
 
 
 def test_build_requirements_pin_the_torch_of_the_constraints() -> None:
