@@ -7,9 +7,10 @@ import os
 import re
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from importlib import metadata
+from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
@@ -50,9 +51,8 @@ def canonical(name: str) -> str:
 
 def installed() -> Iterator[Candidate]:
     """Every entry point of the group, ordered by distribution and name; imports none of them."""
-    found = [(_describe(entry), entry) for entry in metadata.entry_points(group=GROUP)]
-    for source, entry in sorted(found, key=lambda pair: pair[0].label):
-        yield Candidate(source, entry.load, _blocked_by(source))
+    for source, load in sorted(_entry_points(), key=lambda pair: pair[0].label):
+        yield Candidate(source, load, _blocked_by(source))
 
 
 def given(plugins: Iterable[object]) -> Iterator[Candidate]:
@@ -70,18 +70,50 @@ def _loader(plugin: object) -> Callable[[], object]:
     return lambda: plugin
 
 
-def _describe(entry: metadata.EntryPoint) -> Provenance:
-    dist = entry.dist
+def _raiser(error: Exception) -> Callable[[], object]:
+    def load() -> object:
+        raise error
+
+    return load
+
+
+Found = tuple[Provenance, Callable[[], object]]
+
+
+def _entry_points() -> list[Found]:
+    try:
+        return [(_describe(entry.dist, entry.name), entry.load) for entry in metadata.entry_points(group=GROUP)]
+    except Exception:  # some distribution's entry_points.txt cannot be read: find out whose, and keep the others
+        return list(_one_by_one())
+
+
+def _one_by_one() -> Iterator[Found]:
+    seen = set()
+    for dist in metadata.distributions():
+        found = _describe(dist, "entry_points.txt")
+        if found.distribution in seen:  # shadowed by one that comes earlier on sys.path
+            continue
+        seen.add(found.distribution)
+        try:
+            for entry in dist.entry_points:
+                if entry.group == GROUP:
+                    yield replace(found, entry_point=entry.name), entry.load
+        except Exception as error:
+            yield found, _raiser(error)
+
+
+def _describe(dist: metadata.Distribution | None, entry_point: str) -> Provenance:
     if dist is None:
-        return Provenance(distribution="unknown", version="", entry_point=entry.name)
+        return Provenance(distribution="unknown", version="", entry_point=entry_point)
     fields: Any = {}
     with suppress(Exception):  # damaged metadata of one distribution must not hide the others
-        fields = dist.metadata
+        fields = dist.metadata or {}
+    folder = Path(str(getattr(dist, "_path", "unknown"))).name  # NAME-VERSION.dist-info
     location, editable = _location(dist)
     return Provenance(
-        distribution=canonical(fields.get("Name") or "unknown"),
+        distribution=canonical(fields.get("Name") or folder.partition("-")[0]),
         version=fields.get("Version") or "",
-        entry_point=entry.name,
+        entry_point=entry_point,
         location=location,
         editable=editable,
     )

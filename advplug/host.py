@@ -6,6 +6,7 @@ import os
 import sys
 import traceback
 from collections.abc import Iterable, Iterator
+from contextlib import AbstractContextManager, redirect_stdout
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -22,8 +23,9 @@ HOST = Provenance(distribution="advplug", version="", entry_point="host")
 class Problem:
     """One failure of one plugin.
 
-    ``stage`` is where it failed: ``import``, ``register``, ``hooks`` (one it implements does not exist), ``spec``,
-    ``duplicate``, ``factory``, ``pair`` (what it breaks or drives is absent), or the name of the hook that raised.
+    ``stage`` is where it failed: ``import``, ``register``, ``hooks`` (one it implements does not exist, or there is
+    none), ``spec``, ``duplicate``, ``factory``, ``pair`` (what it breaks or drives is absent), or the name of the hook
+    that raised.
     """
 
     distribution: str
@@ -37,8 +39,10 @@ class Problem:
 class Host:
     """Registers plugins and calls their hooks, each on its own.
 
-    ``ADVPLUG_STRICT=1`` raises the first failure instead of recording it in :attr:`problems`;
-    ``ADVPLUG_TRACE=1`` prints every hook call on stderr.
+    Whatever a plugin raises is its own failure, ``SystemExit`` and the panics of compiled extensions
+    (``BaseException``) included; only ``KeyboardInterrupt`` is the user's and passes through. What a plugin prints goes
+    to stderr: stdout is for data. ``ADVPLUG_STRICT=1`` raises the first failure instead of recording it in
+    :attr:`problems`; ``ADVPLUG_TRACE=1`` prints every hook call on stderr.
     """
 
     def __init__(self) -> None:
@@ -59,19 +63,24 @@ class Host:
             self.blocked.append(candidate)
             return
         try:
-            plugin = candidate.load()
+            with aside():
+                plugin = candidate.load()
             stage = "register"
             if plugin is None:
                 raise InvalidSpec("the entry point names None")  # pluggy would ignore it in silence
-            self.pm.register(plugin, source.label)
+            self.pm.register(plugin, source.label)  # leaves nothing behind if it fails
             stage = "hooks"
             self.pm.check_pending()  # after every plugin, so that a misspelt hook is blamed on its own one
-        except (Exception, SystemExit) as error:
-            if self.pm.has_plugin(source.label):
+            hooks = tuple(sorted(caller.name for caller in self.pm.get_hookcallers(plugin) or ()))
+            if not hooks:
+                raise InvalidSpec("implements no hook: mark its functions with @advplug.hookimpl")
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:
+            if stage == "hooks":  # not before: the name may be that of another plugin, which is registered rightly
                 self.pm.unregister(name=source.label)
             self.fail(source, stage, error)
             return
-        hooks = tuple(sorted(caller.name for caller in self.pm.get_hookcallers(plugin) or ()))
         self._sources[source.label] = replace(source, hooks=hooks)
 
     def call_each(self, hook: str, **arguments: Any) -> Iterator[tuple[Provenance, Any]]:
@@ -86,16 +95,29 @@ class Host:
             try:
                 if impl.wrapper or impl.hookwrapper:
                     raise InvalidSpec(f"{hook} cannot be wrapped")
-                result = impl.function(*(arguments[name] for name in impl.argnames))
-                result = list(result) if isinstance(result, Iterable) else result
-            except (Exception, SystemExit) as error:
+                with aside():
+                    result = impl.function(*(arguments[name] for name in impl.argnames))
+                    result = list(result) if isinstance(result, Iterable) else result
+            except KeyboardInterrupt:
+                raise
+            except BaseException as error:
                 self.fail(source, hook, error)
             else:
                 yield source, result
 
-    def collect(self, hook: str, **arguments: Any) -> list[Any]:
-        """All results of a collecting hook in one list; an implementation that raises loses only its own."""
-        return [item for _, items in self.collect_each(hook, **arguments) for item in items]
+    def collect(self, hook: str, *, of: type = object, **arguments: Any) -> list[Any]:
+        """All results of a collecting hook in one list; an implementation that raises loses only its own.
+
+        An item that is not an instance of ``of`` becomes a problem and is left out.
+        """
+        found = []
+        for source, items in self.collect_each(hook, **arguments):
+            for item in items:
+                if isinstance(item, of):
+                    found.append(item)
+                else:
+                    self.fail(source, hook, InvalidSpec(f"{hook} gave {type(item).__name__}, not {of.__name__}"))
+        return found
 
     def collect_each(self, hook: str, **arguments: Any) -> Iterator[tuple[Provenance, list[Any]]]:
         """As :meth:`collect`, with who gave what."""
@@ -107,10 +129,9 @@ class Host:
 
     def fail(self, source: Provenance, stage: str, error: BaseException) -> None:
         """Record a failure, or raise it if the host is strict."""
-        if self._strict:
-            if isinstance(error, SystemExit):  # would end the host without a word
-                raise BrokenPlugin(f"{source.label} called sys.exit ({stage})") from error
-            raise error
+        if self._strict:  # as its cause: the error alone does not say whose it is, and SystemExit would end the host
+            version = f" {source.version}" if source.version else ""
+            raise BrokenPlugin(f"{source.label}{version} fails at {stage}: {describe(error)}") from error
         self.problems.append(
             Problem(
                 distribution=source.distribution,
@@ -121,6 +142,11 @@ class Host:
                 traceback="".join(traceback.format_exception(error)),
             )
         )
+
+
+def aside() -> AbstractContextManager[Any]:
+    """Sends what a plugin prints to stderr while it runs."""
+    return redirect_stdout(sys.stderr)
 
 
 def describe(error: BaseException) -> str:

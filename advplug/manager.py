@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -12,7 +13,7 @@ from typing import Any, Literal, overload
 from advplug import hookspecs
 from advplug.discovery import Provenance, canonical, given, installed
 from advplug.errors import COMPUTING, AdvplugError, BrokenPlugin, InvalidSpec, UnknownPlugin
-from advplug.host import Host, describe
+from advplug.host import Host, aside, describe
 from advplug.specs import AdaptiveSpec, AttackSpec, BaselineSpec, DatasetSpec, DefenseSpec, PluginSpec
 
 COLLECTING: dict[str, type[PluginSpec]] = {
@@ -25,6 +26,9 @@ COLLECTING: dict[str, type[PluginSpec]] = {
 """The hooks that bring plugins, and the type of spec each one brings."""
 
 KINDS = tuple(spec.kind for spec in COLLECTING.values())
+
+_SILENT = {"import", "register", "hooks", *COLLECTING}
+"""Stages at which a plugin fails before it has said what it brings."""
 
 
 class Manager(Host):
@@ -41,6 +45,7 @@ class Manager(Host):
         super().__init__()
         self._found: dict[str, tuple[PluginSpec, Provenance]] = {}
         self._contested: dict[str, list[Provenance]] = {}
+        self._refused: dict[str, InvalidSpec] = {}
         for candidate in installed() if plugins is None else given(plugins):
             self.register(candidate)
         self._collect_specs()
@@ -86,8 +91,11 @@ class Manager(Host):
         """
         spec = self.find(key)
         try:
-            return spec.load()
-        except (Exception, SystemExit) as error:
+            with aside():
+                return spec.load()
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:
             missing = isinstance(error, ModuleNotFoundError) and (error.name or "").split(".")[0] in COMPUTING
             remedy = "pip install 'advplug[torch]'" if missing else "advplug doctor shows the traceback"
             raise BrokenPlugin(f"{key} could not be imported ({describe(error)}): {remedy}") from error
@@ -97,12 +105,15 @@ class Manager(Host):
         for spec, source in self._unique():
             stage = "factory"
             try:
-                spec.load()
+                with aside():
+                    spec.load()
                 stage = "pair"
                 if isinstance(spec, AdaptiveSpec):
                     for key in (f"defense:{spec.breaks}", *(f"attack:{name}" for name in spec.drives)):
                         self.find(key)
-            except (Exception, SystemExit) as error:
+            except KeyboardInterrupt:
+                raise
+            except BaseException as error:
                 self.fail(source, stage, error)
 
     def _collect_specs(self) -> None:
@@ -113,23 +124,37 @@ class Manager(Host):
                     try:
                         _check(spec, kind, hook)
                     except InvalidSpec as error:
+                        if isinstance(spec, PluginSpec):
+                            self._refused[spec.key] = error
                         self.fail(source, "spec", error)
                     else:
                         claims.setdefault(spec.key, []).append((spec, source))
         for key, claimants in claims.items():
             claimants.sort(key=lambda claim: claim[1].label)  # pluggy calls the plugin that came last first
-            for spec, source in claimants:
-                self._found.setdefault(f"{source.distribution}:{key}", (spec, source))
-            self._settle(key, claimants)
+            self._settle(key, self._once_each(key, claimants))
+
+    def _once_each(
+        self, key: str, claimants: list[tuple[PluginSpec, Provenance]]
+    ) -> list[tuple[PluginSpec, Provenance]]:
+        """The claims of distributions that claim ``key`` once, made available as ``distribution:kind:name``."""
+        times = Counter(source.distribution for _, source in claimants)
+        for spec, source in claimants:
+            if times[source.distribution] == 1:
+                self._found[f"{source.distribution}:{key}"] = (spec, source)
+            else:
+                error = InvalidSpec(f"{source.distribution} brings {key} more than once: none of them can be used")
+                self._refused[key] = self._refused[f"{source.distribution}:{key}"] = error
+                self.fail(source, "duplicate", error)
+        return [claim for claim in claimants if times[claim[1].distribution] == 1]
 
     def _settle(self, key: str, claimants: list[tuple[PluginSpec, Provenance]]) -> None:
         """Give the short name to its only claimant, or to the one in ``advplug-<kind>-<name>``; report the others."""
         owner = _distribution(key)
         winners = [claim for claim in claimants if len(claimants) == 1 or claim[1].distribution == owner]
-        if len(winners) == 1:
+        if winners:
             self._found[key] = winners[0]
-        else:
-            winners, self._contested[key] = [], [source for _, source in claimants]
+        elif claimants:
+            self._contested[key] = [source for _, source in claimants]
         everyone = ", ".join(source.distribution for _, source in claimants)
         for claim in claimants:
             if claim not in winners:
@@ -153,21 +178,38 @@ class Manager(Host):
         kind, _, name = key.rpartition(":")
         distribution, _, kind = kind.rpartition(":")
         if kind not in KINDS:
+            for reason in (self._why_not(distribution, each, name) for each in KINDS if not kind):
+                if reason is not None:
+                    return reason
             near = ", ".join(spec.key for spec in self.specs() if spec.name == name) or _nearest(kind, KINDS)
             return UnknownPlugin(f"no plugin {key!r}: write kind:name, the kind one of {', '.join(KINDS)}{_hint(near)}")
-        if not distribution and key in self._contested:
-            choices = " or ".join(f"{source.distribution}:{key}" for source in self._contested[key])
-            return BrokenPlugin(f"several distributions claim {key}: write {choices}")
+        reason = self._why_not(distribution, kind, name)
+        if reason is not None:
+            return reason
         expected = canonical(distribution) or _distribution(key)
-        names = (expected, f"{kind}-{name}")
+        hint = _hint(_nearest(name, [spec.name for spec in self.specs(kind)], f"{kind}:"))
+        silent = ", ".join(sorted({problem.distribution for problem in self.problems if problem.stage in _SILENT}))
+        suspects = f". Broken plugins may have brought it: {silent} (advplug doctor)" if silent else ""
+        return UnknownPlugin(f"no plugin {key!r}{hint}, or install it: pip install {expected}{suspects}")
+
+    def _why_not(self, distribution: str, kind: str, name: str) -> AdvplugError | None:
+        """Why an installed plugin cannot be used under that name; None if there is none that should have it."""
+        short = f"{kind}:{name}"
+        key = f"{canonical(distribution)}:{short}" if distribution else short
+        refused = self._refused.get(key)
+        if not distribution and short in self._contested:
+            choices = " or ".join(f"{source.distribution}:{short}" for source in self._contested[short])
+            return BrokenPlugin(f"several distributions claim {short}: write {choices}")
+        if refused is not None:
+            return BrokenPlugin(f"{key} is installed but broken ({describe(refused)}): see advplug doctor")
+        names = (canonical(distribution) or _distribution(short), f"{kind}-{name}")
         for problem in self.problems:
             if problem.stage != "duplicate" and (problem.distribution == names[0] or problem.entry_point == names[1]):
                 return BrokenPlugin(f"{key} is installed but broken ({problem.error}): see advplug doctor")
         for blocked in self.blocked:
             if blocked.source.distribution == names[0] or blocked.source.entry_point == names[1]:
                 return UnknownPlugin(f"{key} is installed but {blocked.blocked_by} switches it off")
-        hint = _hint(_nearest(name, [spec.name for spec in self.specs(kind)], f"{kind}:"))
-        return UnknownPlugin(f"no plugin {key!r}{hint}, or install it: pip install {expected}")
+        return None
 
 
 def _check(spec: object, kind: type[PluginSpec], hook: str) -> None:

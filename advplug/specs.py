@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from importlib import import_module
 from typing import Any, ClassVar
 
@@ -11,6 +11,8 @@ from advplug.errors import InvalidSpec
 
 NAME = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 FACTORY = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*")
+TYPES: dict[str, type] = {"api": int, "tags": frozenset, "drives": tuple}
+"""Types of the fields that are no str; the items of the last two are."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,6 +43,8 @@ class PluginSpec:
     tags: frozenset[str] = field(default_factory=frozenset)
 
     def __post_init__(self) -> None:
+        for own in fields(self):
+            _check_type(own.name, getattr(self, own.name))
         if not NAME.fullmatch(self.name):
             raise InvalidSpec(f"plugin name {self.name!r}: use lower-case letters, digits and single dashes")
         if not FACTORY.fullmatch(self.factory):
@@ -97,3 +101,12 @@ class BaselineSpec(PluginSpec):
     kind: ClassVar[str] = "baseline"
 
     library: str
+
+
+def _check_type(name: str, value: object) -> None:
+    """Refuse a wrong type here, where the plugin makes its spec, and not in whatever command reads the field."""
+    kind = TYPES.get(name, str)
+    if not isinstance(value, kind) or isinstance(value, bool):
+        raise InvalidSpec(f"{name} of a plugin is {value!r}: give a {kind.__name__}")
+    if isinstance(value, frozenset | tuple) and not all(isinstance(item, str) for item in value):
+        raise InvalidSpec(f"{name} of a plugin is {value!r}: give a {kind.__name__} of texts")

@@ -53,6 +53,19 @@ def test_summaries_are_one_line(summary: str) -> None:
         AttackSpec(**{**FIELDS, "summary": summary})
 
 
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("name", 3), ("factory", None), ("summary", b"one line"), ("reference", 2018), ("breaks", None),
+        ("api", "1"), ("api", True), ("tags", {"linf"}), ("tags", None), ("tags", frozenset({1})),
+        ("drives", "pgd"), ("drives", ["pgd"]), ("drives", (None,)),
+    ],
+)  # fmt: skip
+def test_fields_of_another_type_are_refused(field: str, value: Any) -> None:
+    with pytest.raises(InvalidSpec, match=f"{field} of a plugin is .*: give a "):
+        AdaptiveSpec(**{**FIELDS, "breaks": "x", field: value})
+
+
 def test_specs_are_frozen_hashable_and_keyword_only() -> None:
     spec = AttackSpec(**FIELDS)
     with pytest.raises(FrozenInstanceError):

@@ -62,6 +62,14 @@ Step = Callable[[int, int, Mapping[str, float]], None]
 """``step(done, total, {"loss": 0.1})``: shows how far a job is."""
 
 
+def warn_of_hooks(problems: list[Problem]) -> None:
+    """One line on stderr for each plugin that failed during a job; a later ``advplug doctor`` cannot show those."""
+    for problem in problems:
+        if problem.stage in ("advplug_diagnose", "advplug_report_sections"):
+            text = f"! {problem.distribution} {problem.version} failed in {problem.stage} ({problem.error})"
+            click.secho(f"{text}; ADVPLUG_STRICT=1 stops there with the traceback", fg="yellow", err=True)
+
+
 @contextmanager
 def progress(title: str) -> Iterator[Step]:
     """A progress bar on stderr; away from a terminal one line per step."""

@@ -15,11 +15,11 @@ import click
 
 from advplug.cli import _console
 from advplug.errors import InvalidInput
+from advplug.manager import Manager, default_manager
 
 if TYPE_CHECKING:
     from advplug.evaluation import Evaluation, Job
     from advplug.evaluation.runner import Watch
-    from advplug.manager import Manager
     from advplug.threat import ThreatModel
 
 RUNS = Path("advplug-runs")
@@ -88,7 +88,7 @@ def run(job: Job, manager: Manager, *, fresh: bool) -> Evaluation:
 
 
 def present(evaluation: Evaluation, *, as_json: bool, report: bool) -> None:
-    """Print the table or the JSON document, and write the page."""
+    """Print the table or the JSON document, write the page, and name plugins whose findings or sections failed."""
     if as_json:
         _console.print_json(evaluation.to_json())
     else:
@@ -99,6 +99,7 @@ def present(evaluation: Evaluation, *, as_json: bool, report: bool) -> None:
         from advplug.report import write_report
 
         click.echo(f"report: {write_report(evaluation)}", err=as_json)
+    _console.warn_of_hooks(default_manager().problems)
 
 
 @contextmanager

@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from advplug.errors import InvalidSpec
+from advplug.errors import BrokenPlugin, InvalidSpec
 
 
 class LazyGroup(click.Group):
@@ -56,6 +56,9 @@ class LazyGroup(click.Group):
         """As click does it, with a hint where the name is unknown."""
         if args and self.get_command(ctx, args[0]) is None and not args[0].startswith("-"):
             near = get_close_matches(args[0], self.list_commands(ctx), n=1)
+            broken = _without_their_commands()
+            if broken and not near:
+                raise BrokenPlugin(f"no command {args[0]!r}; plugins that could not add theirs: {broken}")
             ctx.fail(f"No such command {args[0]!r}." + "".join(f" Did you mean {name}?" for name in near))
         return super().resolve_command(ctx, args)
 
@@ -65,6 +68,9 @@ class LazyGroup(click.Group):
         rows = [(name, self._table[name][1] if name in self._table else self._help(name)) for name in names]
         with formatter.section("Commands"):
             formatter.write_dl(rows)
+        broken = _without_their_commands()
+        if broken:
+            click.secho(f"! plugins that could not add their commands: {broken}", fg="yellow", err=True)
 
     def _help(self, name: str) -> str:
         return self.commands[name].get_short_help_str(100)
@@ -81,3 +87,15 @@ class LazyGroup(click.Group):
         for _ in default_manager().call_each("advplug_register_commands", cli=self):
             pass
         self._added = set(self.commands) - before
+
+
+def _without_their_commands() -> str:
+    """Which plugins failed when they were asked for commands, "" if none did."""
+    from advplug.manager import default_manager
+
+    failed = {
+        f"{problem.distribution} ({problem.error})"
+        for problem in default_manager().problems
+        if problem.stage == "advplug_register_commands"
+    }
+    return ", ".join(sorted(failed)) + " (advplug doctor for the traceback)" if failed else ""

@@ -85,7 +85,7 @@ class _HostEvaluation:
         evaluation = self._evaluation(job, tuple(rows))
         evaluation = replace(
             evaluation,
-            findings=tuple(self.manager.collect("advplug_diagnose", job=job, evaluation=evaluation)),
+            findings=tuple(self.manager.collect("advplug_diagnose", of=Finding, job=job, evaluation=evaluation)),
         )
         return evaluation if directory is None else directory.save(evaluation, keys)
 
