@@ -6,6 +6,7 @@ data are missing or broken; 130 interrupted. A command that finds a claim or che
 
 from __future__ import annotations
 
+import os
 import sys
 import traceback
 from collections.abc import Sequence
@@ -72,7 +73,7 @@ def run(arguments: Sequence[str] | None = None) -> int:
         return 2
     except (Exception, KeyboardInterrupt) as error:
         message, code = explain(error)
-        if code == INTERNAL:
+        if code == INTERNAL or (isinstance(error, BrokenPlugin) and os.environ.get("ADVPLUG_STRICT") == "1"):
             traceback.print_exc()
         click.secho(f"Error: {message}", fg="red", err=True)
         return code
