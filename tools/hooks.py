@@ -17,8 +17,8 @@ ROOT = Path(__file__).resolve().parent.parent
 TARGET = ROOT / "docs" / "hooks.md"
 HEAD = f"""# Hooks
 
-Every function that the host calls in a plugin; version {hookspecs.API_VERSION} of the interface. A plugin writes those it
-needs, marks each with `@advplug.hookimpl`, and names their module in the entry-point group `advplug` of its
+Every function that the host calls in a plugin; version {hookspecs.API_VERSION} of the interface. A plugin writes those
+it needs, marks each with `@advplug.hookimpl`, and names their module in the entry-point group `advplug` of its
 `pyproject.toml`:
 
 ```toml
