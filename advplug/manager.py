@@ -143,8 +143,9 @@ class Manager(Host):
                 self._found[f"{source.distribution}:{key}"] = (spec, source)
             else:
                 error = InvalidSpec(f"{source.distribution} brings {key} more than once: none of them can be used")
+                if f"{source.distribution}:{key}" not in self._refused:
+                    self.fail(source, "duplicate", error)
                 self._refused[key] = self._refused[f"{source.distribution}:{key}"] = error
-                self.fail(source, "duplicate", error)
         return [claim for claim in claimants if times[claim[1].distribution] == 1]
 
     def _settle(self, key: str, claimants: list[tuple[PluginSpec, Provenance]]) -> None:

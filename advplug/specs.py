@@ -107,6 +107,6 @@ def _check_type(name: str, value: object) -> None:
     """Refuse a wrong type here, where the plugin makes its spec, and not in whatever command reads the field."""
     kind = TYPES.get(name, str)
     if not isinstance(value, kind) or isinstance(value, bool):
-        raise InvalidSpec(f"{name} of a plugin is {value!r}: give a {kind.__name__}")
+        raise InvalidSpec(f"{name} of a plugin is {value!r}, not of type {kind.__name__}")
     if isinstance(value, frozenset | tuple) and not all(isinstance(item, str) for item in value):
-        raise InvalidSpec(f"{name} of a plugin is {value!r}: give a {kind.__name__} of texts")
+        raise InvalidSpec(f"{name} of a plugin is {value!r}: its items must be of type str")
