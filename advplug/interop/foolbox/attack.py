@@ -7,10 +7,10 @@ from typing import Any, cast, get_args
 
 import foolbox
 import torch
+from foolbox.attacks import hop_skip_jump
 from foolbox.attacks.base import FixedEpsilonAttack, MinimizationAttack
 from foolbox.attacks.carlini_wagner import L2CarliniWagnerAttack
 from foolbox.attacks.ead import EADAttack
-from foolbox.attacks.hop_skip_jump import HopSkipJumpAttack
 from foolbox.criteria import Misclassification, TargetedMisclassification
 from foolbox.models.base import Model
 from foolbox.models.pytorch import PyTorchModel
@@ -24,7 +24,9 @@ from advplug.task import Task
 from advplug.threat import Norm
 
 _NEVER_FOUND_IS_ZERO = (L2CarliniWagnerAttack, EADAttack)
-_CLIPS_TO_UNIT = (HopSkipJumpAttack,)
+_CLIPS_TO_UNIT = tuple(
+    vars(hop_skip_jump)[name] for name in ("HopSkipJumpAttack", "HopSkipJump") if name in vars(hop_skip_jump)
+)  # the second is its name before Foolbox 3.3.3
 _UNIT = (0.0, 1.0)
 
 

@@ -6,13 +6,15 @@ import inspect
 from typing import Any, cast
 
 import torch
+from foolbox.models import wrappers
 from foolbox.models.base import Model
 from foolbox.models.pytorch import PyTorchModel
-from foolbox.models.wrappers import ExpectationOverTransformationWrapper
 from torch import Tensor, nn
 
 from advplug.errors import InvalidInput
 from advplug.model import DefendedModel
+
+_AVERAGING = getattr(wrappers, "ExpectationOverTransformationWrapper", ())  # from Foolbox 3.3.3 on
 
 
 class FoolboxModel(PyTorchModel):
@@ -68,7 +70,7 @@ def from_foolbox_model(fmodel: Any, *, num_classes: int | None = None, stochasti
     if num_classes is None:
         raise InvalidInput("a Foolbox model does not tell how many classes it has: pass num_classes=<K>")
     if stochastic is None:
-        stochastic = any(isinstance(layer, ExpectationOverTransformationWrapper) for layer in _layers(fmodel))
+        stochastic = any(isinstance(layer, _AVERAGING) for layer in _layers(fmodel))
     return FoolboxBackedModel(fmodel, num_classes, stochastic)
 
 
