@@ -22,7 +22,7 @@ def pin(version: str) -> str:
 
 def files(root: Path) -> list[Path]:
     """Every file that holds the version or a sibling pin."""
-    patterns = ("pyproject.toml", "advplug/__init__.py", "plugins/*/*/pyproject.toml", "advplug/scaffold/**/*.toml*")
+    patterns = ("pyproject.toml", "advplug/__init__.py", "plugins/*/*/pyproject.toml")
     return sorted({path for pattern in patterns for path in root.glob(pattern) if path.is_file()})
 
 

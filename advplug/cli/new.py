@@ -1,0 +1,130 @@
+"""``advplug new KIND NAME``: the files of a new plugin. Imports neither torch nor numpy."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import click
+
+from advplug import __version__
+from advplug.cli import _console
+from advplug.errors import AdvplugError
+from advplug.manager import default_manager
+from advplug.scaffold import KINDS, Plan, check_name, pin_of, write
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+FOLDERS = {"attack": "attacks", "defense": "defenses", "adaptive": "adaptive", "data": "data"}
+"""Where the distributions of a kind lie in advplug's own repository, below ``plugins``."""
+
+
+@click.command("new")
+@click.argument("kind", type=click.Choice([*KINDS, "case"]))
+@click.argument("name")
+@click.option(
+    "--path",
+    type=click.Path(path_type=Path),
+    help="Folder that advplug-KIND-NAME is written into; by default plugins/... in a clone of advplug, else here.",
+)
+@click.option("--summary", help="What it is, in one line.")
+@click.option("--breaks", metavar="DEFENSE", help="Installed defense that a new adaptive attack breaks; default NAME.")
+@_console.json_option
+def command(*, kind: str, name: str, path: Path | None, summary: str | None, breaks: str | None, as_json: bool) -> None:
+    """Write a new plugin: a small working example to change, with its tests.
+
+    KIND is attack, defense, adaptive, data, or case, which is a defense and the adaptive attack that breaks it.
+    """
+    check_name(name)
+    if breaks is not None and kind != "adaptive":
+        raise click.UsageError("--breaks belongs to the kind adaptive; a case breaks its own defense")
+    plans = _plans(kind, name, path, summary, breaks)
+    warnings = [text for plan in plans if (text := _taken(f"{plan.kind}:{name}"))]
+    files = [_shown(file) for file in write(plans)]
+    next_commands = _next(plans)
+    for text in warnings:
+        click.secho(f"! {text}", fg="yellow", err=True)
+    if as_json:
+        distributions = [
+            {"distribution": plan.distribution, "kind": plan.kind, "name": name, "folder": _shown(plan.folder)}
+            for plan in plans
+        ]
+        content = {"distributions": distributions, "files": files, "warnings": warnings, "next": next_commands}
+        _console.print_json(content)
+    else:
+        click.echo("\n".join([*files, "", "next:", *(f"  {line}" for line in next_commands)]))
+
+
+def _plans(kind: str, name: str, path: Path | None, summary: str | None, breaks: str | None) -> list[Plan]:
+    """What to write: one distribution, two for a case."""
+    clone = None if path else _clone(Path.cwd())
+    kinds = ("defense", "adaptive") if kind == "case" else (kind,)
+    breaks = breaks or name
+    return [
+        Plan(
+            kind=each,
+            name=name,
+            parent=clone / "plugins" / FOLDERS[each] if clone else path or Path(),
+            version=__version__,
+            core=__version__,
+            authors="The advplug authors" if clone else f"The authors of advplug-{each}-{name}",
+            # The one line of a case is its defense's.
+            summary=summary if each == kinds[0] else None,
+            breaks=breaks if each == "adaptive" else "",
+            defense=_requirement(kind, breaks) if each == "adaptive" else "",
+        )
+        for each in kinds
+    ]
+
+
+def _requirement(kind: str, breaks: str) -> str:
+    """What brings the defense: the one written along, or the distribution of the installed one."""
+    if kind == "case":
+        return f"advplug-defense-{breaks}{pin_of(__version__)}"
+    source = default_manager().provenance(f"defense:{breaks}")
+    return source.distribution + pin_of(source.version)
+
+
+def _taken(key: str) -> str | None:
+    """A warning if ``key`` is the name of an installed plugin."""
+    try:
+        source = default_manager().provenance(key)
+    except AdvplugError:  # nothing usable has that name
+        return None
+    return f"{key} is installed already, from {source.distribution}: the new plugin would take its place"
+
+
+def _clone(start: Path) -> Path | None:
+    """The clone of advplug's repository that ``start`` lies in."""
+    for folder in (start, *start.parents):
+        project = folder / "pyproject.toml"
+        if (folder / "plugins").is_dir() and project.is_file():
+            try:
+                name = tomllib.loads(project.read_text(encoding="utf-8")).get("project", {}).get("name")
+            except (OSError, ValueError):  # somebody else's, and damaged: not a clone of advplug
+                continue
+            if name == "advplug":
+                return folder
+    return None
+
+
+def _shown(path: Path) -> str:
+    """``path`` as it is typed here: relative where that does not lead upwards."""
+    relative = os.path.relpath(path)
+    return str(path.absolute()) if relative.startswith("..") else relative
+
+
+def _next(plans: Sequence[Plan]) -> list[str]:
+    """The commands to run now."""
+    folders = [_shown(plan.folder) for plan in plans]
+    # pip takes a bare folder name for that of a distribution.
+    paths = [folder if os.path.isabs(folder) else f"./{folder}" for folder in folders]
+    installs = " ".join(f"-e {shlex.quote(path)}" for path in paths)
+    checks = [f"advplug check {plan.kind}:{plan.name}" for plan in plans]
+    return [f"pip install {installs}", *checks, f"pytest {shlex.join(folders)}"]

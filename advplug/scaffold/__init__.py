@@ -1,0 +1,223 @@
+"""A new plugin distribution from templates, written whole or not at all.
+
+The templates are package data beside this file, one folder for each kind. Imports neither torch nor numpy.
+"""
+
+from __future__ import annotations
+
+import keyword
+import re
+import shutil
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from string import Template
+
+from advplug.errors import InvalidInput
+
+TEMPLATES = Path(__file__).parent
+SUFFIX = ".template"
+KINDS = ("attack", "defense", "adaptive", "data")
+"""The kinds of distribution there are templates for."""
+
+MODULES = {"attack": "_attack", "defense": "_defense", "adaptive": "_adaptive", "data": "_dataset"}
+"""The module of each kind that the author rewrites."""
+
+NAME = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
+LONGEST_NAME = 30  # longer ones would push generated lines past 120 columns
+LONGEST_SUMMARY = 90
+
+SUMMARIES = {
+    "attack": "Basic iterative method, steps along the sign of the gradient under Linf",
+    "defense": "Pixels rounded to eight levels, which leaves no gradient to follow",
+    "adaptive": "Margin loss through gradients that avoid what hides them breaks {breaks}",
+    "data": "Noisy stripes in three directions, drawn from a fixed seed",
+}
+"""What the examples are, for those who give no summary of their own."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """One distribution that is to be written.
+
+    Parameters
+    ----------
+    kind: one of :data:`KINDS`.
+    name: of the plugin, as users will type it.
+    parent: the folder that the distribution's folder goes into.
+    version: of the distribution, ``X.Y.Z``.
+    core: version of advplug that it is written for.
+    authors: as they stand in the metadata.
+    summary: one line without double quotes and backslashes; None for what the example is.
+    breaks: name of the defense, for the kind ``adaptive``.
+    defense: requirement that brings this defense, for the same kind.
+
+    Raises
+    ------
+    InvalidInput: a field does not have that form.
+    """
+
+    kind: str
+    name: str
+    parent: Path
+    version: str
+    core: str
+    authors: str
+    summary: str | None = None
+    breaks: str = ""
+    defense: str = ""
+
+    def __post_init__(self) -> None:
+        if self.kind not in KINDS:
+            raise InvalidInput(f"no kind of plugin {self.kind!r}: choose one of {', '.join(KINDS)}")
+        check_name(self.name)
+        if self.summary is not None:
+            check_summary(self.summary)
+
+    @property
+    def distribution(self) -> str:
+        """Name of the distribution and of its folder."""
+        return f"advplug-{self.kind}-{self.name}"
+
+    @property
+    def folder(self) -> Path:
+        """Where it will lie."""
+        return self.parent / self.distribution
+
+    @property
+    def module(self) -> str:
+        """The top module."""
+        return self.distribution.replace("-", "_")
+
+    def files(self) -> dict[str, str | bytes]:
+        """The content of every file by its path below :attr:`folder`."""
+        source = f"src/{self.module}"
+        found: dict[str, str | bytes] = {
+            "pyproject.toml": self._render(TEMPLATES / "pyproject.toml"),
+            "README.md": self._render(TEMPLATES / self.kind / "README.md"),
+            f"{source}/__init__.py": self._render(TEMPLATES / self.kind / "__init__.py"),
+            f"{source}/{MODULES[self.kind]}.py": self._render(TEMPLATES / self.kind / f"{MODULES[self.kind]}.py"),
+            f"{source}/py.typed": "",
+            f"tests/test_{self.kind}_{self.name.replace('-', '_')}.py": self._render(TEMPLATES / self.kind / "test.py"),
+        }
+        if self.kind == "defense":
+            found[f"{source}/weights/mnist.safetensors"] = (TEMPLATES / "defense" / "mnist.safetensors").read_bytes()
+            found[f"{source}/weights/mnist.json"] = self._render(TEMPLATES / "defense" / "mnist.json")
+        return found
+
+    def _render(self, template: Path) -> str:
+        text = template.with_name(template.name + SUFFIX).read_text(encoding="utf-8")
+        return Template(text).substitute(self._values())
+
+    def _values(self) -> Mapping[str, str]:
+        summary = self.summary or SUMMARIES[self.kind].format(breaks=self.breaks)
+        return {
+            "kind": self.kind,
+            "name": self.name,
+            "distribution": self.distribution,
+            "module": self.module,
+            "class_name": class_name(self.kind, self.name),
+            "summary": summary.rstrip("."),
+            "version": self.version,
+            "authors": self.authors,
+            "breaks": self.breaks,
+            "dependencies": "\n".join(f'    "{requirement}",' for requirement in self._requirements()),
+        }
+
+    def _requirements(self) -> Sequence[str]:
+        pin = pin_of(self.core)
+        match self.kind:
+            case "attack":
+                return (f"advplug[torch]{pin}", "eagerpy>=0.30")
+            case "defense":
+                return (f"advplug[torch]{pin}", f"advplug-data-mnist{pin}", "torch>=2.4")
+            case "adaptive":
+                return (f"advplug[torch,foolbox]{pin}", f"advplug-attack-pgd{pin}", self.defense)
+            case _:
+                return (f"advplug[torch]{pin}", "torch>=2.4")
+
+
+def check_name(name: str) -> None:
+    """Refuse what cannot be the name of a new plugin.
+
+    Raises
+    ------
+    InvalidInput: it is not lower-case letters, digits and single dashes after a first letter, or too long.
+    """
+    if not NAME.fullmatch(name):
+        raise InvalidInput(f"plugin name {name!r}: use lower-case letters, digits and single dashes, a letter first")
+    if len(name) > LONGEST_NAME:
+        raise InvalidInput(f"plugin name {name!r}: at most {LONGEST_NAME} characters")
+
+
+def check_summary(summary: str) -> None:
+    """Refuse a summary that could not stand between double quotes in Python and TOML.
+
+    Raises
+    ------
+    InvalidInput: it is empty, too long, or has a character that is a quote, a backslash or not printable.
+    """
+    if not summary.strip() or len(summary) > LONGEST_SUMMARY:
+        raise InvalidInput(f"summary {summary!r}: write one line of 1 to {LONGEST_SUMMARY} characters")
+    if not summary.isprintable() or '"' in summary or "\\" in summary:
+        raise InvalidInput(f"summary {summary!r}: write one line without double quotes and backslashes")
+
+
+def class_name(kind: str, name: str) -> str:
+    """``my-attack`` as ``MyAttack``, with the kind behind it where the module has another use for the word."""
+    words = "".join(part.capitalize() for part in name.split("-"))
+    template = (TEMPLATES / kind / f"{MODULES[kind]}.py{SUFFIX}").read_text(encoding="utf-8")
+    taken = keyword.iskeyword(words) or re.search(rf"\b{words}\b", template)
+    return words + kind.capitalize() if taken else words
+
+
+def pin_of(version: str) -> str:
+    """The range of versions of the same minor version, "" if ``version`` does not start with two numbers."""
+    match = re.match(r"(\d+)\.(\d+)", version)
+    return f">={match[1]}.{match[2]},<{match[1]}.{int(match[2]) + 1}" if match else ""
+
+
+def write(plans: Sequence[Plan]) -> list[Path]:
+    """Write every distribution of ``plans`` and return their files; after an error none of them is there.
+
+    Raises
+    ------
+    InvalidInput: a folder is there already, its parent is not, or the files cannot be written.
+    """
+    for plan in plans:
+        if plan.folder.exists():
+            raise InvalidInput(f"{plan.folder} is there already: choose another name, or another folder with --path")
+        if not plan.parent.is_dir():
+            raise InvalidInput(f"no folder {plan.parent}: create it, or choose another with --path")
+    done: list[Path] = []
+    try:
+        with _drafts(plans) as drafts:
+            for plan, draft in zip(plans, drafts, strict=True):
+                draft.rename(plan.folder)
+                done.append(plan.folder)
+    except BaseException as error:
+        for folder in done:
+            shutil.rmtree(folder)
+        if isinstance(error, OSError):
+            raise InvalidInput(f"cannot write there: {error}") from error
+        raise
+    return [plan.folder / name for plan in plans for name in plan.files()]
+
+
+@contextmanager
+def _drafts(plans: Sequence[Plan]) -> Iterator[list[Path]]:
+    """Every distribution in a hidden folder beside its place, so that a rename puts it there whole."""
+    hidden: list[Path] = []
+    try:
+        for plan in plans:
+            hidden.append(Path(tempfile.mkdtemp(dir=plan.parent, prefix=".advplug-new-")))
+            for name, content in plan.files().items():
+                path = hidden[-1] / plan.distribution / name
+                path.parent.mkdir(parents=True, exist_ok=True)
+                path.write_bytes(content.encode("utf-8") if isinstance(content, str) else content)
+        yield [folder / plan.distribution for folder, plan in zip(hidden, plans, strict=True)]
+    finally:
+        for folder in hidden:
+            shutil.rmtree(folder)
