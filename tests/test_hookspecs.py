@@ -32,9 +32,17 @@ def test_the_manager_knows_exactly_the_hooks_of_the_module() -> None:
 
 
 @pytest.mark.parametrize("hook", HOOKS)
-def test_every_hook_has_a_test_and_a_docstring(hook: str) -> None:
-    assert f"test_hook_{hook.removeprefix('advplug_')}" in globals()
+def test_every_hook_has_a_test_a_docstring_and_a_signature_with_types(hook: str) -> None:
+    assert callable(globals()[f"test_hook_{hook.removeprefix('advplug_')}"])
     assert inspect.getdoc(getattr(hookspecs, hook))
+    signature = inspect.signature(getattr(hookspecs, hook))
+    annotations = [signature.return_annotation, *(one.annotation for one in signature.parameters.values())]
+    assert inspect.Signature.empty not in annotations
+
+
+def test_no_test_is_left_of_a_hook_that_is_gone() -> None:
+    tests = {name.removeprefix("test_hook_") for name in globals() if name.startswith("test_hook_")}
+    assert tests == {hook.removeprefix("advplug_") for hook in HOOKS}
 
 
 def test_the_module_imports_only_pluggy() -> None:

@@ -47,7 +47,8 @@ def gallery(evaluation: Evaluation, most: int = MOST) -> Gallery:
     for column, sample in enumerate(broken):
         for line, picture in enumerate((clean[column], found[column])):
             shown = (picture - low) / (high - low)
-            panels[line, column].imshow(shown.squeeze(), cmap="gray", vmin=0, vmax=1, interpolation="nearest")
+            shown = shown[..., 0] if shown.shape[-1] == 1 else shown
+            panels[line, column].imshow(shown, cmap="gray", vmin=0, vmax=1, interpolation="nearest")
         last = panels[2, column].imshow(change[column], cmap="RdBu_r", vmin=-scale, vmax=scale, interpolation="nearest")
         panels[0, column].set_title(_title(evaluation, row.arrays, sample), fontsize=7.5, color=INK)
     for axes, text in zip(panels[:, 0], ("clean", "adversarial", "difference"), strict=True):
