@@ -44,33 +44,35 @@ def command(*, kind: str, name: str, path: Path | None, summary: str | None, bre
     check_name(name)
     if breaks is not None and kind != "adaptive":
         raise click.UsageError("--breaks belongs to the kind adaptive; a case breaks its own defense")
-    plans = _plans(kind, name, path, summary, breaks)
-    warnings = [text for plan in plans if (text := _taken(f"{plan.kind}:{name}"))]
+    clone = None if path else _clone(Path.cwd())
+    plans = _plans(kind, name, clone=clone, path=path or Path(), summary=summary, breaks=breaks)
+    notes = _notes(plans, clone)
     files = [_shown(file) for file in write(plans)]
     next_commands = _next(plans)
-    for text in warnings:
+    for text in notes:
         click.secho(f"! {text}", fg="yellow", err=True)
     if as_json:
         distributions = [
             {"distribution": plan.distribution, "kind": plan.kind, "name": name, "folder": _shown(plan.folder)}
             for plan in plans
         ]
-        content = {"distributions": distributions, "files": files, "warnings": warnings, "next": next_commands}
+        content = {"distributions": distributions, "files": files, "notes": notes, "next": next_commands}
         _console.print_json(content)
     else:
         click.echo("\n".join([*files, "", "next:", *(f"  {line}" for line in next_commands)]))
 
 
-def _plans(kind: str, name: str, path: Path | None, summary: str | None, breaks: str | None) -> list[Plan]:
+def _plans(
+    kind: str, name: str, *, clone: Path | None, path: Path, summary: str | None, breaks: str | None
+) -> list[Plan]:
     """What to write: one distribution, two for a case."""
-    clone = None if path else _clone(Path.cwd())
     kinds = ("defense", "adaptive") if kind == "case" else (kind,)
     breaks = breaks or name
     return [
         Plan(
             kind=each,
             name=name,
-            parent=clone / "plugins" / FOLDERS[each] if clone else path or Path(),
+            parent=clone / "plugins" / FOLDERS[each] if clone else path,
             version=__version__,
             core=__version__,
             authors="The advplug authors" if clone else f"The authors of advplug-{each}-{name}",
@@ -128,3 +130,12 @@ def _next(plans: Sequence[Plan]) -> list[str]:
     installs = " ".join(f"-e {shlex.quote(path)}" for path in paths)
     checks = [f"advplug check {plan.kind}:{plan.name}" for plan in plans]
     return [f"pip install {installs}", *checks, f"pytest {shlex.join(folders)}"]
+
+
+def _notes(plans: Sequence[Plan], clone: Path | None) -> list[str]:
+    """What else the author should know."""
+    notes = [text for plan in plans if (text := _taken(f"{plan.kind}:{plan.name}"))]
+    if clone is not None:
+        names = " and ".join(plan.distribution for plan in plans)
+        notes.append(f"this repository's tests ask for {names} in the extra 'all' and in requirements/dev.txt")
+    return notes

@@ -82,12 +82,15 @@ def test_an_adaptive_attack_names_an_installed_defense(folder: Path, capsys: pyt
 
 
 @pytest.mark.parametrize("below", [".", "plugins/attacks", "docs"])
-def test_in_a_clone_it_goes_among_the_plugins(below: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_in_a_clone_it_goes_among_the_plugins(
+    below: str, folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     for name in ("plugins/attacks", "plugins/defenses", "plugins/adaptive", "docs"):
         (folder / name).mkdir(parents=True)
     (folder / "pyproject.toml").write_text('[project]\nname = "advplug"\n', encoding="utf-8")
     monkeypatch.chdir(folder / below)
     assert run(["new", "attack", "mine"]) == 0
+    assert "advplug-attack-mine in the extra 'all'" in capsys.readouterr().err
     assert run(["new", "case", "mine"]) == 0
     written = {path.parent.relative_to(folder).as_posix() for path in folder.glob("*/*/*/pyproject.toml")}
     assert written == {
@@ -141,7 +144,7 @@ def test_a_name_that_is_taken_is_mentioned(folder: Path, capsys: pytest.CaptureF
     assert run(["new", "attack", "toy", "--json"]) == 0
     streams = capsys.readouterr()
     assert "attack:toy is installed already, from plugin" in streams.err
-    assert json.loads(streams.out)["warnings"] == [streams.err.removeprefix("! ").rstrip("\n")]
+    assert json.loads(streams.out)["notes"] == [streams.err.removeprefix("! ").rstrip("\n")]
     assert run(["new", "defense", "toy"]) == 0
     assert capsys.readouterr().err == ""
 
