@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -33,6 +34,10 @@ class Light(torch.nn.Module):
     def forward(self, x):
         light = x.flatten(1).mean(1) - MIDDLE
         return torch.stack((-light, light), 1)
+
+class Steps(Light):
+    def forward(self, x):
+        return super().forward((x * 256).round() / 256 + 0 * x)
 
 class Broken(torch.nn.Module):
     def forward(self, x):
@@ -81,6 +86,9 @@ class Bright(DefendedModel):
     def forward(self, x: Tensor) -> Tensor:
         light = x.flatten(1).mean(1) - 0.5
         return torch.stack((-light, light), 1)
+
+    def surrogate(self, x: Tensor) -> Tensor:
+        return self(x)
 
 
 class BrightDefense(Defense):
@@ -197,6 +205,50 @@ def test_losses_attacks_and_parameters(evaluate: Evaluate) -> None:
     assert "length=0.5" in document["rows"][2]["words"]["attack"]
 
 
+def test_gradients_are_crossed_with_losses(evaluate: Evaluate) -> None:
+    words = ("--losses", "logit,margin", "--gradients", "exact, finite-differences:50,smoothed")
+    document = evaluate("mine.net:build", *OWN, "--attacks", "step", *words, "--json").document
+    assert [row["name"] for row in document["rows"]] == [
+        f"step, {loss}, {gradient}"
+        for loss in ("logit", "margin")
+        for gradient in ("exact", "finite-differences:50", "smoothed")
+    ]
+    exact, differences, smoothed = document["rows"][:3]
+    # What goes to the checks at both ends is the same for all three.
+    assert (differences["queries"] - exact["queries"], differences["gradients"]) == (50, 0)
+    assert (smoothed["queries"] - exact["queries"], smoothed["gradients"]) == (20, 20)
+    assert {row["robust_accuracy"] for row in document["rows"]} == {0.5}
+
+
+@pytest.mark.parametrize(
+    ("threat", "sigma"),
+    [("linf:0.25", 0.25), ("l2:0.25", 0.125), ("l1:0.25", 0.25 / 4 * 1.2533), ("l0:2", 0.1)],
+)
+def test_noise_has_the_size_of_the_budget(evaluate: Evaluate, tmp_path: Path, threat: str, sigma: float) -> None:
+    x = np.linspace(0, 1, 32, dtype=np.float32).reshape(8, 1, 2, 2)
+    np.savez(tmp_path / "four.npz", x=x, y=(x.mean((1, 2, 3)) > 0.5).astype(int))
+    own = ("mine.net:build", "--data", "four.npz", "--threat", threat, "--attacks", "step", "--json")
+    for name, word in (("finite-differences", "FiniteDifference"), ("smoothed", "Smoothed")):
+        (row,) = evaluate(*own, "--gradients", name).document["rows"]
+        assert row["name"] == "step"
+        match = re.match(rf"{word}\(sigma=([\d.e-]+), ", row["words"]["gradient"])
+        assert match is not None, row["words"]
+        assert float(match[1]) == pytest.approx(sigma, rel=1e-4)
+
+
+def test_finite_differences_see_past_a_model_without_gradients(evaluate: Evaluate) -> None:
+    own = ("mine.net:Steps", *OWN, "--attacks", "step", "--json")
+    document = evaluate(*own, "--gradients", "exact,finite-differences").document
+    assert [row["robust_accuracy"] for row in document["rows"]] == [1, 0.5]
+    assert [one["name"] for one in document["findings"]] == ["lost-gradients", "masked-gradients"]
+
+
+def test_bpda_uses_the_surrogate_of_a_defense(evaluate: Evaluate) -> None:
+    document = evaluate("bright", "--attacks", "step", "--gradients", "bpda,eot:3", "--json").document
+    assert [row["words"]["gradient"].partition("(")[0] for row in document["rows"]] == ["BPDA", "EOT"]
+    assert "draws=3" in document["rows"][1]["words"]["gradient"]
+
+
 def test_bounds_rescale_the_images(evaluate: Evaluate) -> None:
     document = evaluate("mine.wide:build", "--data", "data.npz", "--threat", "linf:0.5", "--bounds", "-1,1", "--json")
     assert document.document["clean_accuracy"] == 1
@@ -222,13 +274,14 @@ def test_a_defense_brings_its_data_and_threat_model(evaluate: Evaluate) -> None:
 def test_configuration_file_and_what_overrides_it(evaluate: Evaluate, tmp_path: Path) -> None:
     (tmp_path / "advplug.toml").write_text(
         'model = "mine.net:build"\ndata = "data.npz"\nthreat = "linf:0.25"\nattacks = ["step"]\nlimit = 6\n'
-        'bounds = [0, 1]\nepsilons = ["1/8", 0.2]\nout = "there"\nset.step.length = 0.5\n'
+        'bounds = [0, 1]\ngradients = ["smoothed:2"]\nepsilons = ["1/8", 0.2]\nout = "there"\nset.step.length = 0.5\n'
     )
     document = evaluate("--config", "advplug.toml", "--json").document
     assert (document["case"], document["samples"], document["run"]) == ("mine.net:build", 6, "there")
     assert [row["name"] for row in document["rows"]] == ["step"]
     assert [epsilon for epsilon, _ in document["rows"][0]["sweep"]] == [0.125, 0.2, 0.25]
     assert Step.made[-1]["length"] == 0.5
+    assert document["rows"][0]["words"]["gradient"].startswith("Smoothed(sigma=0.25, draws=2")
     changed = evaluate("--config", "advplug.toml", "mine.net:ready", "--limit", 4, "--json").document
     assert (changed["case"], changed["samples"]) == ("mine.net:ready", 4)
 
@@ -269,6 +322,13 @@ def test_configuration_errors_name_the_field(evaluate: Evaluate, tmp_path: Path,
         (("mine.net:build", *OWN, "--attacks", "stepp"), 4, "did you mean attack:step"),
         (("mine.net:build", *OWN, "--attacks", ","), 2, "no attacks to run"),
         (("mine.net:build", *OWN, "--losses", "margn"), 2, "did you mean margin"),
+        (("mine.net:build", *OWN, "--gradients", "exakt"), 2, "did you mean exact"),
+        (("mine.net:build", *OWN, "--gradients", ","), 2, "--gradients names none"),
+        (("mine.net:build", *OWN, "--gradients", "exact:3"), 2, "exact takes no number"),
+        (("mine.net:build", *OWN, "--gradients", "eot:many"), 2, "such as eot:40"),
+        (("mine.net:build", *OWN, "--gradients", "eot:0"), 2, "draws is 0"),
+        (("mine.net:build", *OWN, "--gradients", "finite-differences:1"), 2, "queries 1: M >= 2"),
+        (("mine.net:build", *OWN, "--gradients", "bpda"), 2, "has no method surrogate"),
         (("mine.net:build", "--data", "data.npz"), 2, "--threat linf:8/255"),
         (("mine.net:build", "--data", "data.npz", "--threat", "linf"), 2, "write norm:epsilon"),
         (("mine.net:build", "--data", "data.npz", "--threat", "linf:min"), 2, "needs a budget"),

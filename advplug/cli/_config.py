@@ -26,6 +26,7 @@ class Settings(BaseModel):
     threat: str | None = None
     attacks: list[str] | None = None
     losses: list[str] | None = None
+    gradients: list[str] | None = None
     restarts: PositiveInt | None = None
     targets: Literal["each"] | None = None
     bounds: tuple[float, float] | None = None
@@ -59,7 +60,7 @@ def read(path: Path) -> dict[str, Any]:
         wrong = "; ".join(f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors())
         raise InvalidInput(f"--config {path}: {wrong}") from error
     fields = settings.model_dump(exclude_none=True)
-    for name in ("attacks", "losses", "bounds", "epsilons"):
+    for name in ("attacks", "losses", "gradients", "bounds", "epsilons"):
         if name in fields:
             fields[name] = ",".join(map(str, fields[name]))
     chosen = fields.pop("set", {})

@@ -1,10 +1,12 @@
-"""Attacks as a user names them: plugins, losses and ``--set`` texts."""
+"""Attacks as a user names them: plugins, losses, gradients and ``--set`` texts."""
 
 from __future__ import annotations
 
 import ast
 import inspect
+import math
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from difflib import get_close_matches
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any, Literal
@@ -14,6 +16,8 @@ from advplug.manager import Manager
 
 if TYPE_CHECKING:
     from advplug.adaptive import Recipe
+    from advplug.evaluation import Job
+    from advplug.gradients import GradientEstimator
 
 LOSSES = {
     "cross-entropy": "CrossEntropy",
@@ -23,6 +27,10 @@ LOSSES = {
     "logit": "Logit",
     "multi-target-logit": "MultiTargetLogit",
 }
+GRADIENTS = {"exact": None, "eot": 40, "bpda": None, "finite-differences": 100, "smoothed": 20}
+"""Name -> queries or draws for each gradient where the user gives no number; None where there is nothing to count."""
+
+Gradient = tuple[str, int | None]
 
 
 def read_recipes(
@@ -59,6 +67,75 @@ def read_recipes(
                 Recipe(name=title, attack=attack, loss=word, targets=targets, restarts=restarts, role="baseline")
             )
     return found
+
+
+def read_gradients(texts: Sequence[str]) -> list[Gradient]:
+    """Texts like ``exact`` or ``finite-differences:500`` as name and number.
+
+    Raises
+    ------
+    InvalidInput: no such gradient, or a number that is none.
+    """
+    if not texts:
+        raise InvalidInput(f"--gradients names none: choose among {', '.join(GRADIENTS)}")
+    found = []
+    for text in texts:
+        name, colon, number = text.partition(":")
+        if name not in GRADIENTS:
+            raise InvalidInput(f"no gradient {name!r}{_near(name, GRADIENTS)}: choose among {', '.join(GRADIENTS)}")
+        count = GRADIENTS[name]
+        if colon and count is None:
+            raise InvalidInput(f"--gradients {text}: {name} takes no number")
+        if colon and not number.isdecimal():
+            raise InvalidInput(f"--gradients {text}: write a whole number after the colon, such as {name}:{count}")
+        found.append((name, int(number) if colon else count))
+    return found
+
+
+def with_gradients(job: Job, gradients: Sequence[Gradient]) -> Job:
+    """``job`` with each of its recipes once for each gradient, whose noise has the size of the job's budget.
+
+    Raises
+    ------
+    InvalidInput: BPDA, and the model offers no surrogate; a number that the estimator refuses.
+    """
+    from advplug.model import HasSurrogate
+
+    if any(name == "bpda" for name, _ in gradients) and not isinstance(job.model, HasSurrogate):
+        raise InvalidInput(f"--gradients bpda: {job.case} has no method surrogate(x) to take gradients from")
+    words = [(*gradient, _estimator(job, *gradient)) for gradient in gradients]
+    recipes = []
+    for recipe in job.recipes:
+        for name, count, word in words:
+            number = "" if count == GRADIENTS[name] else f":{count}"
+            title = recipe.name if len(words) == 1 else f"{recipe.name}, {name}{number}"
+            recipes.append(replace(recipe, name=title, gradient=word))
+    return replace(job, recipes=tuple(recipes))
+
+
+def _estimator(job: Job, name: str, count: int | None) -> GradientEstimator:
+    from advplug.gradients import BPDA, EOT, Exact, FiniteDifference, Smoothed
+
+    if count is None:
+        return BPDA() if name == "bpda" else Exact()
+    if name == "eot":
+        return EOT(count)
+    sigma = _noise(job)
+    return FiniteDifference(sigma, count) if name == "finite-differences" else Smoothed(sigma, count)
+
+
+def _noise(job: Job) -> float:
+    """Standard deviation of Gaussian noise that is about as large as the budget in its norm.
+
+    That is epsilon under linf; under l2 and l1 the budget is shared by all values of an input. A tenth of the valid
+    range where the budget says nothing of size: under l0, and for minimum norm.
+    """
+    low, high = job.threat.bounds
+    epsilon, values = job.threat.epsilon, job.images.inputs[0].numel()
+    if not epsilon or job.threat.norm == "l0":
+        return (high - low) / 10
+    # E|u| = sqrt(2 / pi) and E u^2 = 1 for u ~ N(0, 1).
+    return epsilon / {"linf": 1.0, "l2": math.sqrt(values), "l1": values * math.sqrt(2 / math.pi)}[job.threat.norm]
 
 
 def _attack(name: str, factory: Any, settings: Mapping[str, str]) -> Any:

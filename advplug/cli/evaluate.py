@@ -35,6 +35,11 @@ def _defaults(ctx: click.Context, _: click.Parameter, path: Path | None) -> Path
     help=f"Among {', '.join(_recipes.LOSSES)}; cross-entropy if absent, and margin if --attacks is, too.",
 )
 @click.option(
+    "--gradients",
+    "--gradient",
+    help=f"Among {', '.join(_recipes.GRADIENTS)}; exact if absent. NAME:N sets queries or draws, as in eot:10.",
+)
+@click.option(
     "--set", "settings", multiple=True, metavar="ATTACK.NAME=VALUE", help="An attack's parameter; repeatable."
 )
 @click.option("--restarts", type=click.IntRange(min=1), default=1, show_default=True)
@@ -50,6 +55,7 @@ def command(
     threat: str | None,
     attacks: str,
     losses: str | None,
+    gradients: str | None,
     settings: tuple[str, ...],
     restarts: int,
     targets: Any,
@@ -74,9 +80,12 @@ def command(
     recipes = _recipes.read_recipes(
         names, _list(losses), settings=settings, restarts=restarts, targets=targets, manager=manager
     )
+    words = None if gradients is None else _recipes.read_gradients(_list(gradients))
     source = _model.Source(model=model, data=data, threat=threat, bounds=_bounds(bounds), limit=limit or None)
     job = _model.read_job(source, recipes, device=usable_device(device), manager=manager)
     job = replace(job, seed=seed, batch_size=batch_size)
+    if words is not None:
+        job = _recipes.with_gradients(job, words)
     job = _evaluation.with_plugins(job, *(f"attack:{name}" for name in names))
     budgets = _evaluation.smaller_budgets(job.threat, epsilons, sweep)
     job = replace(job, sweep=budgets, run=_evaluation.run_directory(job, out))
