@@ -1,0 +1,65 @@
+"""A Foolbox project with advplug in it: its attack beside Foolbox's, under Foolbox's own calls.
+
+usage: python examples/foolbox_project.py
+needs: pip install advplug-adaptive-kwta
+"""
+
+# --8<-- [start:project]
+import foolbox
+import torch
+from foolbox.attacks import LinfPGD
+
+from advplug import load
+
+torch.manual_seed(0)  # Foolbox draws its random starts from the global generator
+
+# What the project has already: a network, images, labels, Foolbox.
+network = load("defense:kwta")().build("mnist")  # any torch.nn.Module in evaluation mode
+digits = load("data:mnist")().load("shipped", limit=20)
+images, labels = digits.inputs, digits.labels
+fmodel = foolbox.PyTorchModel(network, bounds=(0, 1))
+epsilons = [0.1, 0.2]
+
+_, _, success = LinfPGD()(fmodel, images, labels, epsilons=epsilons)
+print("Foolbox LinfPGD        ", [f"{accuracy:.0%}" for accuracy in 1 - success.float().mean(1)])
+# --8<-- [end:project]
+
+# --8<-- [start:swap]
+PGD = load("attack:pgd")
+
+_, clipped, success = PGD(steps=40)(fmodel, images, labels, epsilons=epsilons)
+print("advplug PGD            ", [f"{accuracy:.0%}" for accuracy in 1 - success.float().mean(1)])
+# --8<-- [end:swap]
+
+# --8<-- [start:words]
+from advplug.gradients import FiniteDifference  # noqa: E402
+from advplug.losses import Margin  # noqa: E402
+
+estimate = FiniteDifference(sigma=0.2, queries=((0, 20), (20, 100), (40, 500)))  # more from steps 20 and 40 on
+_, _, success = PGD(steps=80, step_size=0.07, random_start=False)(
+    fmodel, images, labels, epsilons=0.2, loss=Margin(), gradient=estimate
+)
+print(f"  finite differences    {1 - success.float().mean():.0%} at 0.2")
+# --8<-- [end:words]
+
+# --8<-- [start:targeted]
+from foolbox.criteria import TargetedMisclassification  # noqa: E402
+
+goal = TargetedMisclassification((labels + 1) % 10)
+_, _, success = PGD(steps=40)(fmodel, images, goal, epsilons=0.2, restarts=3)
+print(f"next class as target    {success.float().mean():.0%} reached, 3 restarts")
+# --8<-- [end:targeted]
+
+# --8<-- [start:reverse]
+from advplug import ThreatModel, run  # noqa: E402
+from advplug.interop.foolbox import FoolboxAttack, as_foolbox_model, from_foolbox_model  # noqa: E402
+
+result = run(
+    FoolboxAttack("L2DeepFoolAttack"), from_foolbox_model(fmodel, num_classes=10), images, labels, ThreatModel("l2")
+)
+print(f"Foolbox DeepFool here   median l2 distance {result.distance.nanmedian():.2f}")
+print(f"                        {result.forwards.float().mean():.0f} forward passes a digit")
+
+defended = as_foolbox_model(network)  # the other way: a defense of advplug, for any Foolbox attack
+print(f"foolbox.accuracy        {foolbox.accuracy(defended, images, labels):.0%}")
+# --8<-- [end:reverse]
