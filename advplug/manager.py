@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -11,6 +10,7 @@ from functools import cache
 from typing import Any, Literal, overload
 
 from advplug import hookspecs
+from advplug.claims import Claim, Claims, owner
 from advplug.discovery import Provenance, canonical, given, installed
 from advplug.errors import COMPUTING, AdvplugError, BrokenPlugin, InvalidSpec, UnknownPlugin
 from advplug.host import Host, aside, describe
@@ -43,9 +43,7 @@ class Manager(Host):
 
     def __init__(self, plugins: Iterable[object] | None = None) -> None:
         super().__init__()
-        self._found: dict[str, tuple[PluginSpec, Provenance]] = {}
-        self._contested: dict[str, list[Provenance]] = {}
-        self._refused: dict[str, InvalidSpec] = {}
+        self._claims = Claims()
         for candidate in installed() if plugins is None else given(plugins):
             self.register(candidate)
         self._collect_specs()
@@ -65,7 +63,7 @@ class Manager(Host):
         """
         if kind is not None and kind not in KINDS:
             raise UnknownPlugin(f"no kind of plugin {kind!r}: choose one of {', '.join(KINDS)}")
-        found = (spec for key, (spec, _) in sorted(self._found.items()) if key == spec.key)
+        found = (spec for key, (spec, _) in sorted(self._claims.found.items()) if key == spec.key)
         return tuple(spec for spec in found if kind in (None, spec.kind))
 
     def find(self, key: str) -> PluginSpec:
@@ -117,7 +115,7 @@ class Manager(Host):
                 self.fail(source, stage, error)
 
     def _collect_specs(self) -> None:
-        claims: dict[str, list[tuple[PluginSpec, Provenance]]] = {}
+        claims: dict[str, list[Claim]] = {}
         for hook, kind in COLLECTING.items():
             for source, items in self.collect_each(hook):
                 for spec in items:
@@ -125,51 +123,22 @@ class Manager(Host):
                         _check(spec, kind, hook)
                     except InvalidSpec as error:
                         if isinstance(spec, PluginSpec):
-                            self._refused[spec.key] = error
+                            self._claims.refused[spec.key] = error
                         self.fail(source, "spec", error)
                     else:
                         claims.setdefault(spec.key, []).append((spec, source))
         for key, claimants in claims.items():
-            claimants.sort(key=lambda claim: claim[1].label)  # pluggy calls the plugin that came last first
-            self._settle(key, self._once_each(key, claimants))
+            for source, refusal in self._claims.settle(key, claimants):
+                self.fail(source, "duplicate", refusal)
 
-    def _once_each(
-        self, key: str, claimants: list[tuple[PluginSpec, Provenance]]
-    ) -> list[tuple[PluginSpec, Provenance]]:
-        """The claims of distributions that claim ``key`` once, made available as ``distribution:kind:name``."""
-        times = Counter(source.distribution for _, source in claimants)
-        for spec, source in claimants:
-            if times[source.distribution] == 1:
-                self._found[f"{source.distribution}:{key}"] = (spec, source)
-            else:
-                error = InvalidSpec(f"{source.distribution} brings {key} more than once: none of them can be used")
-                if f"{source.distribution}:{key}" not in self._refused:
-                    self.fail(source, "duplicate", error)
-                self._refused[key] = self._refused[f"{source.distribution}:{key}"] = error
-        return [claim for claim in claimants if times[claim[1].distribution] == 1]
-
-    def _settle(self, key: str, claimants: list[tuple[PluginSpec, Provenance]]) -> None:
-        """Give the short name to its only claimant, or to the one in ``advplug-<kind>-<name>``; report the others."""
-        owner = _distribution(key)
-        winners = [claim for claim in claimants if len(claimants) == 1 or claim[1].distribution == owner]
-        if winners:
-            self._found[key] = winners[0]
-        elif claimants:
-            self._contested[key] = [source for _, source in claimants]
-        everyone = ", ".join(source.distribution for _, source in claimants)
-        for claim in claimants:
-            if claim not in winners:
-                use = f"{claim[1].distribution}:{key}"
-                self.fail(claim[1], "duplicate", InvalidSpec(f"{key} is claimed by {everyone}: this one is {use}"))
-
-    def _unique(self) -> Iterator[tuple[PluginSpec, Provenance]]:
+    def _unique(self) -> Iterator[Claim]:
         """Every spec once, those without a short name included."""
-        return (found for key, found in sorted(self._found.items()) if key != found[0].key)
+        return (found for key, found in sorted(self._claims.found.items()) if key != found[0].key)
 
-    def _lookup(self, key: str) -> tuple[PluginSpec, Provenance]:
+    def _lookup(self, key: str) -> Claim:
         distribution, _, short = key.partition(":")
         qualified = f"{canonical(distribution)}:{short}"
-        found = self._found.get(key) or self._found.get(qualified)
+        found = self._claims.found.get(key) or self._claims.found.get(qualified)
         if found is None:
             raise self._missing(key)
         return found
@@ -187,7 +156,7 @@ class Manager(Host):
         reason = self._why_not(distribution, kind, name)
         if reason is not None:
             return reason
-        expected = canonical(distribution) or _distribution(key)
+        expected = canonical(distribution) or owner(key)
         hint = _hint(_nearest(name, [spec.name for spec in self.specs(kind)], f"{kind}:"))
         silent = ", ".join(sorted({problem.distribution for problem in self.problems if problem.stage in _SILENT}))
         suspects = f". Broken plugins may have brought it: {silent} (advplug doctor)" if silent else ""
@@ -197,18 +166,21 @@ class Manager(Host):
         """Why an installed plugin cannot be used under that name; None if there is none that should have it."""
         short = f"{kind}:{name}"
         key = f"{canonical(distribution)}:{short}" if distribution else short
-        refused = self._refused.get(key)
-        if not distribution and short in self._contested:
-            choices = " or ".join(f"{source.distribution}:{short}" for source in self._contested[short])
-            return BrokenPlugin(f"several distributions claim {short}: write {choices}")
-        if refused is not None:
-            return BrokenPlugin(f"{key} is installed but broken ({describe(refused)}): see advplug doctor")
-        names = (canonical(distribution) or _distribution(short), f"{kind}-{name}")
+        if key in self._claims.contested:
+            choices = " or ".join(f"{source.distribution}:{key}" for source in self._claims.contested[key])
+            return BrokenPlugin(f"several distributions claim {key}: write {choices}")
+        if key in self._claims.refused:
+            error = describe(self._claims.refused[key])
+            return BrokenPlugin(f"{key} is installed but broken ({error}): see advplug doctor")
+        expected = canonical(distribution) or owner(short)
+        entry_point = "" if distribution else f"{kind}-{name}"
         for problem in self.problems:
-            if problem.stage != "duplicate" and (problem.distribution == names[0] or problem.entry_point == names[1]):
+            if problem.stage != "duplicate" and (
+                problem.distribution == expected or problem.entry_point == entry_point
+            ):
                 return BrokenPlugin(f"{key} is installed but broken ({problem.error}): see advplug doctor")
         for blocked in self.blocked:
-            if blocked.source.distribution == names[0] or blocked.source.entry_point == names[1]:
+            if blocked.source.distribution == expected or blocked.source.entry_point == entry_point:
                 return UnknownPlugin(f"{key} is installed but {blocked.blocked_by} switches it off")
         return None
 
@@ -221,11 +193,6 @@ def _check(spec: object, kind: type[PluginSpec], hook: str) -> None:
         raise InvalidSpec(
             f"{spec.key} needs hook API {spec.api}, this advplug has {hookspecs.API_VERSION}: pip install -U advplug"
         )
-
-
-def _distribution(key: str) -> str:
-    """``advplug-<kind>-<name>``, the distribution that owns the short name ``kind:name``."""
-    return "advplug-" + "-".join(key.split(":")[-2:])
 
 
 def _nearest(name: str, known: Iterable[str], prefix: str = "") -> str:
