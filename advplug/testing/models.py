@@ -1,0 +1,135 @@
+"""Tiny models and data from fixed seeds, and an attack that remembers what it was asked to evaluate."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import eagerpy as ep
+import torch
+from torch import Tensor, nn
+
+from advplug.api import run
+from advplug.attack import Attack
+from advplug.model import PlainModel
+from advplug.ops import raw
+from advplug.result import AttackResult
+from advplug.task import Task
+from advplug.testing.linear import linear_model
+from advplug.threat import Norm, ThreatModel
+
+IMAGE = (3, 4, 4)
+CLASSES = 4
+UNIT = (0.0, 1.0)
+
+
+@dataclass(frozen=True)
+class Case:
+    """A model, ``inputs`` (N, ...) in ``bounds``, and the ``labels`` (N,) that it gives them."""
+
+    model: nn.Module
+    inputs: Tensor
+    labels: Tensor
+    bounds: tuple[float, float] = UNIT
+
+    def threat(self, norm: Norm, share: float = 1.0, *, targeted: bool = False) -> ThreatModel:
+        """A budget that breaks most samples of :func:`linear_case`, times ``share``; random noise breaks few."""
+        width = self.bounds[1] - self.bounds[0]
+        size = self.inputs[0].numel()
+        budget = {"linf": 0.1 * width, "l2": 0.1 * math.sqrt(size) * width, "l1": 0.06 * size * width, "l0": size / 8}
+        epsilon = share * budget[norm]
+        return ThreatModel(norm, float(math.floor(epsilon)) if norm == "l0" else epsilon, self.bounds, targeted)
+
+
+def linear_case(
+    count: int = 8,
+    *,
+    classes: int = CLASSES,
+    shape: tuple[int, ...] = IMAGE,
+    bounds: tuple[float, float] = UNIT,
+    margin: float = 0.0,
+    dtype: torch.dtype = torch.float32,
+) -> Case:
+    """A linear model and random inputs; ``margin`` keeps them that share of the range away from the bounds."""
+    model = linear_model(classes, shape, dtype=dtype)
+    low, high = bounds
+    share = torch.rand(count, *shape, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+    inputs = (low + (high - low) * (margin + (1 - 2 * margin) * share)).to(dtype)
+    with torch.no_grad():
+        labels = model(inputs).argmax(1)
+    return Case(PlainModel(model, classes, bounds).eval(), inputs, labels, bounds)
+
+
+def network_case(count: int = 8) -> Case:
+    """A network with everything that an attack could disturb: batch statistics, dropout, parameters, gradients."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        layers = nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.ReLU(), nn.Dropout(0.5), nn.Flatten(), nn.Linear(16, CLASSES)
+    model = PlainModel(nn.Sequential(*layers), CLASSES).eval()
+    inputs = torch.rand(count, *IMAGE, generator=torch.Generator().manual_seed(1))
+    with torch.no_grad():
+        labels = model(inputs).argmax(1)
+    return Case(model, inputs, labels)
+
+
+class Watched(Attack):
+    """``attack``, with every point that it evaluates kept in ``points``: triples (point, clean input, budget)."""
+
+    def __init__(self, attack: Attack) -> None:
+        self.attack = attack
+        self.points: list[tuple[Tensor, Tensor, Tensor | None]] = []
+        self.norms, self.minimum_norm = attack.norms, attack.minimum_norm  # type: ignore[misc]
+
+    @property
+    def planned_steps(self) -> int:
+        return self.attack.planned_steps
+
+    def run(self, task: Task) -> None:
+        for name in ("query", "evaluate"):
+            setattr(task, name, self._watching(getattr(task, name), task))
+        self.attack.run(task)
+
+    def _watching(self, function: Callable[[ep.Tensor], Any], task: Task) -> Callable[[ep.Tensor], Any]:
+        def watched(x: ep.Tensor) -> Any:
+            rows = task.rows
+            epsilon = None if rows.epsilon is None else rows.epsilon.clone()
+            self.points.append((raw(x).detach().clone(), rows.inputs.clone(), epsilon))
+            return function(x)
+
+        return watched
+
+
+def attacked(attack: Attack, case: Case, threat: ThreatModel, **options: Any) -> AttackResult:
+    """Run ``attack`` on a case."""
+    return run(attack, case.model, case.inputs, case.labels, threat, **options)
+
+
+class NaNAway(nn.Module):
+    """A linear model whose logits are NaN wherever an input value leaves the grid of (k + 1/2) / 16."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.inner = linear_model(CLASSES, IMAGE, dtype=torch.float32)
+
+    def forward(self, x: Tensor) -> Tensor:
+        place = x * 16 - 0.5
+        away = ((place - place.round()).abs() > 1e-4).flatten(1).any(1, keepdim=True)
+        logits: Tensor = self.inner(x)
+        return torch.where(away, torch.nan, logits)
+
+    @classmethod
+    def case(cls, count: int = 8) -> Case:
+        """This model, and inputs on the grid."""
+        model = PlainModel(cls(), CLASSES).eval()
+        inputs = (torch.randint(16, (count, *IMAGE), generator=torch.Generator().manual_seed(1)) + 0.5) / 16
+        with torch.no_grad():
+            return Case(model, inputs, model(inputs).argmax(1))
+
+
+def count_rows(model: nn.Module) -> Callable[[], int]:
+    """A function that says how many inputs have gone through ``model`` since."""
+    seen: list[int] = []
+    model.register_forward_pre_hook(lambda _, inputs: seen.append(len(inputs[0])))
+    return lambda: sum(seen)
