@@ -8,6 +8,7 @@ a plugin that is broken by now would pass its tests.
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 import sys
@@ -40,15 +41,27 @@ def build(root: Path, target: Path) -> list[str]:
     return names
 
 
+def stale(root: Path, target: Path) -> Path | None:
+    """A file under ``root`` that changed after the wheels in ``target`` were built; ``target`` if there are none."""
+    wheels = list(target.glob("*.whl"))
+    if not wheels:
+        return target
+    built = min(wheel.stat().st_mtime for wheel in wheels)
+    packages = [root / "advplug", *root.glob("plugins/*/*/src")]
+    files = [*(folder / "pyproject.toml" for folder in projects(root)), *(f for p in packages for f in p.rglob("*"))]
+    changed = (file for file in files if file.is_file() and file.suffix != ".pyc" and file.stat().st_mtime > built)
+    return next(changed, None)
+
+
 def uv() -> str:
-    """The uv of this environment, or the one on the path.
+    """The uv that ``UV`` names, that of this environment, or the one on the path.
 
     Raises
     ------
     SystemExit: there is none.
     """
     beside = Path(sys.executable).with_name("uv")
-    found = str(beside) if beside.exists() else shutil.which("uv")
+    found = os.environ.get("UV") or (str(beside) if beside.exists() else shutil.which("uv"))
     if found is None:
         sys.exit("uv is not installed: pip install uv")
     return found
