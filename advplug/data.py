@@ -43,10 +43,14 @@ class Images:
 
 
 class Dataset(ABC):
-    """A data plugin. ``splits`` names what :meth:`load` takes, the shipped one (if any) first."""
+    """A data plugin. ``splits`` names what :meth:`load` takes, the shipped one (if any) first.
+
+    ``shape`` (C, H, W) is that of every image, for those who need it where the files are not; None if it is not fixed.
+    """
 
     splits: ClassVar[tuple[str, ...]]
     class_names: ClassVar[tuple[str, ...]]
+    shape: ClassVar[tuple[int, int, int] | None] = None
 
     @abstractmethod
     def load(self, split: str, limit: int | None = None) -> Images:

@@ -43,7 +43,7 @@ class Check:
 
     def __call__(self, subject: Subject) -> None:
         """Run it; raises what ``function`` raises."""
-        with _one_thread():
+        with _apart():
             self.function(subject)
 
     @property
@@ -127,8 +127,11 @@ def slow(function: Function) -> Function:
 
 
 @contextmanager
-def _one_thread() -> Iterator[None]:
-    """Let torch compute on one thread: on tiny tensors more of them mostly wait for each other."""
+def _apart() -> Iterator[None]:
+    """Keep what a check draws from the caller's generator, and let torch compute on one thread.
+
+    On tiny tensors more threads mostly wait for each other.
+    """
     torch: Any = sys.modules.get("torch")
     if torch is None:
         yield
@@ -136,7 +139,8 @@ def _one_thread() -> Iterator[None]:
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
-        yield
+        with torch.random.fork_rng(devices=[]):
+            yield
     finally:
         torch.set_num_threads(threads)
 

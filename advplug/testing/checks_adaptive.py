@@ -1,1 +1,188 @@
-"""Checks."""
+"""Checks of an adaptive attack: its pair, its recipes, its claim."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from typing import Any
+
+import torch
+
+from advplug.adaptive import Recipe
+from advplug.errors import AdvplugError, DataUnavailable, UnknownPlugin
+from advplug.evaluation import case_job, evaluate
+from advplug.gradients import Exact
+from advplug.losses import CrossEntropy
+from advplug.objective import Ledger, Objective
+from advplug.rng import Noise
+from advplug.specs import AdaptiveSpec
+from advplug.testing.cases import Cases, Line
+from advplug.testing.checks import slow
+from advplug.testing.offline import offline
+from advplug.testing.subject import NotApplicable, Subject, require
+
+SENTENCE_END = re.compile(r"(?<!et al)(?<!e\.g)(?<!i\.e)[.!?]\s+(?=[A-Z])")
+JUDGED_ON = 10
+PLUGIN = re.compile(r"advplug_attack_(\w+)")
+
+
+def check_breaks_an_installed_defense(subject: Subject) -> None:
+    """``breaks`` names an installed defense, in the spec and in the class alike."""
+    breaks = _spec(subject).breaks
+    try:
+        subject.manager.find(f"defense:{breaks}")
+    except AdvplugError as error:
+        raise AssertionError(f"{error}; declare advplug-defense-{breaks} as a dependency") from error
+    own = getattr(subject.factory, "breaks", None)
+    require(own == breaks, f"the spec breaks {breaks!r}, the class {own!r}: write the same name")
+
+
+def check_drives_installed_attacks(subject: Subject) -> None:
+    """``drives`` names installed attacks."""
+    for name in _spec(subject).drives:
+        try:
+            subject.manager.find(f"attack:{name}")
+        except UnknownPlugin as error:
+            raise AssertionError(f"{error}; declare advplug-attack-{name} as a dependency") from error
+
+
+def check_drives_what_it_uses(subject: Subject) -> None:
+    """Every attack plugin that a recipe uses stands in ``drives``."""
+    modules = {
+        type(recipe.attack).__module__.partition(".")[0] for line in _lines(subject) for recipe in line.everything
+    }
+    used = {match[1].replace("_", "-") for match in map(PLUGIN.fullmatch, modules) if match}
+    missing = sorted(used - set(_spec(subject).drives))
+    require(not missing, f"recipes use attack:{', attack:'.join(missing)}: add it to drives")
+
+
+def check_has_recipes_for_every_preset(subject: Subject) -> None:
+    """Every preset with shipped weights has baselines and recipes."""
+    cases = subject.once(Cases.of)
+    presets = cases.built.shipped
+    for name, model in cases.built.models.items():
+        try:
+            baselines = cases.adaptive.baselines(name, presets[name].threat)
+            recipes = cases.adaptive.recipes(name, presets[name].threat, model)
+        except Exception as error:
+            raise AssertionError(f"preset {name} has no recipes: {error!r}") from error
+        require(baselines, f"preset {name} has no baselines: the claim needs the evaluation of its authors")
+        require(recipes, f"preset {name} has no recipes: name at least the adaptive attack")
+
+
+def check_recipes_have_different_names(subject: Subject) -> None:
+    """No two recipes of a preset share name and library: tables and records tell them apart by these."""
+    for line in _lines(subject):
+        names = [(recipe.name, recipe.library) for recipe in line.everything]
+        double = sorted({name for name in names if names.count(name) > 1})
+        require(not double, f"preset {line.preset} has {double} more than once: give each another name")
+
+
+def check_last_recipe_alone_is_adaptive(subject: Subject) -> None:
+    """Baselines have the role baseline, the last recipe is adaptive, and those before it are intermediate."""
+    for line in _lines(subject):
+        expected = ["baseline"] * len(line.baselines) + ["intermediate"] * (len(line.recipes) - 1) + ["adaptive"]
+        wrong = [
+            f"{recipe.name} is {recipe.role}, not {role}"
+            for recipe, role in zip(line.everything, expected, strict=True)
+            if recipe.role != role
+        ]
+        require(not wrong, f"preset {line.preset}: {'; '.join(wrong)}")
+
+
+def check_published_figures_have_a_source(subject: Subject) -> None:
+    """A published figure is a share in [0, 1] and says where it stands."""
+    for line in _lines(subject):
+        for recipe in line.everything:
+            if recipe.published is not None:
+                inside = 0 <= recipe.published <= 1
+                require(inside, f"{recipe.name}: published is {recipe.published}, give a share in [0, 1]")
+                require((recipe.source or "").strip(), f"{recipe.name}: published without a source")
+
+
+def check_claim_and_lesson_are_one_sentence(subject: Subject) -> None:
+    """``claim`` and ``lesson`` are one sentence each."""
+    for name in ("claim", "lesson"):
+        text: Any = getattr(subject.factory, name, None)
+        fine = isinstance(text, str) and text == text.strip() and text.endswith(".") and "\n" not in text
+        require(fine, f"{name} is {text!r}: write one sentence that ends with a full stop")
+        require(not SENTENCE_END.search(text), f"{name} {text!r}: write one sentence, not several")
+
+
+def check_attacks_fit_the_threat(subject: Subject) -> None:
+    """Every attack works under the norm and the budget of the preset."""
+    for line in _lines(subject):
+        for recipe in line.everything:
+            norm, name = line.threat.norm, f"preset {line.preset}, {recipe.name}"
+            require(norm in recipe.attack.norms, f"{name}: {recipe.attack!r} does not work under {norm}")
+            budget = line.threat.epsilon is not None or recipe.attack.minimum_norm
+            require(budget, f"{name}: {recipe.attack!r} needs a budget, {line.threat} gives none")
+
+
+def check_losses_have_gradients(subject: Subject) -> None:
+    """On the defended model each loss is finite, one number per sample, and its estimator gives a gradient."""
+    for line in _lines(subject):
+        for recipe in line.recipes:
+            own = recipe.loss != CrossEntropy() or recipe.gradient != Exact() or recipe.library == "advplug"
+            if line.inputs is not None and own:
+                _check_gradient(line, recipe, line.inputs[:2])
+
+
+@slow
+def check_breaks_more_than_the_baselines(subject: Subject) -> None:
+    """On ten shipped images the adaptive attack leaves no more accuracy than the best baseline."""
+    cases = subject.once(Cases.of)
+    line = next((line for line in _lines(subject) if _ships(cases, line.preset)), None)
+    if line is None:
+        raise NotApplicable("no preset ships both weights and test images")
+    name = _spec(subject).name
+    with offline():
+        job = case_job(name, preset=line.preset, limit=JUDGED_ON, manager=subject.manager)
+        rows = evaluate(replace(job, recipes=(*line.baselines, line.recipes[-1]))).rows
+    adaptive, baseline = rows[-1].robust_accuracy, min(row.robust_accuracy for row in rows[:-1])
+    message = f"preset {line.preset}: {rows[-1].name} leaves {adaptive:.0%}, the best baseline {baseline:.0%}"
+    require(adaptive <= baseline, f"{message}: strengthen the adaptive attack")
+
+
+def _check_gradient(line: Line, recipe: Recipe, x: torch.Tensor) -> None:
+    """Ask the recipe's estimator for the first gradient."""
+    name, labels = f"preset {line.preset}, {recipe.name}", torch.zeros(len(x), dtype=torch.int64)
+    objective = Objective(
+        model=line.model,
+        loss=recipe.loss,
+        labels=labels,
+        targets=labels + 1 if recipe.targets or recipe.loss.needs_targets else None,
+        samples=torch.arange(len(x)),
+        ledger=Ledger(len(x), x.device),
+        max_rows=256,
+    )
+    try:
+        found = recipe.gradient(objective, x, Noise.of(0, torch.arange(len(x)), 0), 0)
+    except (AdvplugError, RuntimeError, IndexError, AttributeError) as error:
+        raise AssertionError(f"{name}: {recipe.gradient!r} of {recipe.loss!r} fails: {error}") from error
+    shape = tuple(found.loss.shape)
+    require(shape == (len(x),), f"{name}: {recipe.loss!r} has shape {shape}: give one loss per sample, no mean")
+    require(found.loss.isfinite().all(), f"{name}: {recipe.loss!r} is NaN or infinite")
+    require(found.gradient.shape == x.shape, f"{name}: the gradient is not like the inputs")
+    require(found.gradient.isfinite().all(), f"{name}: the gradient is NaN or infinite")
+
+
+def _ships(cases: Cases, preset: str) -> bool:
+    """Whether the images that the preset is judged on are here without a network."""
+    configuration = cases.built.shipped[preset]
+    dataset = cases.manager.load(f"data:{configuration.data}")()
+    with offline():
+        try:
+            return len(dataset.load(configuration.test_split, 1)) == 1
+        except DataUnavailable:
+            return False
+
+
+def _spec(subject: Subject) -> AdaptiveSpec:
+    spec = subject.spec
+    assert isinstance(spec, AdaptiveSpec)
+    return spec
+
+
+def _lines(subject: Subject) -> list[Line]:
+    return subject.once(Cases.of).lines

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import cached_property
 from importlib import import_module
-from typing import Any
+from typing import Any, TypeVar
 
 from advplug.discovery import Provenance
 from advplug.errors import BrokenPlugin
 from advplug.manager import Manager, default_manager
 from advplug.specs import PluginSpec
+
+T = TypeVar("T")
 
 BASES = {
     "attack": "advplug.attack:Attack",
@@ -45,6 +48,7 @@ class Subject:
     def __init__(self, key: str, manager: Manager | None = None) -> None:
         self.key = key
         self.manager = manager or default_manager()
+        self._made: dict[Any, Any] = {}
 
     @property
     def spec(self) -> PluginSpec:
@@ -82,6 +86,13 @@ class Subject:
         if self.base is not None and not (isinstance(factory, type) and issubclass(factory, self.base)):
             raise NotApplicable("the factory is of another class: see factory_loads")
         return factory
+
+    def once(self, kind: Callable[[Subject], T]) -> T:
+        """``kind(self)``, made when first asked for and then shared by the checks."""
+        if kind not in self._made:
+            self._made[kind] = kind(self)
+        made: T = self._made[kind]
+        return made
 
     def new(self) -> Any:
         """A fresh instance with the default settings, typed as Any because its class depends on the kind."""

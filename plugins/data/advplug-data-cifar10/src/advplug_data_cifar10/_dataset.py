@@ -36,6 +36,7 @@ class CIFAR10(Dataset):
     """
 
     splits: ClassVar[tuple[str, ...]] = ("test", "train")
+    shape: ClassVar[tuple[int, int, int] | None] = (3, 32, 32)
     class_names: ClassVar[tuple[str, ...]] = (
         "airplane",
         "automobile",

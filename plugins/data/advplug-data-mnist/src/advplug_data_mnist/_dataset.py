@@ -45,6 +45,7 @@ class MNIST(Dataset):
     """
 
     splits: ClassVar[tuple[str, ...]] = ("shipped", "train", "train-disjoint", "test")
+    shape: ClassVar[tuple[int, int, int] | None] = (1, 28, 28)
     class_names: ClassVar[tuple[str, ...]] = tuple("0123456789")
 
     def __init__(self, folder: Path | None = None) -> None:
