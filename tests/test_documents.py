@@ -46,6 +46,9 @@ def no_network(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize("page", [page for page in WITH_CODE if page not in FOLLOWED], ids=name_of)
 def test_the_code_of_the_page_runs(page: Path, tmp_path: Path) -> None:
+    if any("pip install -e" in block.code for block in blocks(page) if block.runs):
+        for package in ("pip", "hatchling", "editables"):
+            pytest.importorskip(package, reason="the page installs what it writes, without build isolation")
     session = Session(tmp_path)
     for block in blocks(page):
         try:
@@ -117,6 +120,7 @@ def test_a_page_shows_and_so_runs_the_whole_example(script: Path) -> None:
 
 
 def test_the_site_builds_and_loads_nothing_from_outside(tmp_path: Path) -> None:
+    pytest.importorskip("mkdocs", reason="only the extra docs brings it")
     command = [sys.executable, "-m", "mkdocs", "build", "--strict", "-q", "-f", str(ROOT / "mkdocs.yml")]
     done = subprocess.run(
         [*command, "-d", str(tmp_path / "site")], cwd=tmp_path, capture_output=True, text=True, check=False
