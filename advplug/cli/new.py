@@ -129,7 +129,7 @@ def _next(plans: Sequence[Plan]) -> list[str]:
     paths = [folder if os.path.isabs(folder) else f"./{folder}" for folder in folders]
     installs = " ".join(f"-e {shlex.quote(path)}" for path in paths)
     checks = [f"advplug check {plan.kind}:{plan.name}" for plan in plans]
-    return [f"pip install {installs}", *checks, f"pytest {shlex.join(folders)}"]
+    return [f"pip install {installs} pytest", *checks, f"pytest {shlex.join(folders)}"]
 
 
 def _notes(plans: Sequence[Plan], clone: Path | None) -> list[str]:

@@ -41,7 +41,7 @@ def test_files_and_next_commands_are_printed(folder: Path, capsys: pytest.Captur
     assert all((folder / name).is_file() for name in files.splitlines())
     assert "advplug-attack-mine/src/advplug_attack_mine/_attack.py" in files.splitlines()
     assert [line.strip() for line in following.splitlines()] == [
-        "pip install -e ./advplug-attack-mine",
+        "pip install -e ./advplug-attack-mine pytest",
         "advplug check attack:mine",
         "pytest advplug-attack-mine",
     ]
@@ -59,7 +59,7 @@ def test_a_case_is_a_defense_and_what_breaks_it(folder: Path, capsys: pytest.Cap
         "advplug-adaptive-mine",
     }
     assert answer["next"][0] == (
-        "pip install -e './my plugins/advplug-defense-mine' -e './my plugins/advplug-adaptive-mine'"
+        "pip install -e './my plugins/advplug-defense-mine' -e './my plugins/advplug-adaptive-mine' pytest"
     )
     assert answer["next"][1:3] == ["advplug check defense:mine", "advplug check adaptive:mine"]
     metadata = (folder / "my plugins" / "advplug-adaptive-mine" / "pyproject.toml").read_text(encoding="utf-8")

@@ -75,18 +75,18 @@ def test_no_placeholder_is_left_and_the_name_is_everywhere(kind: str, tmp_path: 
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_metadata_has_the_fields_of_the_shipped_plugins(kind: str, tmp_path: Path) -> None:
+def test_metadata_has_only_fields_of_the_shipped_plugins(kind: str, tmp_path: Path) -> None:
     write([plan(kind, "my-own", tmp_path)])
     found = tomllib.loads((tmp_path / f"advplug-{kind}-my-own" / "pyproject.toml").read_text(encoding="utf-8"))
     assert found["project"]["entry-points"]["advplug"] == {f"{kind}-my-own": f"advplug_{kind}_my_own"}
     assert SHIPPED
     for path in SHIPPED:
         shipped = tomllib.loads(path.read_text(encoding="utf-8"))
-        assert (found.keys(), found["project"].keys()) == (shipped.keys(), shipped["project"].keys()), path
+        assert found.keys() <= shipped.keys(), path
+        assert found["project"].keys() <= shipped["project"].keys(), path
         assert found["build-system"] == shipped["build-system"]
         for field in ("version", "license", "requires-python", "readme"):
             assert found["project"][field] == shipped["project"][field], (path, field)
-        assert shipped["tool"]["hatch"]["build"]["targets"]["wheel"].keys() == {"packages"}
 
 
 def test_siblings_are_pinned_as_in_this_repository() -> None:
@@ -120,7 +120,7 @@ def test_generated_code_passes_the_linters(tmp_path: Path) -> None:
 
 def test_generated_code_passes_the_type_checker(tmp_path: Path) -> None:
     pytest.importorskip("mypy")
-    write([plan(kind, name, tmp_path) for kind in KINDS for name in NAMES[:2]])
+    write([plan(kind, name, tmp_path) for kind, name in zip(KINDS, NAMES, strict=True)])
     folders = sorted(str(path) for path in tmp_path.glob("*/*") if path.is_dir())
     program = [sys.executable, "-m", "mypy", "--strict", "--cache-dir", str(tmp_path / ".cache"), *folders]
     done = subprocess.run(program, cwd=ROOT, capture_output=True, text=True, check=False)
