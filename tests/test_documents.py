@@ -5,6 +5,8 @@ tools/pages.py says how. Not run, each marked in the page:
 - README.md: `advplug evaluate mypackage.models:net` (the reader's own model)
 - plugins/adaptive/advplug-adaptive-kwta/README.md: `advplug break kwta` (a minute)
 - docs/kwta.md: `advplug break kwta --preset PRESET` (placeholders; hours for all rows)
+
+The page of a data set that has to be fetched (plugins/data/advplug-data-cifar10) is skipped where it is not at hand.
 """
 
 from __future__ import annotations
