@@ -65,7 +65,7 @@ class Task:
     """The engine's face to an attack.
 
     ``inputs`` (n, ...) are the clean samples; ``lower`` and ``upper`` the box they may move in (already cut to the
-    budget under linf); ``epsilon`` (n, 1, ...) the budgets or None; ``t`` the current step.
+    budget under linf); ``epsilon`` (n,) the budgets; ``t`` the current step.
     """
 
     def __init__(self, problem: Problem, rows: Rows, objective: Objective, tick: Callable[[int], None]) -> None:
