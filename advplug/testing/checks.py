@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 from advplug.errors import UnknownPlugin
 from advplug.host import describe
-from advplug.manager import KINDS, Manager
+from advplug.manager import KINDS, Manager, using
 from advplug.testing.subject import NotApplicable, Subject, require
 
 __all__ = ["Check", "NotApplicable", "Outcome", "checks_for", "require", "run_check", "run_checks"]
@@ -43,7 +43,7 @@ class Check:
 
     def __call__(self, subject: Subject) -> None:
         """Run it; raises what ``function`` raises."""
-        with _apart():
+        with using(subject.manager), _apart():
             self.function(subject)
 
     @property

@@ -64,8 +64,9 @@ def check_constructs_with_defaults(subject: Subject) -> None:
     """It can be constructed without arguments."""
     if subject.base is None:
         return
+    factory = subject.factory
     try:
-        subject.factory()
+        factory()
     except Exception as error:
         raise AssertionError(f"{subject.spec.factory}() fails ({error}): give every argument a default") from error
 

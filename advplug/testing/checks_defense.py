@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import json
 from pathlib import Path
 from typing import Any
@@ -153,12 +152,13 @@ def check_does_not_mix_the_batch(subject: Subject) -> None:
 def check_forward_changes_nothing(subject: Subject) -> None:
     """A forward and backward pass over the inputs leaves parameters, buffers and modes of the model as they were."""
     for name, model, x in _built(subject).cases:
-        before = copy.deepcopy(model.state_dict())
+        tensors = dict(model.named_parameters()) | dict(model.named_buffers())
+        before = {key: value.detach().clone() for key, value in tensors.items()}
         modes = [part.training for part in model.modules()]
         scores = model(x.clone().requires_grad_())
         if scores.requires_grad:
             torch.autograd.grad(scores.sum(), list(model.parameters()), allow_unused=True)
-        changed = [key for key, value in model.state_dict().items() if not torch.equal(value, before[key])]
+        changed = [key for key, value in tensors.items() if not torch.equal(value, before[key])]
         require(not changed, f"preset {name}: forward changes {', '.join(changed)}: keep no state between calls")
         require([part.training for part in model.modules()] == modes, f"preset {name}: forward changes the mode")
 
@@ -195,23 +195,22 @@ def check_works_in_foolbox(subject: Subject) -> None:
         torch.manual_seed(0)
         expected = model(x)
         torch.manual_seed(0)
-        same = torch.allclose(as_foolbox_model(model)(x), expected, atol=1e-5)
+        same = torch.allclose(as_foolbox_model(model)(x), expected, atol=1e-4)
         require(same, f"preset {name}: Foolbox sees other scores")
 
 
 @torch.no_grad()
 def check_works_in_art(subject: Subject) -> None:
-    """``as_art_classifier`` gives the same scores."""
+    """``as_art_classifier`` gives the same scores; a ``stochastic`` model any, as ART draws random numbers itself."""
     try:
         from advplug.interop import as_art_classifier
     except ModuleNotFoundError as error:
         raise NotApplicable(f"{error.name} is not installed") from error
     for name, model, x in _built(subject).cases:
-        torch.manual_seed(0)
         expected = model(x)
-        torch.manual_seed(0)
         found = torch.as_tensor(as_art_classifier(model, tuple(x.shape[1:])).predict(x.numpy()))
-        require(torch.allclose(found, expected, atol=1e-5), f"preset {name}: ART sees other scores")
+        same = found.shape == expected.shape and (model.stochastic or torch.allclose(found, expected, atol=1e-4))
+        require(same, f"preset {name}: ART sees other scores")
 
 
 def _defense(subject: Subject) -> Defense:

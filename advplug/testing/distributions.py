@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from zipfile import ZipFile
@@ -22,12 +22,14 @@ class SmallDistribution:
     modules: source of each module by file name, such as ``{"advplug_attack_x.py": "..."}``.
     entry_points: module (or ``module:attribute``) by entry-point name, in the group ``advplug``. A text instead is
         the whole ``entry_points.txt``, for files that no build tool writes.
+    requires: its dependencies.
     """
 
     name: str
     version: str = "0.1.0"
     modules: Mapping[str, str] = field(default_factory=dict)
     entry_points: Mapping[str, str] | str = field(default_factory=dict)
+    requires: Sequence[str] = ()
 
     def wheel(self, folder: Path) -> Path:
         """Write the wheel into ``folder`` and return its path."""
@@ -58,9 +60,11 @@ class SmallDistribution:
         points = self.entry_points
         if not isinstance(points, str):
             points = "[advplug]\n" + "".join(f"{name} = {value}\n" for name, value in points.items())
+        fields = [("Metadata-Version", "2.1"), ("Name", self.name), ("Version", self.version)]
+        fields += [("Requires-Dist", requirement) for requirement in self.requires]
         texts = {
             **self.modules,
-            f"{information}/METADATA": f"Metadata-Version: 2.1\nName: {self.name}\nVersion: {self.version}\n",
+            f"{information}/METADATA": "".join(f"{name}: {value}\n" for name, value in fields),
             f"{information}/WHEEL": WHEEL,
             f"{information}/entry_points.txt": points,
             **({f"{information}/INSTALLER": "pip\n"} if installer else {}),

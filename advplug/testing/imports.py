@@ -11,12 +11,13 @@ from importlib.machinery import ModuleSpec
 from pathlib import Path
 
 from advplug.discovery import canonical
+from advplug.interop import _HOME
 
 REQUIREMENT = re.compile(r"\s*(?P<name>[A-Za-z0-9][\w.-]*)\s*(?:\[(?P<extras>[^]]*)\])?")
 EXTRA = re.compile(r"""extra\s*==\s*['"]([^'"]+)['"]""")
 
-PEERS = {"advplug.interop.foolbox": "foolbox", "advplug.interop.art": "art"}
-"""Modules of the core that need a package which only an extra brings."""
+PEERS = ("foolbox", "art")
+"""Packages that a module of ``advplug.interop`` needs and only an extra brings."""
 
 FORGOTTEN = {"art": ("packaging",)}
 """What a package imports and does not declare: whoever imports it must."""
@@ -27,8 +28,8 @@ def imported_packages(spec: ModuleSpec) -> set[str]:
     folders = spec.submodule_search_locations
     files = [Path(spec.origin or "")] if folders is None else [file for top in folders for file in _sources(Path(top))]
     modules = {module for file in files for module in _imported(ast.parse(file.read_text(encoding="utf-8")))}
-    peers = {peer for module in modules for name, peer in PEERS.items() if f"{module}.".startswith(f"{name}.")}
-    found = {module.partition(".")[0] for module in modules} | peers
+    peers = {_peer(module) for module in modules}
+    found = {module.partition(".")[0] for module in modules} | peers.intersection(PEERS)
     return found.union(*(FORGOTTEN[name] for name in found & FORGOTTEN.keys()))
 
 
@@ -66,6 +67,14 @@ def declared_by(distribution: str) -> set[str]:
             seen |= extras
             waiting += [text for text in metadata.requires("advplug") or () if extras & set(EXTRA.findall(text))]
     return declared
+
+
+def _peer(module: str) -> str:
+    """The package behind ``advplug.interop.art.ArtAttack`` or, shorter, ``advplug.interop.ArtAttack``; "" for none."""
+    parts = module.split(".")
+    if parts[:2] != ["advplug", "interop"] or len(parts) < 3:
+        return ""
+    return _HOME.get(parts[2], parts[2])
 
 
 def _sources(folder: Path) -> Iterator[Path]:

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from advplug.api import run
 from advplug.attack import Attack
-from advplug.model import PlainModel
+from advplug.model import DefendedModel, PlainModel
 from advplug.ops import raw
 from advplug.result import AttackResult
 from advplug.task import Task
@@ -29,7 +29,7 @@ UNIT = (0.0, 1.0)
 class Case:
     """A model, ``inputs`` (N, ...) in ``bounds``, and the ``labels`` (N,) that it gives them."""
 
-    model: nn.Module
+    model: DefendedModel
     inputs: Tensor
     labels: Tensor
     bounds: tuple[float, float] = UNIT
@@ -41,6 +41,13 @@ class Case:
         budget = {"linf": 0.1 * width, "l2": 0.1 * math.sqrt(size) * width, "l1": 0.06 * size * width, "l0": size / 8}
         epsilon = share * budget[norm]
         return ThreatModel(norm, float(math.floor(epsilon)) if norm == "l0" else epsilon, self.bounds, targeted)
+
+
+def defended(module: nn.Module, classes: int = CLASSES, bounds: tuple[float, float] = UNIT) -> DefendedModel:
+    """``module`` as a model without a defense, in evaluation mode."""
+    model = PlainModel(module, classes, bounds)
+    model.eval()
+    return model
 
 
 def linear_case(
@@ -59,7 +66,7 @@ def linear_case(
     inputs = (low + (high - low) * (margin + (1 - 2 * margin) * share)).to(dtype)
     with torch.no_grad():
         labels = model(inputs).argmax(1)
-    return Case(PlainModel(model, classes, bounds).eval(), inputs, labels, bounds)
+    return Case(defended(model, classes, bounds), inputs, labels, bounds)
 
 
 def network_case(count: int = 8) -> Case:
@@ -67,7 +74,7 @@ def network_case(count: int = 8) -> Case:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         layers = nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.ReLU(), nn.Dropout(0.5), nn.Flatten(), nn.Linear(16, CLASSES)
-    model = PlainModel(nn.Sequential(*layers), CLASSES).eval()
+    model = defended(nn.Sequential(*layers))
     inputs = torch.rand(count, *IMAGE, generator=torch.Generator().manual_seed(1))
     with torch.no_grad():
         labels = model(inputs).argmax(1)
@@ -102,8 +109,8 @@ class Watched(Attack):
 
 
 def attacked(attack: Attack, case: Case, threat: ThreatModel, **options: Any) -> AttackResult:
-    """Run ``attack`` on a case."""
-    return run(attack, case.model, case.inputs, case.labels, threat, **options)
+    """Run ``attack`` on copies of the inputs and labels of a case."""
+    return run(attack, case.model, case.inputs.clone(), case.labels.clone(), threat, **options)
 
 
 class NaNAway(nn.Module):
@@ -122,7 +129,7 @@ class NaNAway(nn.Module):
     @classmethod
     def case(cls, count: int = 8) -> Case:
         """This model, and inputs on the grid."""
-        model = PlainModel(cls(), CLASSES).eval()
+        model = defended(cls())
         inputs = (torch.randint(16, (count, *IMAGE), generator=torch.Generator().manual_seed(1)) + 0.5) / 16
         with torch.no_grad():
             return Case(model, inputs, model(inputs).argmax(1))
