@@ -6,10 +6,21 @@ Importing this package imports neither torch nor numpy; names that need them are
 from __future__ import annotations
 
 from importlib import import_module
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from advplug.hookspecs import API_VERSION, hookimpl
 from advplug.specs import AdaptiveSpec, AttackSpec, BaselineSpec, DatasetSpec, DefenseSpec
+
+if TYPE_CHECKING:  # the same names as in _LAZY, for type checkers and editors
+    from advplug.adaptive import AdaptiveAttack, Recipe
+    from advplug.api import run
+    from advplug.attack import Attack, IterativeAttack
+    from advplug.data import Dataset, Images
+    from advplug.defense import Defense, Preset
+    from advplug.evaluation import evaluate
+    from advplug.manager import load
+    from advplug.model import Decision, DefendedModel, PlainModel
+    from advplug.threat import ThreatModel
 
 __version__ = "0.1.0"
 
@@ -31,15 +42,29 @@ _LAZY = {
     "Recipe": "advplug.adaptive",
 }
 
-__all__ = [  # noqa: PLE0604  (the lazy names are strings too)
+__all__ = [
     "API_VERSION",
+    "AdaptiveAttack",
     "AdaptiveSpec",
+    "Attack",
     "AttackSpec",
     "BaselineSpec",
+    "Dataset",
     "DatasetSpec",
+    "Decision",
+    "DefendedModel",
+    "Defense",
     "DefenseSpec",
+    "Images",
+    "IterativeAttack",
+    "PlainModel",
+    "Preset",
+    "Recipe",
+    "ThreatModel",
+    "evaluate",
     "hookimpl",
-    *_LAZY,
+    "load",
+    "run",
 ]
 
 
