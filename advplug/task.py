@@ -20,6 +20,7 @@ from advplug.problem import Problem
 from advplug.projections import PROJECTIONS
 from advplug.rng import Noise
 from advplug.starts import random_start
+from advplug.verify import ROUNDING, allowed
 
 _CHECK_EVERY = 8  # steps between looks at which samples are done, on devices where looking waits for the device
 _WORTH_DROPPING = 15 / 16  # compact the batch when at most this share of it still searches
@@ -219,7 +220,9 @@ class Task:
         else:
             cost = loss.double()
             better = (rate > rows.best_rate) | ((rate == rows.best_rate) & (cost < rows.best_cost))
-        better &= finite & ~rows.done  # a sample that is done keeps its first success, whoever shares its batch
+        # A point that verification would refuse must not stand in the way of one that it accepts.
+        better &= finite & allowed(x, rows.inputs, rows.epsilon, self.threat, ROUNDING)
+        better &= ~rows.done  # a sample that is done keeps its first success, whoever shares its batch
         self.trace.append((rows.samples, loss.masked_fill(rows.done, torch.nan)))
         rows.finite.logical_and_(finite | rows.done)
         rows.best_x.copy_(torch.where(better.view(-1, *(1,) * (x.ndim - 1)), x, rows.best_x))

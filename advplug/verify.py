@@ -14,6 +14,9 @@ from advplug.threat import ThreatModel
 TOLERANCE = 1e-6
 """Relative excess over the budget that a float32 array cannot avoid."""
 
+ROUNDING = 1e-3
+"""Relative excess over the budget that rounding in an attack's projection may leave; :func:`retract` mends it."""
+
 
 def box(inputs: Tensor, epsilon: Tensor | None, threat: ThreatModel, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
     """Bounds (n, ...) in ``dtype`` of the values that the threat model allows around ``inputs``, rounded inwards."""
@@ -34,18 +37,20 @@ def retract(candidates: Tensor, inputs: Tensor, epsilon: Tensor | None, threat: 
         return candidates
     delta = candidates.double() - inputs.double()
     size = norms(delta, threat.norm)
-    excess = (size > epsilon) & (size <= epsilon * (1 + 1e-3))
+    excess = (size > epsilon) & (size <= epsilon * (1 + ROUNDING))
     scale = torch.where(excess, epsilon * (1 - TOLERANCE) / size.clamp(min=1e-300), 1.0)
     shrunk = (inputs.double() + delta * scale.view(-1, *(1,) * (inputs.ndim - 1))).to(candidates.dtype)
     return torch.where(excess.view(-1, *(1,) * (inputs.ndim - 1)), shrunk, candidates)
 
 
-def allowed(candidates: Tensor, inputs: Tensor, epsilon: Tensor | None, threat: ThreatModel) -> Tensor:
+def allowed(
+    candidates: Tensor, inputs: Tensor, epsilon: Tensor | None, threat: ThreatModel, tolerance: float = TOLERANCE
+) -> Tensor:
     """Whether each candidate (n, ...) is finite, in bounds and within the budget; bool (n,)."""
     inside = candidates.isfinite() & (candidates >= threat.bounds[0]) & (candidates <= threat.bounds[1])
     fine = inside.flatten(1).all(1)
     if epsilon is not None:
-        fine &= norms(candidates.double() - inputs.double(), threat.norm) <= epsilon * (1 + TOLERANCE)
+        fine &= norms(candidates.double() - inputs.double(), threat.norm) <= epsilon * (1 + tolerance)
     return fine
 
 

@@ -339,3 +339,22 @@ def test_steps_without_a_usable_gradient_are_counted() -> None:
     x, y = torch.full((3, 4), 0.45), torch.zeros(3).long()
     assert run(Descent(steps=6), PlainModel(Flat(), 2), x, y, LINF).lost_gradients.tolist() == [6] * 3
     assert run(Descent(steps=6), PlainModel(_Threshold(), 2), x, y, LINF).lost_gradients.tolist() == [0] * 3
+
+
+class Overshooting(Descent):
+    """Looks far outside the budget first, where everything is misclassified, and only then within it."""
+
+    def step(self, task: Task, state: Point) -> Point:
+        task.evaluate(task.inputs - task.gradient(task.inputs).sign())
+        return super().step(task, state)
+
+
+@pytest.mark.parametrize("norm", ["linf", "l2", "l1"])
+def test_a_point_outside_the_budget_does_not_hide_one_inside(norm: Any) -> None:
+    model = linear_model(3, (10,))
+    x = torch.rand(20, 10, dtype=torch.float64, generator=torch.Generator().manual_seed(1)) * 0.6 + 0.2
+    y = model(x).argmax(1)
+    threat = ThreatModel(norm, {"linf": 0.1, "l2": 0.3, "l1": 1.0}[norm], (-9.0, 9.0))
+    honest = run(Descent(), model, x, y, threat)
+    assert 0 < honest.success.sum() < 20
+    assert torch.equal(run(Overshooting(), model, x, y, threat).success, honest.success)

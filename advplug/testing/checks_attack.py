@@ -23,9 +23,9 @@ from advplug.testing.linear import largest_change
 from advplug.testing.models import NaNAway, Watched, attacked, count_rows, linear_case, network_case
 from advplug.testing.subject import NotApplicable, Subject, require
 from advplug.threat import Norm, ThreatModel
-from advplug.verify import TOLERANCE
+from advplug.verify import ROUNDING, TOLERANCE
 
-SLACK = 1e-3
+SLACK = ROUNDING
 """Relative excess over the budget that the engine mends by itself, as rounding of an attack's projection."""
 
 
