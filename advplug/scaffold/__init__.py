@@ -130,7 +130,7 @@ class Plan:
         pin = pin_of(self.core)
         match self.kind:
             case "attack":
-                return (f"advplug[torch]{pin}", "eagerpy>=0.30")
+                return (f"advplug[torch]{pin}", "eagerpy>=0.29")
             case "defense":
                 return (f"advplug[torch]{pin}", f"advplug-data-mnist{pin}", "torch>=2.4")
             case "adaptive":
