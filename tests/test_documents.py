@@ -3,6 +3,7 @@
 tools/pages.py says how. Not run, each marked in the page:
 
 - README.md: `advplug evaluate mypackage.models:net` (the reader's own model)
+- README.md: `advplug new` and what follows it (docs/writing-an-attack.md does)
 - plugins/adaptive/advplug-adaptive-kwta/README.md: `advplug break kwta` (a minute)
 - docs/kwta.md: `advplug break kwta --preset PRESET` (placeholders; hours for all rows)
 
