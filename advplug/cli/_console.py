@@ -71,11 +71,11 @@ def warn_of_hooks(problems: list[Problem]) -> None:
 
 
 @contextmanager
-def progress(title: str) -> Iterator[Step]:
-    """A progress bar on stderr; away from a terminal one line per step."""
+def progress(title: str, *, short: bool = False) -> Iterator[Step]:
+    """A progress bar on stderr; away from a terminal one line per step, or none for a job that is ``short``."""
     console = err()
     if not console.is_terminal:
-        yield lambda done, total, values: click.echo(f"{title} {done}/{total} {_values(values)}".rstrip(), err=True)
+        yield (lambda *_: None) if short else _line_of(title)
         return
     from rich.progress import (
         BarColumn,
@@ -97,6 +97,10 @@ def progress(title: str) -> Iterator[Step]:
     with Progress(*columns, console=console) as bar:
         job = bar.add_task(title, total=None, values="")
         yield lambda done, total, values: bar.update(job, completed=done, total=total, values=_values(values))
+
+
+def _line_of(title: str) -> Step:
+    return lambda done, total, values: click.echo(f"{title} {done}/{total} {_values(values)}".rstrip(), err=True)
 
 
 def _values(values: Mapping[str, float]) -> str:

@@ -75,7 +75,7 @@ def _run(manager: Manager, key: str, quick: bool) -> list[Outcome]:
     subject = Subject(key, manager)
     checks = [check for check in checks_for(key) if not (quick and check.slow)]
     outcomes = []
-    with _console.progress(f"checking {key}") as step:
+    with _console.progress(f"checking {key}", short=True) as step:
         for number, check in enumerate(checks, 1):
             outcomes.append(run_check(check, subject))
             step(number, len(checks), {})
