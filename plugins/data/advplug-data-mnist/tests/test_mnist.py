@@ -124,7 +124,9 @@ def test_wrong_hash(folder: Path) -> None:
         MNIST(folder).load("test")
 
 
-@pytest.mark.parametrize("content", [b"", b"not gzip", gzip.compress(b"x" * 5000)[:-20]])
+@pytest.mark.parametrize(
+    "content", [b"", b"not gzip", gzip.compress(b"x" * 5000)[:-20]], ids=["empty", "text", "cut off"]
+)
 def test_damaged_gzip(folder: Path, content: bytes) -> None:
     (folder / FILES["test"][0]).write_bytes(content)
     with pytest.raises(DataUnavailable, match=r"gzip|SHA-256"):
