@@ -46,7 +46,8 @@ def test_ids_skips_and_strict_expected_failures(tmp_path: Path) -> None:
     assert "FAILED test_poor.py::test_conformance[attack:poor-reference_is_given]" in done.stdout
     assert "give title, venue and year of the source" in done.stdout
     assert "XFAIL test_poor.py::test_known[attack:poor-reference_is_given] - none" in lines
-    assert "FAILED test_poor.py::test_known[attack:poor-is_picklable] - [XPASS(strict)] x" in lines
+    assert any(line.startswith("FAILED test_poor.py::test_known[attack:poor-is_picklable]") for line in lines)
+    assert "[XPASS(strict)] x" in done.stdout
     assert "not tagged targeted" in done.stdout
     assert done.returncode == 1
 
