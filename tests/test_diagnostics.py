@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 from advplug_attack_pgd._pgd import PGD
@@ -10,7 +12,7 @@ from torch import Tensor, nn
 from advplug.adaptive import Recipe
 from advplug.data import Images
 from advplug.evaluation import Evaluation, evaluate, model_job
-from advplug.gradients import FiniteDifference
+from advplug.gradients import EOT, Exact, FiniteDifference, GradientEstimator
 from advplug.losses import Margin
 from advplug.testing.linear import linear_model
 from advplug.threat import ThreatModel
@@ -37,11 +39,11 @@ class Misleading(Rounded):
         return super().forward(x) - (self.linear(x) - self.linear(x).detach())
 
 
-def _evaluation(model: nn.Module, *recipes: Recipe) -> Evaluation:
+def _evaluation(model: nn.Module, *recipes: Recipe, sweep: tuple[float, ...] = ()) -> Evaluation:
     x = torch.rand(40, 10, generator=torch.Generator().manual_seed(0))
     with torch.no_grad():
         images = Images(x, model(x).argmax(1), tuple("abc"), "noise")
-    return evaluate(model_job("toy", model.eval(), images, LINF, recipes))
+    return evaluate(model_job("toy", model.eval(), images, LINF, recipes, sweep=sweep))
 
 
 def _names(evaluation: Evaluation) -> list[str]:
@@ -54,8 +56,10 @@ SCORES = Recipe(
 )
 
 
-def test_a_model_without_a_gradient_is_named() -> None:
-    evaluation = _evaluation(Rounded(50), EXACT)
+@pytest.mark.parametrize("gradient", [Exact(), EOT(4)], ids=["exact", "eot"])
+@pytest.mark.parametrize("sweep", [(), (0.1, 0.2)], ids=["one budget", "three"])
+def test_a_model_without_a_gradient_is_named(gradient: GradientEstimator, sweep: tuple[float, ...]) -> None:
+    evaluation = _evaluation(Rounded(50), replace(EXACT, gradient=gradient), sweep=sweep)
     assert _names(evaluation) == ["lost-gradients"]
     assert "100.0 %" in evaluation.findings[0].message
     assert "finite differences" in evaluation.findings[0].advice

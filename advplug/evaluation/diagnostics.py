@@ -57,8 +57,9 @@ def _percent(share: float) -> str:
 
 def _share_without_gradient(row: Row) -> float:
     """Share of the attacked samples that lost the gradient in more than half of their steps."""
-    lost, steps, correct = (row.arrays.get(name) for name in ("lost_gradients", "backwards", "correct"))
-    if lost is None or steps is None or correct is None or not np.any(steps):
+    lost, trace, correct = (row.arrays.get(name) for name in ("lost_gradients", "trace", "correct"))
+    if lost is None or trace is None or correct is None or not np.any(correct):
         return 0.0
     attacked = np.asarray(correct, bool)
-    return float(np.mean(2 * lost[attacked] > steps[attacked])) if attacked.any() else 0.0
+    steps = (~np.isnan(trace)).sum(0)  # backward passes would not do: an estimator may spend many of them on a step
+    return float(np.mean(2 * lost[attacked] > steps[attacked]))

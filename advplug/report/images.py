@@ -79,10 +79,9 @@ def _largest(change: NDArray[Any]) -> NDArray[Any]:
 
 def _title(evaluation: Evaluation, arrays: Arrays, sample: int) -> str:
     """``7 to 3``, the label and what the model says instead, above the distance; as far as they are on record."""
-    classes = [
-        int(evaluation.labels[sample]),
-        *(int(arrays[name][sample]) for name in ("predicted",) if name in arrays),
-    ]
+    classes = [int(evaluation.labels[sample])]
+    if "predicted" in arrays:
+        classes.append(int(arrays["predicted"][sample]))
     distance = arrays["distance"][sample] if "distance" in arrays else np.nan
     above = " to ".join(_name(evaluation, label) for label in classes)
     return f"{above}\n" + (f"{distance:.3g}" if np.isfinite(distance) else "")
