@@ -61,5 +61,7 @@ def _share_without_gradient(row: Row) -> float:
     if lost is None or trace is None or correct is None or not np.any(correct):
         return 0.0
     attacked = np.asarray(correct, bool)
-    steps = (~np.isnan(trace)).sum(0)  # backward passes would not do: an estimator may spend many of them on a step
-    return float(np.mean(2 * lost[attacked] > steps[attacked]))
+    # Backward passes would not do: an estimator may spend many of them on a step. Of n + 1 evaluations the last has no
+    # gradient, so half of them is more than half of the n steps.
+    evaluations = (~np.isnan(trace)).sum(0)
+    return float(np.mean((lost > 0)[attacked] & (2 * lost >= evaluations)[attacked]))
