@@ -10,7 +10,7 @@ from typing import ClassVar, Literal
 from advplug.attack import Attack
 from advplug.criteria import Criterion
 from advplug.gradients import Exact, GradientEstimator
-from advplug.losses import CrossEntropy, Loss
+from advplug.losses import Loss
 from advplug.model import DefendedModel
 from advplug.threat import ThreatModel
 
@@ -24,7 +24,8 @@ class Recipe:
     Parameters
     ----------
     name: as it stands in tables.
-    attack, loss, gradient, criterion: the four words; no criterion means the goal of the threat model.
+    attack, loss, gradient, criterion: the four words; no loss means the attack's own, no criterion the goal of the
+        threat model.
     targets: None, or ``"each"`` for every other class in turn.
     restarts: independent runs, later ones on survivors only.
     role: ``baseline`` (the evaluation the defense's authors ran), ``intermediate`` or ``adaptive``.
@@ -35,7 +36,7 @@ class Recipe:
 
     name: str
     attack: Attack
-    loss: Loss = field(default_factory=CrossEntropy)
+    loss: Loss | None = None
     gradient: GradientEstimator = field(default_factory=Exact)
     criterion: Criterion | None = None
     targets: Literal["each"] | None = None
@@ -47,8 +48,9 @@ class Recipe:
 
     def words(self) -> dict[str, str]:
         """The sentence as text, for records; two recipes of equal words run alike."""
-        names = ("attack", "loss", "gradient", "criterion", "targets", "restarts")
-        return {name: repr(getattr(self, name)) for name in names}
+        names = ("attack", "gradient", "criterion", "targets", "restarts")
+        loss = self.loss or self.attack.default_loss
+        return {"attack": repr(self.attack), "loss": repr(loss)} | {name: repr(getattr(self, name)) for name in names}
 
 
 class AdaptiveAttack(ABC):

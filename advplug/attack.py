@@ -10,7 +10,10 @@ from abc import ABC, abstractmethod
 from typing import Any, ClassVar, Generic, Protocol, TypeVar
 
 import eagerpy as ep
+from torch import Tensor
 
+from advplug.losses import CrossEntropy, Loss
+from advplug.ops import norms
 from advplug.task import Task
 
 
@@ -31,6 +34,15 @@ class Attack(ABC):
     def planned_steps(self) -> int:
         """Steps of one run, for progress bars."""
         return 1
+
+    @property
+    def default_loss(self) -> Loss:
+        """The loss that it minimises where nobody names another."""
+        return CrossEntropy()
+
+    def cost(self, delta: Tensor, norm: str) -> Tensor:
+        """What a minimum-norm run makes small, float64 (n,) for perturbations (n, ...): the norm, unless overridden."""
+        return norms(delta, norm)
 
     def __call__(self, model: Any, inputs: Any, criterion: Any, *, epsilons: Any, **options: Any) -> Any:
         """Foolbox's calling convention: ``raw, clipped, success``. See :mod:`advplug.interop.foolbox`."""
@@ -80,6 +92,10 @@ class IterativeAttack(Attack, Generic[State]):
             state = task.drop_finished(state)
             if task.finished:
                 return
+        self.conclude(task, state)
+
+    def conclude(self, task: Task, state: State) -> None:
+        """After the last step: judge the last point. Override to judge another, or with a wish."""
         task.evaluate(state.x)
 
     @property

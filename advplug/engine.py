@@ -14,8 +14,8 @@ from advplug.errors import InvalidInput
 from advplug.guard import guarded
 from advplug.memory import rows_within
 from advplug.objective import Ledger, Objective
-from advplug.ops import norms
-from advplug.problem import Problem
+from advplug.ops import norms, take
+from advplug.problem import Problem, check_loss
 from advplug.result import AttackResult
 from advplug.rng import Noise
 from advplug.task import Rows, Task
@@ -101,6 +101,8 @@ def _check(attack: Attack, problem: Problem) -> None:
         raise InvalidInput(f"{name} does not work under {norm}: choose one of {', '.join(attack.norms)}")
     if problem.epsilon is None and not attack.minimum_norm:
         raise InvalidInput(f"{name} needs a budget: give the threat model an epsilon, such as {norm}:0.3")
+    if problem.loss is None:
+        check_loss(attack.default_loss, problem.model, problem.targets)
 
 
 class _Run:
@@ -118,6 +120,7 @@ class _Run:
         wrong = torch.stack([(d.labels != problem.labels) | ~d.accepted for d in clean]).float().mean(0)
         self.result = AttackResult.empty(problem.inputs, wrong < 0.5, wrong)
         self.ledger = Ledger(len(problem.inputs), problem.inputs.device)
+        self.cost = torch.full_like(self.result.distance, torch.inf)
         self.trace: list[Tensor] = []
         self.steps_done = 0
         classes = model.num_classes - 1 if isinstance(problem.targets, str) else 1
@@ -152,14 +155,14 @@ class _Run:
         batch = self._rows(rows, restart, None if targets is None else targets[rows])
         objective = Objective(
             model=problem.model,
-            loss=problem.loss,
+            loss=problem.loss or self.attack.default_loss,
             labels=batch.labels,
             targets=batch.targets,
             samples=batch.samples,
             ledger=self.ledger,
             max_rows=self.max_rows,
         )
-        task = Task(problem, batch, objective, self._tick)
+        task = Task(problem, batch, objective, self._tick, self.attack.cost)
         self.attack.run(task)
         for part in task.close():
             if len(part.samples):
@@ -170,7 +173,9 @@ class _Run:
         problem, inputs = self.problem, self.inputs[rows]
         epsilon = None if problem.epsilon is None else problem.epsilon[rows]
         lower, upper = box(problem.inputs[rows], epsilon, problem.threat, self.dtype)
-        cost = torch.full(rows.shape, torch.inf, dtype=torch.float64, device=rows.device)
+        best = inputs.clone()
+        if epsilon is None:  # an earlier round's point stands until a nearer one is found
+            best = self.result.adversarials[rows].to(self.dtype)
         return Rows(
             samples=rows,
             inputs=inputs,
@@ -181,9 +186,9 @@ class _Run:
             upper=upper,
             noise=Noise.of(problem.options.seed, problem.samples[rows], restart),
             starts=None if problem.starts is None else problem.starts[rows].to(self.dtype),
-            best_x=inputs.clone(),
+            best_x=best,
             best_rate=torch.zeros(rows.shape, device=rows.device),
-            best_cost=cost,
+            best_cost=self.cost[rows],
             done=torch.zeros_like(rows, dtype=torch.bool),
             finite=torch.ones_like(rows, dtype=torch.bool),
             lost=torch.zeros_like(rows),
@@ -196,25 +201,18 @@ class _Run:
         if problem.model.rejects:
             decision = decide(problem.model, part.best_x, 1, self.max_rows)[0]
             result.detected[part.samples] = (decision.labels != part.labels) & ~decision.accepted
-        claimed = part.best_rate > 0
-        if not bool(claimed.any()):
+        if not bool((part.best_rate > 0).any()):
             return
-        rows, original = part.samples[claimed], problem.inputs[part.samples[claimed]]
-        epsilon = None if part.epsilon is None else part.epsilon[claimed]
-        candidates = retract(part.best_x[claimed], original, epsilon, problem.threat).to(original.dtype)
-        targets = None if part.targets is None else part.targets[claimed]
-        rate = success_rate(
-            problem.model,
-            candidates.to(self.dtype),
-            problem.criterion,
-            labels=part.labels[claimed],
-            targets=targets,
-            draws=problem.options.draws,
-            rows=self.max_rows,
-        )
-        rate = torch.where(allowed(candidates, original, epsilon, problem.threat), rate, 0)
-        distance = norms(candidates.double() - original.double(), problem.threat.norm)
-        closer = ~(distance >= result.distance[rows])  # NaN, no success yet, is never closer
+        part = take(part, (part.best_rate > 0).nonzero().squeeze(1))
+        rows, original, targets = part.samples, problem.inputs[part.samples], part.targets
+        candidates = retract(part.best_x, original, part.epsilon, problem.threat).to(original.dtype)
+        rate = self._success_rate(part, candidates)
+        if part.epsilon is None and not problem.model.stochastic:
+            candidates, rate = self._pushed_over(part, candidates, rate)
+        rate = torch.where(allowed(candidates, original, part.epsilon, problem.threat), rate, 0)
+        delta = candidates.double() - original.double()
+        distance, cost = norms(delta, problem.threat.norm), self.attack.cost(delta, problem.threat.norm)
+        closer = cost < self.cost[rows]
         better = (rate > result.rate[rows]) | ((rate == result.rate[rows]) & (rate > 0) & closer)
         result.rate[rows[better]] = rate[better]
         won = better & (rate > 0.5)
@@ -223,9 +221,37 @@ class _Run:
         result.detected[rows] = False
         result.adversarials[rows] = candidates[won]
         result.distance[rows] = distance[won]
+        self.cost[rows] = cost[won]
         result.restart[rows] = restart
         if targets is not None:
             result.target[rows] = targets[won]
+
+    def _success_rate(self, part: Rows, candidates: Tensor) -> Tensor:
+        """Share of fresh decisions on ``candidates`` that count, float32 (n,)."""
+        return success_rate(
+            self.problem.model,
+            candidates.to(self.dtype),
+            self.problem.criterion,
+            labels=part.labels,
+            targets=part.targets,
+            draws=self.problem.options.draws,
+            rows=self.max_rows,
+        )
+
+    def _pushed_over(self, part: Rows, candidates: Tensor, rate: Tensor) -> tuple[Tensor, Tensor]:
+        """Push candidates that a fresh decision refuses a hair further, at most by a thousandth of their distance.
+
+        The nearest point lies so close to the boundary that the rounding of another batch size can turn its answer.
+        """
+        clean = part.inputs.to(candidates.dtype)
+        for share in (1e-5, 1e-4, 1e-3):
+            refused = (rate <= 0.5).nonzero().squeeze(1)
+            if not len(refused):
+                break
+            further = (candidates + share * (candidates - clean)).clamp(*self.problem.threat.bounds)[refused]
+            candidates = candidates.index_copy(0, refused, further)
+            rate = rate.index_copy(0, refused, self._success_rate(take(part, refused), further))
+        return candidates, rate
 
     def _standing(self) -> Tensor:
         """Samples worth another round: right before the attack, and not broken unless better points still count."""

@@ -15,7 +15,10 @@ from advplug.rng import Noise
 
 
 class Estimate(NamedTuple):
-    """Loss (n,), its gradient (n, ...) and the logits at x itself: (n, K), or (draws, n, K) for a stochastic model."""
+    """Loss (n,), its gradient (n, ...) and the logits at x itself: (n, K), or (draws, n, K) for a stochastic model.
+
+    A loss of M values per sample is (n, M), its gradient (n, M, ...).
+    """
 
     loss: Tensor
     gradient: Tensor
@@ -32,19 +35,24 @@ class GradientEstimator(ABC):
 
 @dataclass(frozen=True)
 class Exact(GradientEstimator):
-    """One forward and one backward pass."""
+    """One forward and one backward pass; one backward pass for each value of a loss of several."""
 
     def __call__(self, objective: Objective, x: Tensor, noise: Noise, step: int) -> Estimate:
         x = x.detach().requires_grad_()
         with torch.enable_grad():
             loss, logits = objective(x)
-        objective.ledger.backward(objective.copies)
+        objective.ledger.backward(objective.copies * (1 if loss.ndim == 1 else loss.shape[1]))
         if not loss.requires_grad:
             raise AdvplugError(
                 f"{type(objective.model).__name__} gives no gradient: use FiniteDifference, or BPDA with a surrogate"
             )
-        (gradient,) = torch.autograd.grad(loss.sum(), x)
-        return Estimate(loss.detach(), gradient, logits.detach())
+        return Estimate(loss.detach(), self._gradient(loss, x), logits.detach())
+
+    def _gradient(self, loss: Tensor, x: Tensor) -> Tensor:
+        if loss.ndim == 1:
+            return torch.autograd.grad(loss.sum(), x)[0]
+        rows = [torch.autograd.grad(value.sum(), x, retain_graph=True)[0] for value in loss.unbind(1)]
+        return torch.stack(rows, 1)
 
 
 @dataclass(frozen=True)
@@ -126,12 +134,12 @@ class FiniteDifference(GradientEstimator):
     @torch.no_grad()
     def __call__(self, objective: Objective, x: Tensor, noise: Noise, step: int) -> Estimate:
         loss, logits = objective.value(x)
-        gradient = torch.zeros_like(x)
+        gradient = x.new_zeros(*loss.shape, *x.shape[1:])
         for first, draws in objective.chunks(self.pairs(step), rows_per_draw=2):
             u = noise.normal(step, tuple(x.shape[1:]), draws, first).to(x)
             queries = torch.cat((x + self.sigma * u, x - self.sigma * u)).flatten(0, 1)
-            above, below = objective.tiled(2 * draws).value(queries)[0].reshape(2, draws, -1)
-            gradient += torch.einsum("mn,mn...->n...", above - below, u)
+            above, below = objective.tiled(2 * draws).value(queries)[0].reshape(2, draws, *loss.shape)
+            gradient += torch.einsum("dnm,dn...->nm...", (above - below).view(draws, len(x), -1), u).view_as(gradient)
         return Estimate(loss, gradient / (2 * self.sigma * self.pairs(step)), logits)
 
 
@@ -139,16 +147,17 @@ def _averaged(
     estimator: EOT | Smoothed, objective: Objective, x: Tensor, noise: Noise, step: int, *, scale: float
 ) -> Estimate:
     """Mean of ``estimator.of`` over stacked copies of ``x``, with Gaussian noise of standard deviation ``scale``."""
-    losses, gradient, logits = [], torch.zeros_like(x), []
+    losses, gradients, logits = [], [], []
     for first, draws in objective.chunks(estimator.draws):
         copies = x.expand(draws, *x.shape)
         if scale:
             copies = copies + scale * noise.normal(step, tuple(x.shape[1:]), draws, first).to(x)
         inner = estimator.of(objective.tiled(draws), copies.flatten(0, 1), noise.tiled(draws, first), step)
-        losses.append(inner.loss.reshape(draws, -1))
-        gradient += inner.gradient.reshape(draws, *x.shape).sum(0)
+        losses.append(inner.loss.unflatten(0, (draws, len(x))).sum(0))
+        gradients.append(inner.gradient.unflatten(0, (draws, len(x))).sum(0))
         logits.append(inner.logits.reshape(-1, len(x), inner.logits.shape[-1]))
-    return Estimate(torch.cat(losses).mean(0), gradient / estimator.draws, torch.cat(logits))
+    loss, gradient = (torch.stack(parts).sum(0) / estimator.draws for parts in (losses, gradients))
+    return Estimate(loss, gradient, torch.cat(logits))
 
 
 def _at_least_one(draws: int) -> None:

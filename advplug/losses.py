@@ -38,7 +38,10 @@ class View:
 
 
 class Loss(ABC):
-    """A per-sample loss. ``parts`` names modules of the model (or ``"features"``) whose outputs the loss needs."""
+    """A per-sample loss. ``parts`` names modules of the model (or ``"features"``) whose outputs the loss needs.
+
+    A loss may have M values per sample, (n, M), for attacks that linearise each of them; the least one counts.
+    """
 
     parts: tuple[str, ...] = ()
     needs_targets = False
@@ -46,7 +49,7 @@ class Loss(ABC):
 
     @abstractmethod
     def __call__(self, view: View) -> ep.Tensor:
-        """The loss of each sample, shape (n,), differentiable in ``view.x``."""
+        """The loss of each sample, shape (n,) or (n, M), differentiable in ``view.x``."""
 
 
 @dataclass(frozen=True)
@@ -74,6 +77,32 @@ class Margin(Loss):
         else:
             gap = best_other(view.logits, view.targets) - pick(view.logits, view.targets)
         return gap if self.kappa == float("inf") else ep.maximum(gap, -self.kappa)
+
+
+@dataclass(frozen=True)
+class LogisticMargin(Loss):
+    """``log(1 + exp(m))`` of the margin m of :class:`Margin`, a smooth stand-in for its sign (Matyasko, ch. 5)."""
+
+    def __call__(self, view: View) -> ep.Tensor:
+        return wrap(torch.nn.functional.softplus(raw(Margin()(view))))
+
+
+@dataclass(frozen=True)
+class ClassGaps(Loss):
+    """``z_y - z_j`` for each of the likeliest other classes j, (n, min(count, K - 1)), likeliest first.
+
+    With targets the one value ``max_{j != t} z_j - z_t``. A value below zero is a success; for attacks that step to the
+    nearest of several boundaries (DeepFool, Moosavi-Dezfooli et al. 2016, algorithm 2; FAB, Croce and Hein 2020).
+    """
+
+    count: int = 9
+
+    def __call__(self, view: View) -> ep.Tensor:
+        if view.targets is not None:
+            return Margin()(view).expand_dims(1)
+        others = raw(view.logits).scatter(1, raw(view.labels)[:, None], -torch.inf)
+        likely = others.topk(min(self.count, others.shape[1] - 1), dim=1).values
+        return pick(view.logits, view.labels).expand_dims(1) - wrap(likely)
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from advplug.criteria import Criterion, default_criterion
 from advplug.errors import InvalidInput
 from advplug.gradients import Exact, GradientEstimator
 from advplug.guard import guarded
-from advplug.losses import CrossEntropy, Loss
+from advplug.losses import Loss
 from advplug.memory import DEFAULT_BUDGET
 from advplug.model import DefendedModel, PlainModel
 from advplug.threat import ThreatModel
@@ -58,8 +58,8 @@ class Problem:
     """A set of samples, the model that decides on them, and the attacker's goal; built by :func:`make_problem`.
 
     ``inputs`` float (N, ...) within ``threat.bounds``; ``labels`` int64 (N,); ``targets`` int64 (N,), ``"each"`` for
-    every other class in turn, or None; ``epsilon`` float64 (N,) or None for minimum norm; ``starts`` like ``inputs``
-    or None; ``samples`` int64 (N,): what seeds each sample's random numbers.
+    every other class in turn, or None; ``epsilon`` float64 (N,) or None for minimum norm; ``loss`` None for the
+    attack's own; ``starts`` like ``inputs`` or None; ``samples`` int64 (N,): what seeds each sample's random numbers.
     """
 
     model: DefendedModel
@@ -68,7 +68,7 @@ class Problem:
     threat: ThreatModel
     targets: Tensor | Literal["each"] | None
     epsilon: Tensor | None
-    loss: Loss
+    loss: Loss | None
     gradient: GradientEstimator
     criterion: Criterion
     samples: Tensor
@@ -91,7 +91,7 @@ def make_problem(
     starts: Tensor | None = None,
     options: Options | None = None,
 ) -> Problem:
-    """Check everything and fill in the defaults: cross-entropy, exact gradients, the threat model's goal.
+    """Check everything and fill in the defaults: exact gradients, the threat model's goal; the loss is the attack's.
 
     Parameters
     ----------
@@ -115,12 +115,11 @@ def make_problem(
         targets = _classes("targets", targets, inputs, model.num_classes)
         if bool((targets == labels).any()):
             raise InvalidInput("a target equals the true label: choose another class for each sample")
-    loss = loss or CrossEntropy()
     criterion = criterion or default_criterion(model, threat.targeted)
-    if targets is None and (threat.targeted or loss.needs_targets or criterion.needs_targets):
-        raise InvalidInput("this goal or loss needs targets: pass targets=<classes (N,)> or targets='each'")
-    if model.num_classes < loss.min_classes:
-        raise InvalidInput(f"{type(loss).__name__} needs {loss.min_classes} classes, the model has {model.num_classes}")
+    if targets is None and (threat.targeted or criterion.needs_targets):
+        raise InvalidInput("this goal needs targets: pass targets=<classes (N,)> or targets='each'")
+    if loss is not None:
+        check_loss(loss, model, targets)
     return Problem(
         model=model,
         inputs=inputs.detach(),
@@ -135,6 +134,14 @@ def make_problem(
         starts=_starts(starts, inputs),
         options=options or Options(),
     )
+
+
+def check_loss(loss: Loss, model: DefendedModel, targets: Tensor | str | None) -> None:
+    """Raise InvalidInput if ``loss`` asks for targets or classes that are not there."""
+    if targets is None and loss.needs_targets:
+        raise InvalidInput(f"{type(loss).__name__} needs targets: pass targets=<classes (N,)> or targets='each'")
+    if model.num_classes < loss.min_classes:
+        raise InvalidInput(f"{type(loss).__name__} needs {loss.min_classes} classes, the model has {model.num_classes}")
 
 
 def as_defended(model: nn.Module, inputs: Tensor, bounds: tuple[float, float]) -> DefendedModel:

@@ -27,9 +27,20 @@ _WORTH_DROPPING = 15 / 16  # compact the batch when at most this share of it sti
 
 S = TypeVar("S")
 
+Cost = Callable[[Tensor, str], Tensor]
+"""What a minimum-norm run makes small; see :meth:`advplug.attack.Attack.cost`."""
+
+
+Wish = Callable[[ep.Tensor], ep.Tensor]
+"""What an attack asks of the scores (n, K) of a point beyond the goal, such as a confidence; bool (n,)."""
+
 
 class Query(NamedTuple):
-    """What one evaluation tells: ``loss`` (n,), ``gradient`` (n, ...) or None, ``logits`` (n, K), ``success`` (n,)."""
+    """What one evaluation tells: ``loss`` (n,), ``gradient`` (n, ...) or None, ``logits`` (n, K), ``success`` (n,).
+
+    Under a loss of M values per sample, ``loss`` is (n, M) and ``gradient`` (n, M, ...). ``success`` leaves the budget
+    out: whether the criterion counts the point, and the attack's wish holds.
+    """
 
     loss: ep.Tensor
     gradient: ep.Tensor | None
@@ -42,7 +53,8 @@ class Rows:
     """Everything that has one row per sample of the batch, so that dropping samples is one operation.
 
     ``best_rate`` is the share of the model's draws that the best point fooled (0 or 1 for deterministic models),
-    ``best_cost`` its loss, or its distance in a minimum-norm run. ``lost`` counts steps without a usable gradient.
+    ``best_cost`` its loss, or in a minimum-norm run what the attack makes small, its distance as a rule; such runs
+    start from the best point of earlier rounds. ``lost`` counts steps without a usable gradient.
     """
 
     samples: Tensor
@@ -69,14 +81,18 @@ class Task:
     budget under linf); ``epsilon`` (n,) the budgets; ``t`` the current step.
     """
 
-    def __init__(self, problem: Problem, rows: Rows, objective: Objective, tick: Callable[[int], None]) -> None:
+    def __init__(
+        self, problem: Problem, rows: Rows, objective: Objective, tick: Callable[[int], None], cost: Cost
+    ) -> None:
         self.problem = problem
+        self._cost = cost
         self.threat = problem.threat
         self.t = 0
         self.trace: list[tuple[Tensor, Tensor]] = []
         self.left: list[Rows] = []
         self._stops = problem.options.early_end and problem.epsilon is not None and not problem.model.stochastic
         self._tick = tick
+        self._loss = objective.loss
         self._ledger = objective.ledger
         self._max_rows = objective.max_rows
         self._set(rows)
@@ -109,6 +125,16 @@ class Task:
         return self.rows.noise
 
     @property
+    def best(self) -> ep.Tensor:
+        """The best points so far (n, ...), in earlier rounds of a minimum-norm run too; the inputs where none is."""
+        return wrap(self.rows.best_x)
+
+    @property
+    def best_cost(self) -> ep.Tensor:
+        """In a minimum-norm run the cost (as a rule the distance) of :attr:`best`, (n,); infinite where none is."""
+        return wrap(self.rows.best_cost.to(self.rows.inputs.dtype))
+
+    @property
     def finished(self) -> bool:
         """No sample is left to search for."""
         return len(self.rows.samples) == 0
@@ -121,19 +147,24 @@ class Task:
         assert query.gradient is not None
         return query.gradient
 
-    def query(self, x: ep.Tensor) -> Query:
-        """Loss, gradient, logits and success at ``x`` (n, ...)."""
+    def query(self, x: ep.Tensor, wish: Wish | None = None) -> Query:
+        """Loss, gradient, logits and success at ``x`` (n, ...); points that do not meet ``wish`` do not count."""
         point = raw(x).detach()
         estimate = self._estimator(self._objective, point, self.rows.noise, self.t)
         peak = estimate.gradient.flatten(1).abs().amax(1)  # NaN and inf come through
         self.rows.lost.add_((~((peak > 0) & peak.isfinite()) & ~self.rows.done).long())
         gradient = torch.nan_to_num(estimate.gradient, nan=0.0, posinf=0.0, neginf=0.0)
-        return self._record(point, estimate.loss, estimate.logits, wrap(gradient))
+        return self._record(point, estimate.loss, estimate.logits, wrap(gradient), wish)
 
-    def evaluate(self, x: ep.Tensor) -> Query:
+    def evaluate(self, x: ep.Tensor, wish: Wish | None = None) -> Query:
         """Loss, logits and success at ``x`` (n, ...), without a gradient."""
         point = raw(x).detach()
-        return self._record(point, *self._objective.value(point), None)
+        return self._record(point, *self._objective.value(point), None, wish)
+
+    def finish(self, done: ep.Tensor) -> None:
+        """Search no further for the samples of ``done``, bool (n,): they keep their best point and leave the batch."""
+        self.rows.done.logical_or_(raw(done))
+        self._ledger.live = (~self.rows.done).long()
 
     def charge(self, forwards: Tensor, backwards: Tensor) -> None:
         """Charge passes, int64 (n,), made outside ``query`` and ``evaluate``: by attacks of other libraries."""
@@ -162,6 +193,10 @@ class Task:
         delta = PROJECTIONS[self.threat.norm](raw(x).flatten(1) - clean, self.epsilon[:, None], low, high)
         return wrap((clean + delta).view_as(self.rows.inputs))
 
+    def clip(self, x: ep.Tensor) -> ep.Tensor:
+        """``x`` (n, ...) cut to the bounds of valid inputs, whatever the budget: for minimum-norm attacks."""
+        return x.clip(*self.threat.bounds)
+
     @property
     def epsilon(self) -> Tensor:
         """Budgets (n,) in the dtype of the inputs."""
@@ -172,7 +207,7 @@ class Task:
         """End of a step: report progress, and drop the samples that are done from the batch and from ``state``."""
         self._tick(len(self.rows.samples))
         on_host = self.rows.done.device.type == "cpu"
-        if not self._stops or not (on_host or self.t % _CHECK_EVERY == _CHECK_EVERY - 1):
+        if not (on_host or self.t % _CHECK_EVERY == _CHECK_EVERY - 1):
             return state
         keep = (~self.rows.done).nonzero().squeeze(1)
         if len(keep) > _WORTH_DROPPING * len(self.rows.done):
@@ -199,7 +234,7 @@ class Task:
         self._ledger.rows, self._ledger.live = rows.samples, (~rows.done).long()
         self._objective = Objective(
             model=self.problem.model,
-            loss=self.problem.loss,
+            loss=self._loss,
             labels=rows.labels,
             targets=rows.targets,
             samples=rows.samples,
@@ -207,23 +242,26 @@ class Task:
             max_rows=self._max_rows,
         )
 
-    def _record(self, x: Tensor, loss: Tensor, logits: Tensor, gradient: ep.Tensor | None) -> Query:
+    def _record(self, x: Tensor, loss: Tensor, logits: Tensor, gradient: ep.Tensor | None, wish: Wish | None) -> Query:
         """Judge ``x`` and keep it where it is better than all points before."""
         rows = self.rows
         finite = logits.isfinite().all(-1)
         rate = self._success_rate(x, logits)
         if logits.ndim == 3:
             finite, logits = finite.all(0), logits.mean(0)
+        if wish is not None:
+            rate = torch.where(raw(wish(wrap(logits))), rate, 0)
+        smallest = loss if loss.ndim == 1 else loss.amin(1)
         if rows.epsilon is None:
-            cost = ops.norms(x - rows.inputs, self.threat.norm)
+            cost = self._cost(x - rows.inputs, self.threat.norm)
             better = (rate > 0.5) & (cost < rows.best_cost)
         else:
-            cost = loss.double()
+            cost = smallest.double()
             better = (rate > rows.best_rate) | ((rate == rows.best_rate) & (cost < rows.best_cost))
         # A point that verification would refuse must not stand in the way of one that it accepts.
         better &= finite & allowed(x, rows.inputs, rows.epsilon, self.threat, ROUNDING)
         better &= ~rows.done  # a sample that is done keeps its first success, whoever shares its batch
-        self.trace.append((rows.samples, loss.masked_fill(rows.done, torch.nan)))
+        self.trace.append((rows.samples, smallest.masked_fill(rows.done, torch.nan)))
         rows.finite.logical_and_(finite | rows.done)
         rows.best_x.copy_(torch.where(better.view(-1, *(1,) * (x.ndim - 1)), x, rows.best_x))
         rows.best_rate.copy_(torch.where(better, rate, rows.best_rate))

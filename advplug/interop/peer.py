@@ -82,7 +82,7 @@ def run_peer(task: Task, peer: str, search: Callable[[Part], Tensor]) -> None:
     PeerError: the peer raised an error.
     NonFiniteLogits: the model returned NaN or infinite logits.
     """
-    if task.problem.loss != CrossEntropy() or task.problem.gradient != Exact():
+    if task.problem.loss not in (None, CrossEntropy()) or task.problem.gradient != Exact():
         raise InvalidInput(f"{peer} brings its own loss and gradient: leave loss and gradient at their defaults")
     rows = task.rows
     candidates = rows.inputs.clone()

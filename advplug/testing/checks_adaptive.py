@@ -123,7 +123,7 @@ def check_losses_have_gradients(subject: Subject) -> None:
     """On the defended model each loss is finite, one number per sample, and its estimator gives a gradient."""
     for line in _lines(subject):
         for recipe in line.recipes:
-            own = recipe.loss != CrossEntropy() or recipe.gradient != Exact() or recipe.library == "advplug"
+            own = recipe.loss not in (None, CrossEntropy()) or recipe.gradient != Exact() or recipe.library == "advplug"
             if line.inputs is not None and own:
                 _check_gradient(line, recipe, line.inputs[:2])
 
@@ -147,11 +147,12 @@ def check_breaks_more_than_the_baselines(subject: Subject) -> None:
 def _check_gradient(line: Line, recipe: Recipe, x: torch.Tensor) -> None:
     """Ask the recipe's estimator for the first gradient."""
     name, labels = f"preset {line.preset}, {recipe.name}", torch.zeros(len(x), dtype=torch.int64)
+    loss = recipe.loss or recipe.attack.default_loss
     objective = Objective(
         model=line.model,
-        loss=recipe.loss,
+        loss=loss,
         labels=labels,
-        targets=labels + 1 if recipe.targets or recipe.loss.needs_targets else None,
+        targets=labels + 1 if recipe.targets or loss.needs_targets else None,
         samples=torch.arange(len(x)),
         ledger=Ledger(len(x), x.device),
         max_rows=256,
@@ -159,11 +160,14 @@ def _check_gradient(line: Line, recipe: Recipe, x: torch.Tensor) -> None:
     try:
         found = recipe.gradient(objective, x, Noise.of(0, torch.arange(len(x)), 0), 0)
     except (AdvplugError, RuntimeError, IndexError, AttributeError) as error:
-        raise AssertionError(f"{name}: {recipe.gradient!r} of {recipe.loss!r} fails: {error}") from error
+        raise AssertionError(f"{name}: {recipe.gradient!r} of {loss!r} fails: {error}") from error
     shape = tuple(found.loss.shape)
-    require(shape == (len(x),), f"{name}: {recipe.loss!r} has shape {shape}: give one loss per sample, no mean")
-    require(found.loss.isfinite().all(), f"{name}: {recipe.loss!r} is NaN or infinite")
-    require(found.gradient.shape == x.shape, f"{name}: the gradient is not like the inputs")
+    require(
+        shape[:1] == (len(x),) and len(shape) <= 2,
+        f"{name}: {loss!r} has shape {shape}: give one loss per sample, no mean",
+    )
+    require(found.loss.isfinite().all(), f"{name}: {loss!r} is NaN or infinite")
+    require(found.gradient.shape == (*shape, *x.shape[1:]), f"{name}: the gradient is not like the inputs")
     require(found.gradient.isfinite().all(), f"{name}: the gradient is NaN or infinite")
 
 

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from advplug.api import run
 from advplug.attack import Attack
+from advplug.losses import Loss
 from advplug.model import DefendedModel, PlainModel
 from advplug.ops import raw
 from advplug.result import AttackResult
@@ -93,17 +94,24 @@ class Watched(Attack):
     def planned_steps(self) -> int:
         return self.attack.planned_steps
 
+    @property
+    def default_loss(self) -> Loss:
+        return self.attack.default_loss
+
+    def cost(self, delta: Tensor, norm: str) -> Tensor:
+        return self.attack.cost(delta, norm)
+
     def run(self, task: Task) -> None:
         for name in ("query", "evaluate"):
             setattr(task, name, self._watching(getattr(task, name), task))
         self.attack.run(task)
 
-    def _watching(self, function: Callable[[ep.Tensor], Any], task: Task) -> Callable[[ep.Tensor], Any]:
-        def watched(x: ep.Tensor) -> Any:
+    def _watching(self, function: Callable[..., Any], task: Task) -> Callable[..., Any]:
+        def watched(x: ep.Tensor, *wish: Any) -> Any:
             rows = task.rows
             epsilon = None if rows.epsilon is None else rows.epsilon.clone()
             self.points.append((raw(x).detach().clone(), rows.inputs.clone(), epsilon))
-            return function(x)
+            return function(x, *wish)
 
         return watched
 
