@@ -9,8 +9,7 @@ import pytest
 import torch
 from advplug_defense_kwta._activation import KWinners
 from advplug_defense_kwta._defense import KWTA
-from advplug_defense_kwta._networks import ResNet18, SmallNet
-from advplug_defense_kwta._training import Adversary, Recipe, fit
+from advplug_defense_kwta._networks import ResNet18
 from safetensors.torch import load_file, save_file
 
 import advplug
@@ -147,40 +146,6 @@ def test_training_is_deterministic(preset: str) -> None:
     assert not torch.equal(first.state_dict()["layers.0.weight"], other.state_dict()["layers.0.weight"])
 
 
-def test_training_learns_and_adversarial_training_reports_pgd() -> None:
-    digits = advplug.load("data:mnist")().load("shipped", 900)
-    model = SmallNet((1, 28), 0.1, channels=(4, 8, 8), strides=(2, 2, 1), hidden=32)
-    seen: list[dict[str, float]] = []
-    recipe = Recipe(epochs=5, rate=0.05, batch=64, adversary=Adversary(epsilon=0.05, step=0.05, steps=1))
-    fit(model, digits, recipe, seed=0, device="cpu", report=lambda _, __, values: seen.append(dict(values)))
-    assert seen[-1]["loss"] < seen[0]["loss"]
-    assert set(seen[0]) == {"loss", "accuracy", "pgd"}
-    assert not model.training
-
-
 def test_too_few_images() -> None:
     with pytest.raises(InvalidInput, match="too few"):
         KWTA().train("mnist", some_images("mnist", 1), seed=0, device="cpu", report=nothing)
-
-
-@pytest.mark.parametrize("steps", [1, 3])
-@pytest.mark.parametrize("clip", [True, False])
-def test_adversary_stays_in_its_budget(steps: int, clip: bool) -> None:
-    data = some_images("mnist", 8)
-    model = KWTA().network("mnist").eval()
-    attacked = Adversary(epsilon=0.3, step=0.2, steps=steps, clip=clip)(
-        model, data.inputs, data.labels, torch.Generator().manual_seed(0)
-    )
-    assert (attacked - data.inputs).abs().max() <= 0.3 + 1e-6
-    assert bool(((attacked >= 0) & (attacked <= 1)).all()) == clip
-    assert all(p.grad is None for p in model.parameters())
-
-
-def test_learning_rates() -> None:
-    cosine = Recipe(epochs=10, rate=0.1)
-    rates = [cosine.rate_at(step, 20) for step in range(200)]
-    assert max(rates) == pytest.approx(0.1)
-    assert rates[0] < 0.01
-    assert rates[-1] == pytest.approx(0, abs=1e-9)
-    drop = KWTA.configurations["paper"].recipe
-    assert (drop.rate_at(49, 1), drop.rate_at(50, 1)) == (0.1, pytest.approx(0.01))

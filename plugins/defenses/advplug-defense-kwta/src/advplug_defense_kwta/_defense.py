@@ -13,8 +13,8 @@ from advplug.data import Images
 from advplug.defense import Defense, Preset, Report
 from advplug.model import DefendedModel
 from advplug.threat import ThreatModel
+from advplug.training import Adversary, Recipe, fit, seeded
 from advplug_defense_kwta._networks import ResNet18, SmallNet
-from advplug_defense_kwta._training import Adversary, Recipe, fit, seeded
 
 WEIGHTS = Path(__file__).parent / "weights"
 MNIST_EPSILON = 0.2

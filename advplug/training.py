@@ -1,18 +1,23 @@
-"""Training, standard and adversarial. The seed fixes everything that is random."""
+"""Training of classifiers, standard and adversarial, for the defenses that need no other. The seed fixes it all."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Literal, get_args
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from advplug import projections
 from advplug.data import Images
 from advplug.defense import Report
 from advplug.errors import InvalidInput
+
+Norm = Literal["linf", "l2"]
+Optimiser = Literal["sgd", "adam"]
 
 PROBES = 256
 """Training images, held out, on which PGD checks an adversarially trained network after every epoch."""
@@ -20,40 +25,75 @@ PROBES = 256
 
 @dataclass(frozen=True, kw_only=True)
 class Adversary:
-    """PGD under Linf from a uniform random start, for training; one step is the fast method of Wong et al. 2020.
+    """PGD from a random start, for training; one step is the fast method of Wong et al. 2020.
+
+    Under Linf the start is uniform in the ball and a step follows the sign of the gradient (Madry et al. 2018). Under
+    L2 direction and length of the start are uniform and a step follows the normalised gradient. The network is in
+    whatever mode it is found in: :func:`fit` leaves it in training mode, so that batch normalisation uses the
+    statistics of the adversarial batch, as the next update will.
 
     Parameters
     ----------
     epsilon: budget.
     step: step size.
     steps: number of steps.
+    norm: of the budget, ``linf`` or ``l2``.
     clip: keep the images in [0, 1]; the authors of kWTA clip the perturbation alone.
+
+    Raises
+    ------
+    InvalidInput: another norm.
     """
 
     epsilon: float
     step: float
     steps: int
+    norm: Norm = "linf"
     clip: bool = True
+
+    def __post_init__(self) -> None:
+        if self.norm not in get_args(Norm):
+            raise InvalidInput(f"norm {self.norm!r}: adversarial training knows {' and '.join(get_args(Norm))}")
 
     def __call__(self, model: nn.Module, x: Tensor, y: Tensor, generator: torch.Generator) -> Tensor:
         """Adversarial images (N, C, H, W) for ``x`` (N, C, H, W) of labels ``y`` (N,)."""
         # Drawn on the CPU, so that a seed means the same start on every device.
-        start = torch.rand(x.shape, generator=generator).to(x.device)
-        delta = self._inside(x, self.epsilon * (2 * start - 1))
+        delta = self._inside(x, self._start(x, generator).to(x.device))
         for _ in range(self.steps):
             delta.requires_grad_()
             (gradient,) = torch.autograd.grad(F.cross_entropy(model(x + delta), y), delta)
-            moved = (delta.detach() + self.step * gradient.sign()).clamp(-self.epsilon, self.epsilon)
-            delta = self._inside(x, moved)
+            delta = self._inside(x, delta.detach() + self.step * self._direction(gradient))
         return x + delta
 
+    def _start(self, x: Tensor, generator: torch.Generator) -> Tensor:
+        if self.norm == "linf":
+            return self.epsilon * (2 * torch.rand(x.shape, generator=generator) - 1)
+        direction = F.normalize(torch.randn(x.shape, generator=generator).flatten(1))
+        return (self.epsilon * torch.rand(len(x), 1, generator=generator) * direction).view(x.shape)
+
+    def _direction(self, gradient: Tensor) -> Tensor:
+        if self.norm == "linf":
+            return gradient.sign()
+        flat = gradient.flatten(1)
+        # The gradients of confident images are so small that their squares vanish; the largest entry never does.
+        peak = flat.abs().amax(1, keepdim=True).clamp(min=torch.finfo(flat.dtype).tiny)
+        return F.normalize(flat / peak).view_as(gradient)
+
     def _inside(self, x: Tensor, delta: Tensor) -> Tensor:
-        return (x + delta).clamp(0, 1) - x if self.clip else delta
+        """``delta`` brought into the budget and, with ``clip``, into the room that the box leaves."""
+        if self.norm == "linf":
+            delta = delta.clamp(-self.epsilon, self.epsilon)
+            return (x + delta).clamp(0, 1) - x if self.clip else delta
+        flat, clean = delta.flatten(1), x.flatten(1)
+        radius = flat.new_full((len(flat), 1), self.epsilon)
+        # A box as wide as the ball binds nowhere.
+        low, high = (-clean, 1 - clean) if self.clip else (-radius.expand_as(flat), radius.expand_as(flat))
+        return projections.l2(flat, radius, low, high).view_as(delta)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Recipe:
-    """How a preset is trained: stochastic gradient descent with momentum 0.9 and no weight decay on cross-entropy.
+    """How a preset is trained: cross-entropy without weight decay.
 
     Parameters
     ----------
@@ -62,7 +102,13 @@ class Recipe:
     batch: images a step.
     augment: mirror at random and crop at random after padding by 4.
     adversary: makes the images of adversarial training; None trains on clean ones.
-    drop_at: epoch from which the rate is a tenth; None warms up over 15 % of the steps, then follows a cosine.
+    drop_at: epoch from which the rate is a tenth, ``epochs`` for a constant one; None warms up over 15 % of the steps,
+        then follows a cosine.
+    optimiser: ``sgd``, stochastic gradient descent with momentum 0.9, or ``adam``.
+
+    Raises
+    ------
+    InvalidInput: another optimiser.
     """
 
     epochs: int
@@ -71,6 +117,11 @@ class Recipe:
     augment: bool = False
     adversary: Adversary | None = None
     drop_at: int | None = None
+    optimiser: Optimiser = "sgd"
+
+    def __post_init__(self) -> None:
+        if self.optimiser not in get_args(Optimiser):
+            raise InvalidInput(f"optimiser {self.optimiser!r}: choose one of {', '.join(get_args(Optimiser))}")
 
     def rate_at(self, step: int, steps_per_epoch: int) -> float:
         """Learning rate of step ``step``, counted from 0."""
@@ -109,7 +160,7 @@ def fit(
         raise InvalidInput(f"{data.name}: {len(data)} images, too few to train on")
     model.to(device).train()
     generator = torch.Generator().manual_seed(seed)
-    optimiser = torch.optim.SGD(model.parameters(), lr=recipe.rate, momentum=0.9)
+    optimiser = _optimiser(model, recipe)
     per_epoch = math.ceil(len(data) / recipe.batch)
     step = 0
     for epoch in range(1, recipe.epochs + 1):
@@ -138,6 +189,12 @@ def fit(
     model.eval()
 
 
+def _optimiser(model: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
+    if recipe.optimiser == "adam":
+        return torch.optim.Adam(model.parameters(), lr=recipe.rate)
+    return torch.optim.SGD(model.parameters(), lr=recipe.rate, momentum=0.9)
+
+
 def _augment(x: Tensor, generator: torch.Generator, pad: int = 4) -> Tensor:
     """Each image mirrored at random, padded with zeros and cropped back at a random place."""
     count, _, height, width = x.shape
@@ -153,7 +210,7 @@ def _augment(x: Tensor, generator: torch.Generator, pad: int = 4) -> Tensor:
 def _under_pgd(model: nn.Module, data: Images, adversary: Adversary, seed: int) -> float:
     """Accuracy on ``data`` under 20 steps of PGD at the training budget."""
     model.eval()
-    strong = Adversary(epsilon=adversary.epsilon, step=adversary.epsilon / 8, steps=20, clip=adversary.clip)
+    strong = replace(adversary, step=adversary.epsilon / 8, steps=20)
     attacked = strong(model, data.inputs, data.labels, torch.Generator().manual_seed(seed))
     with torch.no_grad():
         right = int((model(attacked).argmax(1) == data.labels).sum())

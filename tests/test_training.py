@@ -1,0 +1,166 @@
+"""Training: what its adversary may do, what it reports, and that the seed fixes the rest."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor, nn
+
+from advplug.data import Images
+from advplug.errors import InvalidInput
+from advplug.training import PROBES, Adversary, Recipe, fit, seeded
+
+NORMS = ["linf", "l2"]
+examples = settings(max_examples=40, deadline=None)
+
+
+def net() -> nn.Module:
+    return seeded(
+        0,
+        lambda: nn.Sequential(nn.Conv2d(1, 4, 3, 2), nn.BatchNorm2d(4), nn.ReLU(), nn.Flatten(), nn.Linear(36, 2)),
+    )
+
+
+def bright_halves(count: int) -> Images:
+    """Noise whose left (label 0) or right half (label 1) is brighter."""
+    generator = torch.Generator().manual_seed(0)
+    inputs = 0.5 * torch.rand(count, 1, 8, 8, generator=generator)
+    labels = torch.arange(count) % 2
+    inputs[labels == 0, :, :, :4] += 0.4
+    inputs[labels == 1, :, :, 4:] += 0.4
+    return Images(inputs, labels, ("left", "right"), "halves")
+
+
+def trained(recipe: Recipe, data: Images, seed: int = 0) -> tuple[nn.Module, list[dict[str, float]]]:
+    model = net()
+    seen: list[dict[str, float]] = []
+    fit(model, data, recipe, seed=seed, device="cpu", report=lambda _, __, values: seen.append(dict(values)))
+    return model, seen
+
+
+def saturated(seed: int, count: int) -> Tensor:
+    """Images with many pixels at the ends of the range, where the box cuts into the ball."""
+    x = torch.rand(count, 1, 8, 8, generator=torch.Generator().manual_seed(seed))
+    return (2 * x - 0.5).clamp(0, 1)
+
+
+def size(delta: Tensor, norm: str) -> Tensor:
+    return torch.linalg.vector_norm(delta.flatten(1).double(), math.inf if norm == "linf" else 2, dim=1)
+
+
+@examples
+@given(st.integers(0, 1000), st.sampled_from(NORMS), st.floats(0.01, 6), st.floats(0.01, 6), st.integers(0, 3))
+def test_adversary_stays_in_ball_and_box(seed: int, norm: Any, epsilon: float, step: float, steps: int) -> None:
+    x, y = saturated(seed, 5), torch.arange(5) % 2
+    model = net().eval()
+    adversary = Adversary(norm=norm, epsilon=epsilon, step=step, steps=steps)
+    attacked = adversary(model, x, y, torch.Generator().manual_seed(seed))
+    assert attacked.shape == x.shape
+    assert attacked.dtype == x.dtype
+    assert not attacked.requires_grad
+    assert bool(((attacked >= 0) & (attacked <= 1)).all())
+    # The difference of two float32 numbers near 1 is off by 6e-8, and there are 64 of them.
+    assert bool((size(attacked - x, norm) <= epsilon * (1 + 1e-6) + 1e-6).all())
+    assert all(p.grad is None for p in model.parameters())
+
+
+@pytest.mark.parametrize("norm", NORMS)
+def test_without_clipping_the_ball_alone_binds(norm: Any) -> None:
+    x, y = saturated(0, 8), torch.arange(8) % 2
+    adversary = Adversary(norm=norm, epsilon=2.0, step=1.0, steps=5, clip=False)
+    attacked = adversary(net().eval(), x, y, torch.Generator().manual_seed(0))
+    assert size(attacked - x, norm).tolist() == pytest.approx([2.0] * 8, abs=1e-5)
+    assert attacked.min() < 0
+    assert attacked.max() > 1
+
+
+@pytest.mark.parametrize("norm", NORMS)
+def test_steps_reach_the_worst_point_of_a_linear_model(norm: Any) -> None:
+    weights = torch.linspace(-1, 1, 64).reshape(1, 64)
+    model = nn.Sequential(nn.Flatten(), nn.Linear(64, 2, bias=False))
+    with torch.no_grad():
+        model[1].weight.copy_(torch.cat((weights, -weights)))
+    x, y = torch.full((3, 1, 8, 8), 0.5), torch.zeros(3, dtype=torch.int64)
+    attacked = Adversary(norm=norm, epsilon=0.4, step=0.1, steps=60)(model, x, y, torch.Generator().manual_seed(0))
+    worst = -0.4 * (weights.sign() if norm == "linf" else weights / weights.norm())
+    torch.testing.assert_close((attacked - x).flatten(1), worst.expand(3, -1), atol=1e-4, rtol=0)
+
+
+def test_l2_start_has_every_direction_and_length() -> None:
+    x = torch.full((2000, 1, 8, 8), 0.5)
+    start = Adversary(norm="l2", epsilon=0.4, step=0.1, steps=0)(
+        net(), x, torch.zeros(2000, dtype=torch.int64), torch.Generator().manual_seed(0)
+    )
+    delta = (start - x).flatten(1)
+    lengths = delta.norm(dim=1)
+    assert lengths.mean().item() == pytest.approx(0.2, abs=0.01)
+    assert lengths.max() <= 0.4 + 1e-6
+    assert (delta / lengths[:, None]).mean(0).norm() < 0.06  # 1 / sqrt(2000) is 0.022
+
+
+def test_l2_steps_are_as_long_where_the_network_is_sure() -> None:
+    class Sure(nn.Module):
+        def forward(self, x: Tensor) -> Tensor:
+            rival = x.flatten(1).sum(1)
+            return torch.stack((rival, torch.full_like(rival, 60)), 1)
+
+    x, y = torch.full((2, 1, 8, 8), 0.1), torch.ones(2, dtype=torch.int64)
+    # The gradient is 1e-26 in every pixel: its square is zero in float32.
+    attacked = Adversary(norm="l2", epsilon=0.4, step=0.4, steps=30)(Sure(), x, y, torch.Generator().manual_seed(0))
+    torch.testing.assert_close(attacked - x, torch.full_like(x, 0.4 / 8), atol=1e-4, rtol=0)
+
+
+@pytest.mark.parametrize("norm", NORMS)
+def test_adversarial_training_learns_and_reports_pgd(norm: Any) -> None:
+    adversary = Adversary(norm=norm, epsilon=0.05, step=0.05, steps=1)
+    model, seen = trained(Recipe(epochs=4, rate=0.05, batch=64, adversary=adversary), bright_halves(3 * PROBES))
+    assert [set(values) for values in seen] == [{"loss", "accuracy", "pgd"}] * 4
+    assert seen[-1]["loss"] < seen[0]["loss"]
+    assert seen[-1]["pgd"] > 0.9
+    assert not model.training
+
+
+@pytest.mark.parametrize("optimiser", ["sgd", "adam"])
+def test_plain_training_learns_and_the_seed_fixes_it(optimiser: Any) -> None:
+    recipe, data = Recipe(epochs=3, rate=0.02, batch=32, optimiser=optimiser), bright_halves(300)
+    state = torch.get_rng_state()
+    first, seen = trained(recipe, data)
+    assert torch.equal(torch.get_rng_state(), state)
+    assert seen[-1]["accuracy"] > 0.95
+    assert set(seen[0]) == {"loss", "accuracy"}
+    again, other = trained(recipe, data)[0], trained(recipe, data, seed=1)[0]
+    for name, value in first.state_dict().items():
+        assert torch.equal(value, again.state_dict()[name]), name
+    assert not torch.equal(first.state_dict()["0.weight"], other.state_dict()["0.weight"])
+
+
+def test_optimisers_differ() -> None:
+    data = bright_halves(100)
+    sgd, adam = (trained(Recipe(epochs=2, rate=0.01, optimiser=name), data)[0] for name in ("sgd", "adam"))
+    assert not torch.equal(sgd.state_dict()["0.weight"], adam.state_dict()["0.weight"])
+
+
+def test_learning_rates() -> None:
+    cosine = Recipe(epochs=10, rate=0.1)
+    rates = [cosine.rate_at(step, 20) for step in range(200)]
+    assert max(rates) == pytest.approx(0.1)
+    assert rates[0] < 0.01
+    assert rates[-1] == pytest.approx(0, abs=1e-9)
+    drop = Recipe(epochs=80, rate=0.1, drop_at=50)
+    assert (drop.rate_at(49, 1), drop.rate_at(50, 1)) == (0.1, pytest.approx(0.01))
+    constant = Recipe(epochs=5, rate=0.1, drop_at=5)
+    assert {constant.rate_at(step, 20) for step in range(100)} == {0.1}
+
+
+def test_bad_settings_are_refused() -> None:
+    with pytest.raises(InvalidInput, match="linf and l2"):
+        Adversary(norm="l1", epsilon=1.0, step=1.0, steps=1)  # type: ignore[arg-type]
+    with pytest.raises(InvalidInput, match="sgd, adam"):
+        Recipe(epochs=1, rate=0.1, optimiser="rmsprop")  # type: ignore[arg-type]
+    with pytest.raises(InvalidInput, match="too few"):
+        trained(Recipe(epochs=1, rate=0.1), bright_halves(1))
