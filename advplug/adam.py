@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import NamedTuple
 
 import eagerpy as ep
@@ -26,10 +27,17 @@ class Adam(NamedTuple):
         )
 
     def scaled(
-        self, step: int, beta1: float = 0.9, beta2: float = 0.999, floor: float = 1e-8
+        self, step: int | ep.Tensor, beta1: float = 0.9, beta2: float = 0.999, floor: float = 1e-8
     ) -> tuple[ep.Tensor, ep.Tensor]:
         """The bias-corrected ``m`` and ``sqrt(v) + floor`` after ``step`` gradients (1 after the first), both (n, ...).
 
+        Samples that started at different times have different ``step``, (n, 1, ..., 1).
+
         The step of Adam is ``-rate * m / sqrt(v)`` of these.
         """
-        return self.m / (1 - beta1**step), (self.v / (1 - beta2**step)).sqrt() + floor
+        return self.m / (1 - _power(beta1, step)), (self.v / (1 - _power(beta2, step))).sqrt() + floor
+
+
+def _power(base: float, exponent: int | ep.Tensor) -> float | ep.Tensor:
+    """``base ** exponent``, which eagerpy lacks for tensors of exponents."""
+    return (exponent * math.log(base)).exp() if isinstance(exponent, ep.Tensor) else base**exponent

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Generic, NamedTuple, TypeVar
 
 import eagerpy as ep
 
+from advplug import ops
 from advplug.attack import HasPoint, IterativeAttack
-from advplug.task import Task
+from advplug.ops import raw
+from advplug.task import Task, Wish
 
 Inner = TypeVar("Inner", bound=HasPoint)
 
 _UNBOUNDED = 1e9  # an upper end above this was never set by a success
+_LEAST_GAIN = 1e-4  # a descent that gains a smaller share between two looks stands still
 
 
 class Weights(NamedTuple):
@@ -44,10 +47,17 @@ class Weights(NamedTuple):
 
 @dataclass(frozen=True)
 class Search(Generic[Inner]):
-    """State of a :class:`WeightSearchAttack`: the weights and the state of the descent at the present ones."""
+    """State of a :class:`WeightSearchAttack`: the weights, and the state of the descent at the present ones.
+
+    Each sample descends in its own time: ``step`` counts the steps of its present descent, ``descents`` its descents
+    with that one, ``before`` is what the descent minimises as it was at the last look or the start; all (n,).
+    """
 
     weights: Weights
     inner: Inner
+    step: ep.Tensor
+    descents: ep.Tensor
+    before: ep.Tensor
 
     @property
     def x(self) -> ep.Tensor:
@@ -58,7 +68,8 @@ class Search(Generic[Inner]):
 class WeightSearchAttack(IterativeAttack[Search[Inner]], Generic[Inner]):
     """``search_steps`` descents of ``iterations`` steps each, with a smaller weight where the last one succeeded.
 
-    A subclass writes the descent at given weights: :meth:`start` and :meth:`descend`.
+    A subclass writes the descent at given weights: :meth:`start` and :meth:`descend`. With :meth:`objective`, a sample
+    whose descent stands still goes on to its next weight at once, and is done when it had its ``search_steps``.
     """
 
     minimum_norm = True
@@ -76,15 +87,45 @@ class WeightSearchAttack(IterativeAttack[Search[Inner]], Generic[Inner]):
         """The state before the first step of a descent."""
 
     @abstractmethod
-    def descend(self, task: Task, inner: Inner, c: ep.Tensor, step: int) -> tuple[Inner, ep.Tensor]:
-        """Step number ``step`` (0 first) of a descent at the weights ``c`` (n,): the next state, and success (n,)."""
+    def descend(self, task: Task, inner: Inner, c: ep.Tensor, step: ep.Tensor) -> tuple[Inner, ep.Tensor]:
+        """Step number ``step`` (n,) (0 first) of a descent at the weights ``c`` (n,): the next state, success (n,)."""
+
+    def objective(self, inner: Inner) -> ep.Tensor | None:
+        """What the descent minimises, as of the last step, (n,); None where descents run to their end."""
+        return None
+
+    def wish(self, task: Task) -> Wish | None:
+        """What a point must meet beyond the goal to count, such as a confidence."""
+        return None
 
     def init(self, task: Task) -> Search[Inner]:
-        return Search(Weights.starting_at(self.initial_c, task.inputs), self.start(task))
+        weights = Weights.starting_at(self.initial_c, task.inputs)
+        zeros = 0 * weights.c
+        return Search(weights, self.start(task), zeros, zeros + 1, zeros + ep.inf)
 
     def step(self, task: Task, state: Search[Inner]) -> Search[Inner]:
-        step = task.t % self.iterations
-        if task.t and step == 0:
-            state = Search(state.weights.next(), self.start(task))
-        inner, success = self.descend(task, state.inner, state.weights.c, step)
-        return Search(state.weights.tried(success), inner)
+        if task.t and task.t % self._between_looks == 0:
+            state = self._look(task, state)
+        inner, success = self.descend(task, state.inner, state.weights.c, state.step)
+        before, now = state.before, self.objective(inner)
+        if now is not None:
+            before = ep.where(state.step == 0, now, before)
+        return Search(state.weights.tried(success), inner, state.step + 1, state.descents, before)
+
+    def conclude(self, task: Task, state: Search[Inner]) -> None:
+        task.evaluate(state.x, self.wish(task))
+
+    @property
+    def _between_looks(self) -> int:
+        """Steps between looks at who is done: a tenth of a descent, or the next longer that divides it evenly."""
+        return self.iterations // max(looks for looks in range(1, 11) if self.iterations % looks == 0)
+
+    def _look(self, task: Task, state: Search[Inner]) -> Search[Inner]:
+        """Start the next descent of the samples whose present one is over."""
+        over, now = state.step >= self.iterations, self.objective(state.inner)
+        if now is not None:
+            stalled = now > state.before - _LEAST_GAIN * state.before.abs()
+            over, state = ep.logical_or(over, stalled), replace(state, before=now)
+        task.finish(ep.logical_and(over, state.descents >= self.search_steps))
+        fresh = replace(self.init(task), weights=state.weights.next(), descents=state.descents + 1)
+        return ops.choose(raw(over), fresh, state)  # type: ignore[no-any-return]
