@@ -162,7 +162,7 @@ class _Run:
             ledger=self.ledger,
             max_rows=self.max_rows,
         )
-        task = Task(problem, batch, objective, self._tick, self.attack.cost)
+        task = Task(problem, batch, objective, self._tick, cost=self.attack.cost, restart=restart)
         self.attack.run(task)
         for part in task.close():
             if len(part.samples):

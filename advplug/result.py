@@ -7,6 +7,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from advplug.verify import TOLERANCE
+
 
 @dataclass(frozen=True)
 class AttackResult:
@@ -51,6 +53,13 @@ class AttackResult:
         For a stochastic model this is the expectation over its draws.
         """
         return float((self.correct * (1 - self.rate)).double().mean())
+
+    def robust_accuracy_at(self, epsilon: float) -> float:
+        """Share of all samples that are right and for which no success within ``epsilon`` was found.
+
+        What a minimum-norm run says of each budget at once; of a run with a budget it says nothing beyond that.
+        """
+        return float((self.correct & ~(self.distance <= epsilon * (1 + TOLERANCE))).double().mean())
 
     @property
     def clean_accuracy(self) -> float:

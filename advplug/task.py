@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple, TypeVar
 
 import eagerpy as ep
@@ -13,6 +13,7 @@ from torch import Tensor
 from advplug import ops
 from advplug.errors import NonFiniteLogits
 from advplug.gradients import GradientEstimator
+from advplug.losses import Loss
 from advplug.model import Decision
 from advplug.objective import Objective
 from advplug.ops import raw, wrap
@@ -78,13 +79,22 @@ class Task:
     """The engine's face to an attack.
 
     ``inputs`` (n, ...) are the clean samples; ``lower`` and ``upper`` the box they may move in (already cut to the
-    budget under linf); ``epsilon`` (n,) the budgets; ``t`` the current step.
+    budget under linf); ``epsilon`` (n,) the budgets; ``t`` the current step; ``restart`` the number of this restart,
+    0 for the first, as some attacks start from the input there and at random later.
     """
 
     def __init__(
-        self, problem: Problem, rows: Rows, objective: Objective, tick: Callable[[int], None], cost: Cost
+        self,
+        problem: Problem,
+        rows: Rows,
+        objective: Objective,
+        tick: Callable[[int], None],
+        *,
+        cost: Cost,
+        restart: int = 0,
     ) -> None:
         self.problem = problem
+        self.restart = restart
         self._cost = cost
         self.threat = problem.threat
         self.t = 0
@@ -147,19 +157,30 @@ class Task:
         assert query.gradient is not None
         return query.gradient
 
-    def query(self, x: ep.Tensor, wish: Wish | None = None) -> Query:
-        """Loss, gradient, logits and success at ``x`` (n, ...); points that do not meet ``wish`` do not count."""
+    def query(
+        self,
+        x: ep.Tensor,
+        wish: Wish | None = None,
+        *,
+        loss: Loss | None = None,
+        targets: ep.Tensor | None = None,
+    ) -> Query:
+        """Loss, gradient, logits and success at ``x`` (n, ...); points that do not meet ``wish`` do not count.
+
+        ``targets`` int64 (n,) are classes that the attack chose to steer to where the threat model names none: the
+        loss sees them, the criterion does not. ``loss`` stands in for the task's; its values stay out of the trace.
+        """
         point = raw(x).detach()
-        estimate = self._estimator(self._objective, point, self.rows.noise, self.t)
+        estimate = self._estimator(self._steering(loss, targets), point, self.rows.noise, self.t)
         peak = estimate.gradient.flatten(1).abs().amax(1)  # NaN and inf come through
         self.rows.lost.add_((~((peak > 0) & peak.isfinite()) & ~self.rows.done).long())
         gradient = torch.nan_to_num(estimate.gradient, nan=0.0, posinf=0.0, neginf=0.0)
-        return self._record(point, estimate.loss, estimate.logits, wrap(gradient), wish)
+        return self._record(point, estimate.loss, estimate.logits, wrap(gradient), wish=wish, comparable=loss is None)
 
-    def evaluate(self, x: ep.Tensor, wish: Wish | None = None) -> Query:
-        """Loss, logits and success at ``x`` (n, ...), without a gradient."""
+    def evaluate(self, x: ep.Tensor, wish: Wish | None = None, *, targets: ep.Tensor | None = None) -> Query:
+        """Loss, logits and success at ``x`` (n, ...), without a gradient; ``targets`` as in :meth:`query`."""
         point = raw(x).detach()
-        return self._record(point, *self._objective.value(point), None, wish)
+        return self._record(point, *self._steering(None, targets).value(point), None, wish=wish)
 
     def finish(self, done: ep.Tensor) -> None:
         """Search no further for the samples of ``done``, bool (n,): they keep their best point and leave the batch."""
@@ -242,8 +263,25 @@ class Task:
             max_rows=self._max_rows,
         )
 
-    def _record(self, x: Tensor, loss: Tensor, logits: Tensor, gradient: ep.Tensor | None, wish: Wish | None) -> Query:
-        """Judge ``x`` and keep it where it is better than all points before."""
+    def _steering(self, loss: Loss | None, targets: ep.Tensor | None) -> Objective:
+        """The objective with another loss, or towards other classes."""
+        objective = self._objective if loss is None else replace(self._objective, loss=loss)
+        return objective if targets is None else replace(objective, targets=raw(targets))
+
+    def _record(
+        self,
+        x: Tensor,
+        loss: Tensor,
+        logits: Tensor,
+        gradient: ep.Tensor | None,
+        *,
+        wish: Wish | None,
+        comparable: bool = True,
+    ) -> Query:
+        """Judge ``x`` and keep it where it is better than all points before.
+
+        ``comparable``: whether ``loss`` is that of the other points, so that the smaller one is the better.
+        """
         rows = self.rows
         finite = logits.isfinite().all(-1)
         rate = self._success_rate(x, logits)
@@ -252,6 +290,8 @@ class Task:
         if wish is not None:
             rate = torch.where(raw(wish(wrap(logits))), rate, 0)
         smallest = loss if loss.ndim == 1 else loss.amin(1)
+        if not comparable:
+            smallest = torch.full_like(smallest, torch.inf)
         if rows.epsilon is None:
             cost = self._cost(x - rows.inputs, self.threat.norm)
             better = (rate > 0.5) & (cost < rows.best_cost)
@@ -261,7 +301,7 @@ class Task:
         # A point that verification would refuse must not stand in the way of one that it accepts.
         better &= finite & allowed(x, rows.inputs, rows.epsilon, self.threat, ROUNDING)
         better &= ~rows.done  # a sample that is done keeps its first success, whoever shares its batch
-        self.trace.append((rows.samples, smallest.masked_fill(rows.done, torch.nan)))
+        self.trace.append((rows.samples, smallest.masked_fill(rows.done | (not comparable), torch.nan)))
         rows.finite.logical_and_(finite | rows.done)
         rows.best_x.copy_(torch.where(better.view(-1, *(1,) * (x.ndim - 1)), x, rows.best_x))
         rows.best_rate.copy_(torch.where(better, rate, rows.best_rate))

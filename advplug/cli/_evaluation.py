@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 import time
 from collections.abc import Callable, Iterator
@@ -31,7 +32,7 @@ _OPTIONS = (
     click.option("--seed", type=int, default=0, show_default=True, help="Of random starts and the model's draws."),
     click.option("--device", default="cpu", show_default=True, help="Torch device."),
     click.option("--batch-size", type=click.IntRange(min=1), help="Samples attacked at once; else as many as fit."),
-    click.option("--epsilons", help="Smaller budgets to run every attack at as well: 0.1,0.2 or 2/255,4/255."),
+    click.option("--epsilons", help="Smaller budgets to judge every attack at as well: 0.1,0.2 or 2/255,4/255."),
     click.option("--sweep", type=click.IntRange(min=2), help="The same at N even steps up to the full budget."),
     click.option("--out", type=click.Path(path_type=Path), help=f"Run directory; otherwise one in {RUNS}."),
     click.option("--fresh", is_flag=True, help="Forget what the run directory holds instead of resuming."),
@@ -47,22 +48,23 @@ def options(command: Command) -> Command:
 
 
 def smaller_budgets(threat: ThreatModel, epsilons: str | None, sweep: int | None) -> tuple[float, ...]:
-    """The budgets below that of ``threat``, ascending."""
+    """The budgets below that of ``threat``, ascending; a minimum-norm run answers for any."""
     if epsilons is None and sweep is None:
         return ()
     if epsilons is not None and sweep is not None:
         raise InvalidInput("--epsilons and --sweep say the same thing: give one of them")
-    if threat.epsilon is None:
-        raise InvalidInput(f"--epsilons and --sweep need a budget, the threat model is {threat}")
     if sweep is not None:
+        if threat.epsilon is None:
+            raise InvalidInput(f"--sweep needs a budget, the threat model is {threat}: name them with --epsilons")
         return tuple(threat.epsilon * share / sweep for share in range(1, sweep))
     try:
         budgets = sorted({float(Fraction(text.strip())) for text in str(epsilons).split(",")})
     except (ValueError, ZeroDivisionError):
         raise InvalidInput(f"--epsilons {epsilons}: write numbers or fractions, such as 2/255,4/255") from None
-    if budgets[0] <= 0 or budgets[-1] > threat.epsilon:
-        raise InvalidInput(f"--epsilons {epsilons}: give budgets above 0 and at most {threat.epsilon:.6g}")
-    return tuple(budget for budget in budgets if budget < threat.epsilon)
+    highest = math.inf if threat.epsilon is None else threat.epsilon
+    if budgets[0] <= 0 or budgets[-1] > highest:
+        raise InvalidInput(f"--epsilons {epsilons}: give budgets above 0 and at most {highest:.6g}")
+    return tuple(budget for budget in budgets if budget < highest)
 
 
 def run_directory(job: Job, out: Path | None) -> Path:

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 LOSSES = {
     "cross-entropy": "CrossEntropy",
     "margin": "Margin",
+    "logistic-margin": "LogisticMargin",
+    "class-gaps": "ClassGaps",
     "dlr": "DLR",
     "targeted-dlr": "TargetedDLR",
     "logit": "Logit",
@@ -35,14 +37,14 @@ Gradient = tuple[str, int | None]
 
 def read_recipes(
     attacks: Sequence[str],
-    losses: Sequence[str],
+    losses: Sequence[str] | None,
     *,
     settings: Sequence[str],
     restarts: int,
     targets: Literal["each"] | None,
     manager: Manager,
 ) -> list[Recipe]:
-    """Each attack plugin with each loss; ``settings`` are texts like ``pgd.steps=100``.
+    """Each attack plugin with each loss, None for its own; ``settings`` are texts like ``pgd.steps=100``.
 
     Raises
     ------
@@ -53,18 +55,18 @@ def read_recipes(
     from advplug.adaptive import Recipe
 
     chosen = _settings(settings, attacks)
-    for loss in losses:
-        if loss not in LOSSES:
-            raise InvalidInput(f"no loss {loss!r}{_near(loss, LOSSES)}: choose among {', '.join(LOSSES)}")
+    for word in losses or []:
+        if word not in LOSSES:
+            raise InvalidInput(f"no loss {word!r}{_near(word, LOSSES)}: choose among {', '.join(LOSSES)}")
     found = []
     for name in attacks:
         attack = _attack(name, manager.load(f"attack:{name}"), chosen.get(name, {}))
-        for loss in losses:
-            title = name if len(losses) == 1 else f"{name}, {loss}"
+        for word in losses or [""]:
+            title = f"{name}, {word}" if losses and len(losses) > 1 else name
             # None of these was made for the model at hand: they are the baseline that an adaptive attack has to beat.
-            word = getattr(library, LOSSES[loss])()
+            loss = getattr(library, LOSSES[word])() if word else None
             found.append(
-                Recipe(name=title, attack=attack, loss=word, targets=targets, restarts=restarts, role="baseline")
+                Recipe(name=title, attack=attack, loss=loss, targets=targets, restarts=restarts, role="baseline")
             )
     return found
 

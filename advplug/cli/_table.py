@@ -19,11 +19,14 @@ def print_table(evaluation: Evaluation) -> None:
     detects = evaluation.false_positives is not None
     for name in ("role", "attack", "library"):
         table.add_column(name, overflow="fold", no_wrap=name == "role")
-    for name in ("accuracy", "95 %", *(("detected",) if detects else ()), "queries", "seconds", "published"):
+    distances = summary.distance_columns(evaluation)
+    more = (*distances, *(("detected",) if detects else ()))
+    for name in ("accuracy", "95 %", *more, "queries", "seconds", "published"):
         table.add_column(name, justify="right", no_wrap=True)
     for line in summary.lines(evaluation):
         mark = f" [{line.note}]" if line.note else ""
-        measured = (line.accuracy, line.interval, *((line.detected,) if detects else ()), line.queries, line.seconds)
+        more = (*line.distances, *((line.detected,) if detects else ()))
+        measured = (line.accuracy, line.interval, *more, line.queries, line.seconds)
         row = (line.role, line.name, line.library, *measured, line.published + mark)
         table.add_row(*map(Text, row), style="bold" if line.role == "adaptive" else None)
     console = _console.out()

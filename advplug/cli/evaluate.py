@@ -27,12 +27,14 @@ def _defaults(ctx: click.Context, _: click.Parameter, path: Path | None) -> Path
 @click.option("--config", type=click.Path(path_type=Path), is_eager=True, expose_value=False, callback=_defaults,
               help="TOML file with any of these options.")  # fmt: skip
 @click.option("--data", help="FILE.npz, a folder of images, or a data plugin as NAME[:SPLIT].")
-@click.option("--threat", help="norm:epsilon in the units of the input: linf:8/255, l2:0.5, l2:min.")
+@click.option(
+    "--threat", help="norm:epsilon in the units of the input: linf:8/255, l2:0.5; l2:min for the least distance."
+)
 @click.option("--attacks", default="pgd", show_default=True, help="Attack plugins, with commas between.")
 @click.option(
     "--losses",
     "--loss",
-    help=f"Among {', '.join(_recipes.LOSSES)}; cross-entropy if absent, and margin if --attacks is, too.",
+    help=f"Among {', '.join(_recipes.LOSSES)}; each attack's own if absent, and margin beside it if --attacks is, too.",
 )
 @click.option(
     "--gradients",
@@ -74,11 +76,11 @@ def command(
     """Attack MODEL: package.module:callable, a torch module or what returns one; or a defense plugin, NAME[:PRESET]."""
     manager = default_manager()
     names = _list(attacks)
-    if losses is None:
-        given = ctx.get_parameter_source("attacks") is not click.core.ParameterSource.DEFAULT
-        losses = "cross-entropy" if given else "cross-entropy,margin"
+    if losses is None and ctx.get_parameter_source("attacks") is click.core.ParameterSource.DEFAULT:
+        losses = "cross-entropy,margin"
+    chosen = None if losses is None else _list(losses)
     recipes = _recipes.read_recipes(
-        names, _list(losses), settings=settings, restarts=restarts, targets=targets, manager=manager
+        names, chosen, settings=settings, restarts=restarts, targets=targets, manager=manager
     )
     words = None if gradients is None else _recipes.read_gradients(_list(gradients))
     source = _model.Source(model=model, data=data, threat=threat, bounds=_bounds(bounds), limit=limit or None)

@@ -28,7 +28,8 @@ class Job:
     ----------
     case: name in tables and of the run directory.
     recipes: the attacks, in the order they run.
-    sweep: smaller budgets, ascending, at which every attack runs as well; empty for none.
+    sweep: smaller budgets, ascending, at which every attack runs as well; a minimum-norm run reads them off its
+        distances. Empty for none.
     run: directory that is written and resumed from; None writes nothing.
     """
 

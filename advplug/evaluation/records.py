@@ -26,8 +26,10 @@ class Row:
     queries, gradients: mean forward and backward passes per attacked sample.
     detected: share of attacked samples whose best input is misclassified but rejected; None without a detector.
     seconds: wall time.
+    median_distance, mean_distance: of the successes, in the norm of the threat model; None without a success.
     words: the recipe.
-    sweep: pairs (epsilon, robust accuracy), ascending, of the attack run at each budget; the last is the row's own.
+    sweep: pairs (epsilon, robust accuracy), ascending, of the attack run at each budget, the last the row's own; of a
+        minimum-norm run, read off its distances.
     shrunk: pairs (epsilon, accuracy): an upper bound at smaller budgets, from shrinking the adversarials found.
     arrays: per-sample records as in :class:`advplug.result.AttackResult`, and ``predicted``, int64 (N,), the class
         that the model gives to each adversarial (to the clean input where there is none).
@@ -43,6 +45,8 @@ class Row:
     seconds: float
     published: float | None
     source: str | None
+    median_distance: float | None = None
+    mean_distance: float | None = None
     words: Mapping[str, str] = field(default_factory=dict)
     sweep: tuple[tuple[float, float], ...] = ()
     shrunk: tuple[tuple[float, float], ...] = ()

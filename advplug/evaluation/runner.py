@@ -146,6 +146,7 @@ def _row(job: Job, recipe: Recipe, problem: Problem) -> Row:
         )
     else:
         result = run_attack(recipe.attack, problem)
+        sweep = tuple((budget, result.robust_accuracy_at(budget)) for budget in job.sweep)
     seconds = time.perf_counter() - start
     shrunk, predicted = _looked_at(problem, result)
     attacked = result.correct
@@ -158,6 +159,8 @@ def _row(job: Job, recipe: Recipe, problem: Problem) -> Row:
         queries=_mean(result.forwards, attacked),
         gradients=_mean(result.backwards, attacked),
         seconds=seconds,
+        median_distance=_over_successes(result, torch.median),
+        mean_distance=_over_successes(result, torch.mean),
         published=recipe.published,
         source=recipe.source,
         words=recipe.words(),
@@ -189,6 +192,10 @@ def _clean(job: Job) -> tuple[float, float, float]:
 
 def _mean(values: torch.Tensor, rows: torch.Tensor) -> float:
     return float(values[rows].double().mean()) if bool(rows.any()) else 0.0
+
+
+def _over_successes(result: AttackResult, statistic: Callable[[torch.Tensor], torch.Tensor]) -> float | None:
+    return float(statistic(result.distance[result.success])) if bool(result.success.any()) else None
 
 
 def _arrays(result: AttackResult) -> dict[str, NDArray[Any]]:

@@ -62,6 +62,7 @@ def render(evaluation: Evaluation) -> str:
         tiles=_tiles(evaluation),
         lines=summary.lines(evaluation),
         detects=evaluation.false_positives is not None,
+        distances=summary.distance_columns(evaluation),
         remarks=summary.remarks(evaluation),
         sources=summary.sources(evaluation),
         pictures=list(_pictures(evaluation)),

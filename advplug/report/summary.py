@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass
 
 from advplug.evaluation.records import Evaluation, Row
+from advplug.threat import ThreatModel
 
 SHORT = {"adversarial-robustness-toolbox": "ART"}
 """Distributions that are better known, and shorter, by another name."""
@@ -26,6 +27,7 @@ class Line:
     accuracy: str
     interval: str
     detected: str = ""
+    distances: tuple[str, ...] = ()
     queries: str = ""
     gradients: str = ""
     seconds: str = ""
@@ -51,13 +53,18 @@ def interval(share: float, samples: int) -> tuple[float, float]:
 def strongest_baseline(evaluation: Evaluation) -> Row | None:
     """The baseline that leaves the least accuracy, None without baselines."""
     rows = [row for row in evaluation.rows if row.role == "baseline"]
-    return min(rows, key=lambda row: row.robust_accuracy, default=None)
+    return min(rows, key=_strength, default=None)
 
 
 def strongest(evaluation: Evaluation) -> Row | None:
     """The adaptive attack that leaves the least; without adaptive attacks, any attack that does."""
     adaptive = [row for row in evaluation.rows if row.role == "adaptive"]
-    return min(adaptive or evaluation.rows, key=lambda row: row.robust_accuracy, default=None)
+    return min(adaptive or evaluation.rows, key=_strength, default=None)
+
+
+def _strength(row: Row) -> tuple[float, float]:
+    """What is left, then how far the attack had to go: the strongest has the least."""
+    return row.robust_accuracy, math.inf if row.median_distance is None else row.median_distance
 
 
 def is_case(evaluation: Evaluation) -> bool:
@@ -73,6 +80,8 @@ def subject(evaluation: Evaluation) -> str:
 def verdict(evaluation: Evaluation) -> str:
     """The result in a sentence or two."""
     best, baseline = strongest(evaluation), strongest_baseline(evaluation)
+    if distance_columns(evaluation) and not is_case(evaluation):
+        return _nearest(evaluation)
     start = f"{subject(evaluation)} under {evaluation.threat}"
     clean = f"{percent(evaluation.clean_accuracy)} accuracy without an attack"
     if best is None:
@@ -90,6 +99,19 @@ def verdict(evaluation: Evaluation) -> str:
     return f"{start} is {word}: {clean}, {before}{left} adaptive attack ({best.name})."
 
 
+def _nearest(evaluation: Evaluation) -> str:
+    """The result of a minimum-norm run in a sentence."""
+    start = f"{subject(evaluation)} under {evaluation.threat}"
+    clean = f"{percent(evaluation.clean_accuracy)} accuracy without an attack"
+    best = strongest(evaluation)
+    if best is None or best.median_distance is None:
+        return f"{start}: {clean}; no attack found a perturbation."
+    return (
+        f"{start}: {clean}; half of the perturbations that {best.name} found are at most {best.median_distance:.4g}. "
+        "The true distance of a sample is at most what any attack finds."
+    )
+
+
 def sources(evaluation: Evaluation) -> list[str]:
     """Where the published figures stand, in the order of their numbers, which start at 1."""
     return list(dict.fromkeys(row.source for row in evaluation.rows if row.source and row.published is not None))
@@ -98,14 +120,24 @@ def sources(evaluation: Evaluation) -> list[str]:
 def lines(evaluation: Evaluation) -> list[Line]:
     """The table: accuracy without an attack, then one line for each attack."""
     notes = {source: number for number, source in enumerate(sources(evaluation), 1)}
+    empty = ("",) * len(distance_columns(evaluation))
     clean = Line(
         role="clean",
+        distances=empty[:2] + (percent(evaluation.clean_accuracy),) * len(empty[2:]),
         name="no attack",
         accuracy=percent(evaluation.clean_accuracy),
         interval=_brackets(evaluation.clean_accuracy, evaluation.samples),
         detected="" if evaluation.false_positives is None else percent(evaluation.false_positives),
     )
-    return [clean, *(_line(row, evaluation.samples, notes) for row in evaluation.rows)]
+    return [clean, *(_line(row, evaluation, notes) for row in evaluation.rows)]
+
+
+def distance_columns(evaluation: Evaluation) -> tuple[str, ...]:
+    """Heads of the columns that a minimum-norm run adds; none for a run with a budget."""
+    if ThreatModel.parse(evaluation.threat).epsilon is not None:
+        return ()
+    budgets = next((row.sweep for row in evaluation.rows), ())
+    return ("median", "mean", *(f"at {budget:.4g}" for budget, _ in budgets))
 
 
 def remarks(evaluation: Evaluation) -> list[str]:
@@ -121,23 +153,34 @@ def remarks(evaluation: Evaluation) -> list[str]:
             f"The model is stochastic: {percent(evaluation.flips)} of its draws on clean inputs are wrong, and robust "
             "accuracy is the expectation over fresh draws."
         )
+    if distance_columns(evaluation):
+        found.append(
+            "No budget: accuracy is the share that no perturbation was found for. Median and mean distance are those "
+            "of the successes; at a budget, everything not broken within it counts as robust."
+        )
     return found
 
 
-def _line(row: Row, samples: int, notes: dict[str, int]) -> Line:
+def _line(row: Row, evaluation: Evaluation, notes: dict[str, int]) -> Line:
     return Line(
         role=row.role,
         name=row.name,
         library=SHORT.get(row.library, row.library),
         accuracy=percent(row.robust_accuracy),
-        interval=_brackets(row.robust_accuracy, samples),
+        interval=_brackets(row.robust_accuracy, evaluation.samples),
         detected="" if row.detected is None else percent(row.detected),
+        distances=_distances(row) if distance_columns(evaluation) else (),
         queries=f"{row.queries:,.0f}",
         gradients=f"{row.gradients:,.0f}",
         seconds=f"{row.seconds:,.1f}",
         published="" if row.published is None else percent(row.published),
         note=notes.get(row.source or "") if row.published is not None else None,
     )
+
+
+def _distances(row: Row) -> tuple[str, ...]:
+    found = ("" if value is None else f"{value:.4g}" for value in (row.median_distance, row.mean_distance))
+    return (*found, *(percent(accuracy) for _, accuracy in row.sweep))
 
 
 def _brackets(share: float, samples: int) -> str:
