@@ -1,0 +1,86 @@
+"""Minimum-norm attacks of every library on one trained network, at an equal budget of gradients: one table.
+
+python benchmarks/minimum_norm.py --model mnist-linf --norm l1 [--limit 100] [--steps 500] [--slow] [--json FILE]
+"""
+
+from __future__ import annotations
+
+import json
+import warnings
+from importlib.util import find_spec
+from pathlib import Path
+
+import click
+import torch
+from minimum_norm_cases import MODELS, case
+from minimum_norm_judge import Contestant, measure
+from minimum_norm_ours import advplug
+from minimum_norm_peers import PEERS
+from minimum_norm_report import rows, table
+from rich.console import Console
+
+from advplug.errors import UnknownPlugin
+from advplug.manager import default_manager
+
+COLUMNS = """Same images and network for all; parameters frozen. mean, median: of the successes. > d: accuracy in % of \
+all images at distance d, as the attack leaves it. forwards, gradients: of each attacked image, as counted at the \
+network. optimality: local optimality beside the best of these rows, image by image. refused: returned arrays that \
+do not count: not finite, out of [0, 1], all black; or called a success by the library but classified rightly."""
+
+
+@click.command()
+@click.option("--model", type=click.Choice(list(MODELS)), required=True, help="Preset of a defense.")
+@click.option("--norm", type=click.Choice(["linf", "l2", "l1", "l0"]), required=True)
+@click.option("--limit", default=100, show_default=True, help="Images, wrong ones included.")
+@click.option("--steps", default=500, show_default=True, help="Gradients for each image.")
+@click.option("--threads", default=1, show_default=True)
+@click.option("--only", default="", help="Libraries or attacks, parts of their names, separated by commas.")
+@click.option("--slow", is_flag=True, help="Include the slow ones: ART's Carlini-Wagner, Brendel-Bethge, JSMA.")
+@click.option("--json", "file", type=click.Path(dir_okay=False, path_type=Path), help="Write the rows there, too.")
+def main(
+    *, model: str, norm: str, limit: int, steps: int, threads: int, only: str, slow: bool, file: Path | None
+) -> None:
+    """Print the table."""
+    torch.set_num_threads(threads)
+    warnings.filterwarnings("ignore")
+    subject = case(model, limit)
+    entrants = chosen(norm, steps, only)
+    left_out = [] if slow else [one.name for one in entrants if one.slow]
+    outcomes = []
+    for contestant in entrants:
+        if slow or not contestant.slow:
+            outcomes.append(measure(contestant, subject.net, subject.x, subject.y, norm))
+            click.echo(f"{contestant.name} ({contestant.settings}): {outcomes[-1].seconds:.1f} s", err=True)
+    if not outcomes:
+        raise click.ClickException("nothing to run: widen --only, or add --slow")
+    found = rows(outcomes, subject.total, subject.thresholds[norm])
+    title = f"{model}, {norm}: {len(subject.x)} of {subject.total} images right, {steps} gradients, {threads} threads"
+    caption = COLUMNS + (f" Left out without --slow: {', '.join(left_out)}." if left_out else "")
+    Console(width=200).print(table(found, subject.thresholds[norm], title, caption))
+    if file is not None:
+        answer = {"model": model, "norm": norm, "steps": steps, "total": subject.total, "attacked": len(subject.x)}
+        thresholds = list(subject.thresholds[norm])
+        document = {**answer, "thresholds": thresholds, "left_out": left_out, "rows": [row.as_json() for row in found]}
+        file.write_text(json.dumps(document, indent=1, allow_nan=False))
+
+
+def chosen(norm: str, steps: int, only: str = "") -> list[Contestant]:
+    """The contestants whose library is installed; a line on standard error for each that is not."""
+    entrants = []
+    for one in advplug(norm, steps):
+        try:
+            default_manager().find(f"attack:{one.attack}")
+            entrants.append(one)
+        except UnknownPlugin:
+            click.echo(f"{one.name}: not installed", err=True)
+    for module, peers in PEERS.items():
+        if find_spec(module) is None:
+            click.echo(f"{module}: not installed", err=True)
+        else:
+            entrants += peers(norm, steps)
+    wanted = [part.strip().lower() for part in only.split(",") if part.strip()]
+    return [one for one in entrants if not wanted or any(part in one.name.lower() for part in wanted)]
+
+
+if __name__ == "__main__":
+    main()

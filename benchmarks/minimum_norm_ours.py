@@ -1,0 +1,66 @@
+"""The minimum-norm attacks of advplug, at ``steps`` gradients a sample."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from minimum_norm_judge import Contestant, Found, settings
+from torch import Tensor, nn
+
+from advplug import ThreatModel, load, run
+
+Arguments = dict[str, Any]
+ROUNDS = 9
+
+
+def _steps(steps: int) -> Arguments:
+    return {"steps": steps}
+
+
+def _search(steps: int) -> Arguments:
+    return {"search_steps": ROUNDS, "steps": max(1, steps // ROUNDS)}
+
+
+def _per_class(steps: int) -> Arguments:
+    return {"steps": max(1, steps // 10)}  # a step takes the gradient of each of ten classes
+
+
+def _defaults(steps: int) -> Arguments:
+    return {}
+
+
+OURS: dict[str, list[tuple[str, Callable[[int], Arguments]]]] = {
+    "linf": [("pdpgd", _steps), ("fmn", _steps), ("fab", _per_class), ("deepfool", _defaults)],
+    "l2": [
+        ("pdpgd", _steps),
+        ("ddn", _steps),
+        ("fmn", _steps),
+        ("fab", _per_class),
+        ("cw", _search),
+        ("lbfgs", _defaults),
+        ("deepfool", _defaults),
+    ],
+    "l1": [
+        ("pdpgd", _steps),
+        ("fmn", _steps),
+        ("fab", _per_class),
+        ("ead", lambda steps: {"rule": "l1", **_search(steps)}),
+        ("ead", lambda steps: {"rule": "en", **_search(steps)}),
+    ],
+    "l0": [("pdpgd", _steps), ("fmn", _steps), ("cw", _search)],
+}
+"""By norm: the plugin, and its constructor arguments for a number of gradients."""
+
+
+def advplug(norm: str, steps: int) -> list[Contestant]:
+    """Ours, installed or not; :func:`load` of one that is not raises UnknownPlugin."""
+
+    def make(name: str, arguments: Arguments) -> Contestant:
+        def find(net: nn.Module, x: Tensor, y: Tensor) -> Found:
+            result = run(load(f"attack:{name}")(**arguments), net, x, y, ThreatModel(norm))  # type: ignore[arg-type]
+            return Found(result.adversarials, result.success)
+
+        return Contestant("advplug", name, settings(arguments), find, lambda net, x, y: load(f"attack:{name}"))
+
+    return [make(name, arguments(steps)) for name, arguments in OURS[norm]]
