@@ -104,6 +104,8 @@ class Recipe:
     adversary: makes the images of adversarial training; None trains on clean ones.
     drop_at: epoch from which the rate is a tenth, ``epochs`` for a constant one; None warms up over 15 % of the steps,
         then follows a cosine.
+    ramp: epochs over which budget and step of the adversary grow from zero to their full size. From a wide budget and
+        random weights, training may never leave the constant answer.
     optimiser: ``sgd``, stochastic gradient descent with momentum 0.9, or ``adam``.
 
     Raises
@@ -117,6 +119,7 @@ class Recipe:
     augment: bool = False
     adversary: Adversary | None = None
     drop_at: int | None = None
+    ramp: int = 0
     optimiser: Optimiser = "sgd"
 
     def __post_init__(self) -> None:
@@ -132,6 +135,13 @@ class Recipe:
         if done < warm:
             return self.rate * done / warm
         return self.rate * 0.5 * (1 + math.cos(math.pi * (done - warm) / (1 - warm)))
+
+    def adversary_at(self, step: int, steps_per_epoch: int) -> Adversary | None:
+        """The adversary of step ``step``, counted from 0."""
+        if self.adversary is None or step >= self.ramp * steps_per_epoch:
+            return self.adversary
+        share = step / (self.ramp * steps_per_epoch)
+        return replace(self.adversary, epsilon=share * self.adversary.epsilon, step=share * self.adversary.step)
 
 
 def seeded(seed: int, make: Callable[[], nn.Module]) -> nn.Module:
@@ -171,10 +181,11 @@ def fit(
                 continue
             for group in optimiser.param_groups:
                 group["lr"] = recipe.rate_at(step, per_epoch)
+            adversary = recipe.adversary_at(step, per_epoch)
             step += 1
             x, y = (_augment(inputs, generator) if recipe.augment else inputs).to(device), labels.to(device)
-            if recipe.adversary is not None:
-                x = recipe.adversary(model, x, y, generator)
+            if adversary is not None:
+                x = adversary(model, x, y, generator)
             logits = model(x)
             loss = F.cross_entropy(logits, y)
             optimiser.zero_grad()

@@ -157,6 +157,16 @@ def test_learning_rates() -> None:
     assert {constant.rate_at(step, 20) for step in range(100)} == {0.1}
 
 
+def test_the_budget_ramps_up() -> None:
+    adversary = Adversary(epsilon=0.4, step=0.1, steps=3, norm="l2")
+    recipe = Recipe(epochs=4, rate=0.1, adversary=adversary, ramp=2)
+    early, full = recipe.adversary_at(5, 10), recipe.adversary_at(20, 10)
+    assert early == Adversary(epsilon=0.1, step=0.025, steps=3, norm="l2")
+    assert full == adversary
+    assert Recipe(epochs=4, rate=0.1, adversary=adversary).adversary_at(0, 10) == adversary
+    assert Recipe(epochs=4, rate=0.1, ramp=2).adversary_at(0, 10) is None
+
+
 def test_bad_settings_are_refused() -> None:
     with pytest.raises(InvalidInput, match="linf and l2"):
         Adversary(norm="l1", epsilon=1.0, step=1.0, steps=1)  # type: ignore[arg-type]
