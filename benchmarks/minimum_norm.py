@@ -64,20 +64,22 @@ def main(
         file.write_text(json.dumps(document, indent=1, allow_nan=False))
 
 
-def chosen(norm: str, steps: int, only: str = "") -> list[Contestant]:
-    """The contestants whose library is installed; a line on standard error for each that is not."""
-    entrants = []
+def chosen(norm: str, steps: int, only: str = "", *, quiet: bool = False) -> list[Contestant]:
+    """The contestants whose library is installed; a line on standard error for each that is not, unless ``quiet``."""
+    entrants, absent = [], []
     for one in advplug(norm, steps):
         try:
             default_manager().find(f"attack:{one.attack}")
             entrants.append(one)
         except UnknownPlugin:
-            click.echo(f"{one.name}: not installed", err=True)
+            absent.append(one.name)
     for module, peers in PEERS.items():
         if find_spec(module) is None:
-            click.echo(f"{module}: not installed", err=True)
+            absent.append(module)
         else:
             entrants += peers(norm, steps)
+    if absent and not quiet:
+        click.echo(f"not installed: {', '.join(dict.fromkeys(absent))}", err=True)
     wanted = [part.strip().lower() for part in only.split(",") if part.strip()]
     return [one for one in entrants if not wanted or any(part in one.name.lower() for part in wanted)]
 

@@ -20,7 +20,7 @@ ROUNDING = 1e-6
 
 
 ROUNDS = ("binary_search_steps", "search_steps")
-STEPS = ("steps", "max_iter", "max_iterations")
+STEPS = ("steps", "max_iter", "max_iterations", "iterations")
 HIDDEN = ("norm", "perturbation_model", "eps", "verbose", "batch_size")
 """Constructor arguments by what the table makes of them."""
 
@@ -37,15 +37,14 @@ class CountedNet(nn.Module):
         logits: Tensor = self.net(x)
         self.forwards += len(x)
         if logits.requires_grad:
-            classes = logits.shape[1]
-            logits.register_hook(lambda gradient: self._count(gradient, classes))
+            logits.register_hook(self._count)
         return logits
 
-    def _count(self, gradient: Tensor, classes: int) -> None:
-        """Also under vmap, where a tensor hides that it stands for many: ``is_grads_batched`` of autograd."""
-        while torch._C._functorch.is_batchedtensor(gradient):
-            gradient = torch._C._functorch.get_unwrapped(gradient)
-        self.backwards += gradient.numel() // classes
+    def _count(self, gradient: Tensor) -> None:
+        hides = torch._C._functorch
+        if hides.is_legacy_batchedtensor(gradient) or hides.is_batchedtensor(gradient):
+            raise RuntimeError("gradients under vmap (is_grads_batched) look like one: they cannot be counted")
+        self.backwards += len(gradient)
 
 
 class Found(NamedTuple):

@@ -19,7 +19,7 @@ def _steps(steps: int) -> Arguments:
 
 
 def _search(steps: int) -> Arguments:
-    return {"search_steps": ROUNDS, "steps": max(1, steps // ROUNDS)}
+    return {"search_steps": ROUNDS, "iterations": max(1, steps // ROUNDS)}
 
 
 def _per_class(steps: int) -> Arguments:
@@ -48,7 +48,7 @@ OURS: dict[str, list[tuple[str, Callable[[int], Arguments]]]] = {
         ("ead", lambda steps: {"rule": "l1", **_search(steps)}),
         ("ead", lambda steps: {"rule": "en", **_search(steps)}),
     ],
-    "l0": [("pdpgd", _steps), ("fmn", _steps), ("cw", _search)],
+    "l0": [("pdpgd", _steps), ("fmn", _steps), ("cw-l0", _search)],
 }
 """By norm: the plugin, and its constructor arguments for a number of gradients."""
 

@@ -1,0 +1,133 @@
+"""The minimum-norm benchmarks run, and count nothing that their own judge has not seen misclassified."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from advplug import load
+from advplug.errors import UnknownPlugin
+
+FOLDER = Path(__file__).resolve().parents[1] / "benchmarks"
+
+
+def run(script: str, tmp_path: Path, *options: str) -> dict[str, Any]:
+    """The JSON that a script writes for three shipped digits."""
+    try:
+        load("defense:kwta")
+        load("data:mnist")
+    except UnknownPlugin as error:
+        pytest.skip(str(error))
+    file = tmp_path / "rows.json"
+    command = (sys.executable, str(FOLDER / script), "--model", "mnist-relu", "--limit", "3", "--json", str(file))
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    subprocess.run((*command, *options), check=True, cwd=tmp_path, env=environment, capture_output=True, text=True)
+    document: dict[str, Any] = json.loads(file.read_text())
+    return document
+
+
+@pytest.fixture
+def judge(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    """The module of that name, imported as the scripts do."""
+    monkeypatch.syspath_prepend(str(FOLDER))
+    return importlib.import_module("minimum_norm_judge")
+
+
+class Threshold(nn.Module):
+    """Class 1 where the mean of an image (N, 1, 2, 2) is above one half, else class 0."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        margin = x.flatten(1).mean(1) - 0.5
+        return torch.stack((-margin, margin), 1)
+
+
+def test_table_of_foolbox_and_ours(tmp_path: Path) -> None:
+    pytest.importorskip("foolbox")
+    document = run("minimum_norm.py", tmp_path, "--norm", "l2", "--steps", "5", "--only", "foolbox,advplug")
+    rows = {row["attack"]: row for row in document["rows"] if row["library"] == "foolbox"}
+    assert document["attacked"] == document["total"] == 3
+    assert document["left_out"] == ["foolbox L2BrendelBethgeAttack"]
+    ddn = rows["DDNAttack"]
+    assert (ddn["error"], ddn["settings"], ddn["gradients"]) == (None, "steps=5", 5)
+    assert ddn["success"] == sum(value is not None for value in ddn["distances"]) / 3
+    assert ddn["robust"] == sorted(ddn["robust"], reverse=True)
+    assert all(0 <= row["optimality"] <= 1 for row in rows.values())
+    # Carlini-Wagner with one step a round breaks nothing and returns black images, which Foolbox calls successes.
+    cw = rows["L2CarliniWagnerAttack"]
+    assert cw["success"] == 0
+    assert cw["refused"]["black"] == 3
+
+
+def test_time_to_distance(tmp_path: Path) -> None:
+    pytest.importorskip("foolbox")
+    options = ("--norm", "l2", "--budgets", "5,20", "--only", "DDNAttack,L2FMN", "--repeats", "1")
+    document = run("time_to_distance.py", tmp_path, *options)
+    rows = [row for row in document["rows"] if row["library"] == "foolbox"]
+    nearest = min(rows, key=lambda row: row["best"])
+    assert nearest["best"] <= document["goal"] == pytest.approx(1.05 * nearest["best"])
+    assert nearest["seconds"] > 0
+    assert nearest["gradients"] in {5, 20}
+
+
+def test_judge_counts_only_what_the_network_gets_wrong(judge: ModuleType) -> None:
+    x, y = torch.full((6, 1, 2, 2), 0.6), torch.ones(6, dtype=torch.int64)
+    points = x.clone()
+    points[0] = 0.4
+    points[1] = torch.nan
+    points[2] = -0.1
+    points[3] = 0.0
+    points[4] = 0.55
+    points[5] = 0.4
+    points[5, 0, 0, 0] = -5e-7  # a rounding error
+    found = judge.Found(points, torch.ones(6, dtype=torch.bool))
+    distances, refused = judge.judge(found, Threshold(), x, y, "linf")
+    assert distances.isfinite().tolist() == [True, False, False, False, False, True]
+    assert distances[[0, 5]].tolist() == pytest.approx([0.2, 0.6])
+    assert refused == {"not finite": 1, "out of bounds": 1, "black": 1, "claimed in vain": 4}
+
+
+def test_l0_overlooks_rounding_errors_but_judges_without_them(judge: ModuleType) -> None:
+    x, y = torch.full((2, 1, 2, 2), 0.5000005), torch.ones(2, dtype=torch.int64)
+    points = x.clone()
+    points[0] -= 9e-7  # misclassified by rounding errors alone: without them nothing has changed
+    points[1] += 5e-7
+    points[1, 0, 0, 0] = 0.1
+    distances, _ = judge.judge(judge.Found(points), Threshold(), x, y, "l0")
+    assert distances[0].isnan()
+    assert distances[1] == 1
+
+
+def test_counts_are_of_images_forward_and_score_gradients_back(judge: ModuleType) -> None:
+    net = judge.CountedNet(Threshold())
+    x = torch.rand(3, 1, 2, 2, requires_grad=True)
+    logits = net(x)
+    for column in range(2):
+        logits[:, column].sum().backward(retain_graph=True)
+    with torch.no_grad():
+        net(x[:2])
+    assert (net.forwards, net.backwards) == (5, 6)
+    every = torch.eye(2)[:, None, :].expand(2, 3, 2)
+    with pytest.raises(RuntimeError, match="cannot be counted"):
+        torch.autograd.grad(logits, x, every, is_grads_batched=True)
+
+
+def test_an_error_of_a_library_becomes_its_row(judge: ModuleType) -> None:
+    def fail(net: nn.Module, x: Tensor, y: Tensor) -> Any:
+        net(x)
+        raise ValueError("no start\nfound")
+
+    contestant = judge.Contestant("some", "attack", "defaults", fail, lambda net, x, y: None)
+    outcome = judge.measure(contestant, Threshold(), torch.ones(2, 1, 2, 2), torch.ones(2, dtype=torch.int64), "l2")
+    assert outcome.error == "ValueError: no start"
+    assert outcome.distances.isnan().all()
+    assert outcome.forwards == 1
