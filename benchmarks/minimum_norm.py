@@ -24,8 +24,9 @@ from advplug.manager import default_manager
 
 COLUMNS = """Same images and network for all; parameters frozen. mean, median: of the successes. > d: accuracy in % of \
 all images at distance d, as the attack leaves it. forwards, gradients: of each attacked image, as counted at the \
-network. optimality: local optimality beside the best of these rows, image by image. refused: returned arrays that \
-do not count: not finite, out of [0, 1], all black; or called a success by the library but classified rightly."""
+network. optimality: local optimality beside the best of these rows, image by image. remarks: returned arrays that \
+do not count (not finite, out of [0, 1], all black), that were less than .001 outside and clipped, or that the library \
+calls a success though they are none."""
 
 
 @click.command()

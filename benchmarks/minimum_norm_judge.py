@@ -16,7 +16,10 @@ from torch import Tensor, nn
 from advplug.ops import norms
 
 ROUNDING = 1e-6
-"""So far outside [0, 1] a value counts as inside, and is clipped; so little changed an l0 attack left it alone."""
+"""What float32 cannot avoid: a value that an l0 attack changed by no more counts as left alone."""
+
+SPILL = 1e-3
+"""A point this little outside [0, 1] is clipped and then judged, as its user would do; further out it is refused."""
 
 
 ROUNDS = ("binary_search_steps", "search_steps")
@@ -74,14 +77,14 @@ class Contestant(NamedTuple):
 
 @dataclass
 class Outcome:
-    """``distances`` float64 (N,), NaN where there is no success; passes per sample; ``refused`` counts by reason."""
+    """``distances`` float64 (N,), NaN where there is no success; passes per sample; ``remarks`` counts points."""
 
     contestant: Contestant
     distances: Tensor
     forwards: float = 0.0
     backwards: float = 0.0
     seconds: float = 0.0
-    refused: dict[str, int] = field(default_factory=dict)
+    remarks: dict[str, int] = field(default_factory=dict)
     error: str | None = None
 
 
@@ -103,13 +106,13 @@ def measure(contestant: Contestant, net: nn.Module, x: Tensor, y: Tensor, norm: 
     outcome.forwards, outcome.backwards = counted.forwards / len(x), counted.backwards / len(x)
     net.eval()
     if outcome.error is None:
-        outcome.distances, outcome.refused = judge(found, net, x, y, norm)
+        outcome.distances, outcome.remarks = judge(found, net, x, y, norm)
     return outcome
 
 
 @torch.no_grad()
 def judge(found: Found, net: nn.Module, x: Tensor, y: Tensor, norm: str) -> tuple[Tensor, dict[str, int]]:
-    """Distances (N,), NaN where the point is not finite, out of bounds, all black or not misclassified; and why.
+    """Distances (N,), NaN where the point is not finite, out of bounds, all black or not misclassified; remarks.
 
     An all-black image is what some libraries return for "nothing found": misclassified or not, nobody searched for it.
     """
@@ -117,17 +120,23 @@ def judge(found: Found, net: nn.Module, x: Tensor, y: Tensor, norm: str) -> tupl
     if points.shape != x.shape:
         return torch.full((len(x),), torch.nan, dtype=torch.float64), {"wrong shape": len(x)}
     finite = _every(points.isfinite())
-    inside = _every((points >= -ROUNDING) & (points <= 1 + ROUNDING))
+    excess = torch.maximum(-points, points - 1).flatten(1).amax(1)
+    inside = finite & (excess <= SPILL)
     black = finite & ~_every(points != 0, some=True) & _every(x != 0, some=True)
-    points = torch.where(_like(finite & inside, x), points.clamp(0, 1), x)
+    points = torch.where(_like(inside, x), points.clamp(0, 1), x)
     if norm == "l0":
         points = torch.where((points - x).abs() <= ROUNDING, x, points)
     wrong = torch.cat([net(part).argmax(1) for part in points.split(256)]) != y
-    success = finite & inside & ~black & wrong
-    refused = {"not finite": ~finite, "out of bounds": finite & ~inside, "black": black}
+    success = inside & ~black & wrong
+    remarks = {
+        "not finite": ~finite,
+        "out of bounds": finite & ~inside,
+        "clipped": inside & (excess > ROUNDING),
+        "black": black,
+    }
     if found.claimed is not None:
-        refused["claimed in vain"] = found.claimed.to(success) & ~success
-    counts = {reason: int(rows.sum()) for reason, rows in refused.items() if bool(rows.any())}
+        remarks["claimed in vain"] = found.claimed.to(success) & ~success
+    counts = {remark: int(rows.sum()) for remark, rows in remarks.items() if bool(rows.any())}
     return torch.where(success, norms(points.double() - x.double(), norm), torch.nan), counts
 
 

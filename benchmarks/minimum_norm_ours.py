@@ -45,8 +45,8 @@ OURS: dict[str, list[tuple[str, Callable[[int], Arguments]]]] = {
         ("pdpgd", _steps),
         ("fmn", _steps),
         ("fab", _per_class),
-        ("ead", lambda steps: {"rule": "l1", **_search(steps)}),
-        ("ead", lambda steps: {"rule": "en", **_search(steps)}),
+        ("ead", lambda steps: {"rule": "l1", "beta": 0.01, **_search(steps)}),
+        ("ead", lambda steps: {"rule": "en", "beta": 0.01, **_search(steps)}),
     ],
     "l0": [("pdpgd", _steps), ("fmn", _steps), ("cw-l0", _search)],
 }

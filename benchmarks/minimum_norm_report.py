@@ -36,7 +36,7 @@ class Row:
     gradients: float
     seconds: float
     optimality: float
-    refused: dict[str, int]
+    remarks: dict[str, int]
     error: str | None
     distances: list[float | None]
 
@@ -69,7 +69,7 @@ def _row(outcome: Outcome, distances: Tensor, best: Tensor, total: int, threshol
         gradients=outcome.backwards,
         seconds=outcome.seconds,
         optimality=_optimality(distances, best, total),
-        refused=outcome.refused,
+        remarks=outcome.remarks,
         error=outcome.error,
         distances=[value if math.isfinite(value) else None for value in distances.tolist()],
     )
@@ -87,8 +87,9 @@ def table(found: list[Row], thresholds: tuple[float, ...], title: str, caption: 
     """One line for each contestant."""
     head = ("library", "attack", "settings", "success %", "mean", "median")
     robust = (f"> {threshold:.4g}" for threshold in thresholds)
-    tail = ("forwards", "gradients", "seconds", "optimality", "refused")
+    tail = ("forwards", "gradients", "seconds", "optimality", "remarks")
     result = Table(*head, *robust, *tail, title=title, title_justify="left", caption=caption, caption_justify="left")
+    result.columns[1].no_wrap = True
     for column in result.columns[3:-1]:
         column.justify, column.no_wrap = "right", True
     for row in found:
@@ -107,7 +108,7 @@ def _cells(row: Row) -> tuple[str, ...]:
         *(f"{100 * value:.1f}" for value in row.robust),
         *counts,
         _number(row.optimality),
-        ", ".join(f"{count} {reason}" for reason, count in row.refused.items()),
+        ", ".join(f"{count} {remark}" for remark, count in row.remarks.items()),
     )
 
 

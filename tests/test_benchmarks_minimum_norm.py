@@ -65,7 +65,7 @@ def test_table_of_foolbox_and_ours(tmp_path: Path) -> None:
     # Carlini-Wagner with one step a round breaks nothing and returns black images, which Foolbox calls successes.
     cw = rows["L2CarliniWagnerAttack"]
     assert cw["success"] == 0
-    assert cw["refused"]["black"] == 3
+    assert cw["remarks"]["black"] == 3
 
 
 def test_time_to_distance(tmp_path: Path) -> None:
@@ -80,7 +80,7 @@ def test_time_to_distance(tmp_path: Path) -> None:
 
 
 def test_judge_counts_only_what_the_network_gets_wrong(judge: ModuleType) -> None:
-    x, y = torch.full((6, 1, 2, 2), 0.6), torch.ones(6, dtype=torch.int64)
+    x, y = torch.full((7, 1, 2, 2), 0.6), torch.ones(7, dtype=torch.int64)
     points = x.clone()
     points[0] = 0.4
     points[1] = torch.nan
@@ -89,11 +89,13 @@ def test_judge_counts_only_what_the_network_gets_wrong(judge: ModuleType) -> Non
     points[4] = 0.55
     points[5] = 0.4
     points[5, 0, 0, 0] = -5e-7  # a rounding error
-    found = judge.Found(points, torch.ones(6, dtype=torch.bool))
-    distances, refused = judge.judge(found, Threshold(), x, y, "linf")
-    assert distances.isfinite().tolist() == [True, False, False, False, False, True]
-    assert distances[[0, 5]].tolist() == pytest.approx([0.2, 0.6])
-    assert refused == {"not finite": 1, "out of bounds": 1, "black": 1, "claimed in vain": 4}
+    points[6] = 0.4
+    points[6, 0, 0, 0] = -1e-4  # more than that
+    found = judge.Found(points, torch.ones(7, dtype=torch.bool))
+    distances, remarks = judge.judge(found, Threshold(), x, y, "linf")
+    assert distances.isfinite().tolist() == [True, False, False, False, False, True, True]
+    assert distances[[0, 5, 6]].tolist() == pytest.approx([0.2, 0.6, 0.6])
+    assert remarks == {"not finite": 1, "out of bounds": 1, "clipped": 1, "black": 1, "claimed in vain": 4}
 
 
 def test_l0_overlooks_rounding_errors_but_judges_without_them(judge: ModuleType) -> None:
