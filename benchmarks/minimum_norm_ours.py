@@ -23,7 +23,7 @@ def _search(steps: int) -> Arguments:
 
 
 def _per_class(steps: int) -> Arguments:
-    return {"steps": max(1, steps // 10)}  # a step takes the gradient of each of ten classes
+    return {"steps": max(1, steps // 9)}  # a step takes a gradient for each of nine wrong classes
 
 
 def _defaults(steps: int) -> Arguments:
