@@ -100,9 +100,13 @@ class ClassGaps(Loss):
     def __call__(self, view: View) -> ep.Tensor:
         if view.targets is not None:
             return Margin()(view).expand_dims(1)
-        others = raw(view.logits).scatter(1, raw(view.labels)[:, None], -torch.inf)
-        likely = others.topk(min(self.count, others.shape[1] - 1), dim=1).values
+        likely = raw(view.logits).gather(1, raw(self.classes(view.logits, view.labels)))
         return pick(view.logits, view.labels).expand_dims(1) - wrap(likely)
+
+    def classes(self, logits: ep.Tensor, labels: ep.Tensor) -> ep.Tensor:
+        """The classes j that the values belong to, int64 (n, min(count, K - 1)), for logits (n, K) and no targets."""
+        others = raw(logits).detach().scatter(1, raw(labels)[:, None], -torch.inf)
+        return wrap(others.topk(min(self.count, others.shape[1] - 1), dim=1).indices)
 
 
 @dataclass(frozen=True)

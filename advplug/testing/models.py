@@ -107,11 +107,11 @@ class Watched(Attack):
         self.attack.run(task)
 
     def _watching(self, function: Callable[..., Any], task: Task) -> Callable[..., Any]:
-        def watched(x: ep.Tensor, *wish: Any) -> Any:
+        def watched(x: ep.Tensor, *words: Any, **more: Any) -> Any:
             rows = task.rows
             epsilon = None if rows.epsilon is None else rows.epsilon.clone()
             self.points.append((raw(x).detach().clone(), rows.inputs.clone(), epsilon))
-            return function(x, *wish)
+            return function(x, *words, **more)
 
         return watched
 
