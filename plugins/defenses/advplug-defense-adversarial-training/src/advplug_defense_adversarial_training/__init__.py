@@ -1,0 +1,19 @@
+"""Adversarial training as an advplug plugin."""
+
+from __future__ import annotations
+
+from advplug import DefenseSpec, hookimpl
+
+
+@hookimpl
+def advplug_defenses() -> list[DefenseSpec]:
+    """Name the defense; torch is imported when it is loaded."""
+    return [
+        DefenseSpec(
+            name="adversarial-training",
+            factory="advplug_defense_adversarial_training._defense:AdversarialTraining",
+            summary="Networks trained on PGD's images under Linf or L2, and the same networks trained on clean ones",
+            reference="Towards Deep Learning Models Resistant to Adversarial Attacks, ICLR 2018 (1706.06083)",
+            tags=frozenset({"linf", "l2", "robust-training", "white-box"}),
+        )
+    ]

@@ -1,0 +1,128 @@
+"""Adversarial training: its presets, their networks and their training."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar, cast
+
+import torch
+
+from advplug.data import Images
+from advplug.defense import Defense, Preset, Report
+from advplug.model import DefendedModel
+from advplug.threat import ThreatModel
+from advplug.training import Adversary, Norm, Recipe, fit, seeded
+from advplug_defense_adversarial_training._networks import DigitNet, MadryNet, CifarNet
+
+WEIGHTS = Path(__file__).parent / "weights"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Configuration:
+    """What makes a preset: the network and its training."""
+
+    network: Callable[[], DefendedModel]
+    recipe: Recipe
+
+
+def _mnist(summary: str, threat: ThreatModel, name: str | None) -> Preset:
+    """A preset judged on digits that ship with the data plugin, and trained on none of them."""
+    return Preset(
+        summary=summary,
+        data="mnist",
+        threat=threat,
+        weights=None if name is None else WEIGHTS / f"{name}.safetensors",
+        train_split="train-disjoint",
+        test_split="shipped",
+    )
+
+
+def _cifar10(summary: str, threat: ThreatModel, name: str) -> Preset:
+    return Preset(summary=summary, data="cifar10", threat=threat, weights=WEIGHTS / f"{name}.safetensors")
+
+
+def _one_step(norm: Norm, epsilon: float) -> Adversary:
+    """The step of Wong et al. 2020: a quarter longer than the budget."""
+    return Adversary(norm=norm, epsilon=epsilon, step=1.25 * epsilon, steps=1)
+
+
+class AdversarialTraining(Defense):
+    """Adversarial training (Madry et al., ICLR 2018), and its undefended control.
+
+    ``mnist`` and ``cifar10`` are trained on clean images; ``-linf`` and ``-l2`` mark the same network trained on
+    adversarial images of its own threat model alone, made anew in every step. ``paper-mnist`` is the authors' network
+    and training for digits, without weights.
+    """
+
+    presets: ClassVar[Mapping[str, Preset]] = {
+        "mnist": _mnist("small network, plain training", ThreatModel("linf", 0.1), "mnist"),
+        "mnist-linf": _mnist("small network, adversarial training under Linf", ThreatModel("linf", 0.3), "mnist-linf"),
+        "mnist-l2": _mnist("small network, adversarial training under L2", ThreatModel("l2", 2.0), "mnist-l2"),
+        "cifar10": _cifar10("small network, plain training", ThreatModel("linf", 2 / 255), "cifar10"),
+        "cifar10-linf": _cifar10(
+            "small network, adversarial training under Linf", ThreatModel("linf", 8 / 255), "cifar10-linf"
+        ),
+        "cifar10-l2": _cifar10("small network, adversarial training under L2", ThreatModel("l2", 0.5), "cifar10-l2"),
+        "paper-mnist": _mnist("the authors' network and training for digits", ThreatModel("linf", 0.3), None),
+    }
+
+    configurations: ClassVar[Mapping[str, Configuration]] = {
+        "mnist": Configuration(network=DigitNet, recipe=Recipe(epochs=10, rate=0.05)),
+        "mnist-linf": Configuration(
+            network=DigitNet,
+            # One step is not enough here: PGD then finds what the single step never visits.
+            recipe=Recipe(
+                epochs=12,
+                rate=2e-3,
+                ramp=4,
+                optimiser="adam",
+                adversary=Adversary(epsilon=0.3, step=0.1, steps=5),
+            ),
+        ),
+        "mnist-l2": Configuration(
+            network=DigitNet,
+            recipe=Recipe(epochs=10, rate=0.05, adversary=_one_step("l2", 2.0)),
+        ),
+        "cifar10": Configuration(network=CifarNet, recipe=Recipe(epochs=10, rate=0.1, augment=True)),
+        "cifar10-linf": Configuration(
+            network=CifarNet,
+            recipe=Recipe(epochs=10, rate=0.1, augment=True, adversary=_one_step("linf", 8 / 255)),
+        ),
+        "cifar10-l2": Configuration(
+            network=CifarNet,
+            recipe=Recipe(epochs=10, rate=0.1, augment=True, adversary=_one_step("l2", 0.5)),
+        ),
+        # Constant rate; 84 epochs of batches of 50 are the authors' 100,000 updates.
+        "paper-mnist": Configuration(
+            network=MadryNet,
+            recipe=Recipe(
+                epochs=84,
+                rate=1e-4,
+                batch=50,
+                optimiser="adam",
+                drop_at=84,
+                adversary=Adversary(epsilon=0.3, step=0.01, steps=40),
+            ),
+        ),
+    }
+
+    def network(self, preset: str) -> DefendedModel:
+        """The untrained network of ``preset``, its weights drawn from torch's global generator."""
+        self.preset(preset)
+        return self.configurations[preset].network()
+
+    def train(
+        self, preset: str, data: Images, *, seed: int, device: torch.device | str, report: Report
+    ) -> DefendedModel:
+        """Train ``preset`` from scratch; see :class:`advplug.Defense`.
+
+        Raises
+        ------
+        InvalidInput: unknown preset, or too few images.
+        """
+        self.preset(preset)
+        model = cast(DefendedModel, seeded(seed, lambda: self.network(preset)))
+        fit(model, data, self.configurations[preset].recipe, seed=seed, device=device, report=report)
+        return model
