@@ -16,6 +16,7 @@ from advplug.task import Task, Wish
 Inner = TypeVar("Inner", bound=HasPoint)
 
 _UNBOUNDED = 1e9  # an upper end above this was never set by a success
+_PATIENCE = 3  # looks; with fewer, descents that cross a plateau end before it does
 _LEAST_GAIN = 1e-4  # a descent that gains a smaller share between two looks stands still
 
 
@@ -50,14 +51,16 @@ class Search(Generic[Inner]):
     """State of a :class:`WeightSearchAttack`: the weights, and the state of the descent at the present ones.
 
     Each sample descends in its own time: ``step`` counts the steps of its present descent, ``descents`` its descents
-    with that one, ``before`` is what the descent minimises as it was at the last look or the start; all (n,).
+    with that one, ``least`` is the least value in it of what it minimises, ``before`` that at the last look; all (n,).
     """
 
     weights: Weights
     inner: Inner
     step: ep.Tensor
     descents: ep.Tensor
+    least: ep.Tensor
     before: ep.Tensor
+    idle: ep.Tensor
 
     @property
     def x(self) -> ep.Tensor:
@@ -101,16 +104,17 @@ class WeightSearchAttack(IterativeAttack[Search[Inner]], Generic[Inner]):
     def init(self, task: Task) -> Search[Inner]:
         weights = Weights.starting_at(self.initial_c, task.inputs)
         zeros = 0 * weights.c
-        return Search(weights, self.start(task), zeros, zeros + 1, zeros + ep.inf)
+        return Search(weights, self.start(task), zeros, zeros + 1, zeros + ep.inf, zeros + ep.inf, zeros)
 
     def step(self, task: Task, state: Search[Inner]) -> Search[Inner]:
         if task.t and task.t % self._between_looks == 0:
             state = self._look(task, state)
         inner, success = self.descend(task, state.inner, state.weights.c, state.step)
-        before, now = state.before, self.objective(inner)
-        if now is not None:
-            before = ep.where(state.step == 0, now, before)
-        return Search(state.weights.tried(success), inner, state.step + 1, state.descents, before)
+        value, least = self.objective(inner), state.least
+        if value is not None:
+            least = ep.minimum(least, value)
+        weights = state.weights.tried(success)
+        return replace(state, weights=weights, inner=inner, step=state.step + 1, least=least)
 
     def conclude(self, task: Task, state: Search[Inner]) -> None:
         task.evaluate(state.x, self.wish(task))
@@ -122,10 +126,11 @@ class WeightSearchAttack(IterativeAttack[Search[Inner]], Generic[Inner]):
 
     def _look(self, task: Task, state: Search[Inner]) -> Search[Inner]:
         """Start the next descent of the samples whose present one is over."""
-        over, now = state.step >= self.iterations, self.objective(state.inner)
-        if now is not None:
-            stalled = now > state.before - _LEAST_GAIN * state.before.abs()
-            over, state = ep.logical_or(over, stalled), replace(state, before=now)
+        over = state.step >= self.iterations
+        # At the first look, and without an objective, infinity minus infinity compares as false.
+        still = state.least > state.before - _LEAST_GAIN * state.before.abs()
+        idle = ep.where(still, state.idle + 1, 0 * state.idle)
+        over, state = ep.logical_or(over, idle >= _PATIENCE), replace(state, before=state.least, idle=idle)
         task.finish(ep.logical_and(over, state.descents >= self.search_steps))
         fresh = replace(self.init(task), weights=state.weights.next(), descents=state.descents + 1)
         return ops.choose(raw(over), fresh, state)  # type: ignore[no-any-return]
