@@ -1,0 +1,34 @@
+"""High-confidence adversarial examples as an advplug plugin; :func:`unrolled` is the form to train through."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from advplug import AttackSpec, hookimpl
+
+if TYPE_CHECKING:
+    from advplug_attack_high_confidence._unrolled import closest_targets, unrolled
+
+__all__ = ["closest_targets", "unrolled"]
+
+
+def __getattr__(name: str) -> Any:
+    if name in __all__:  # torch is imported when one of them is used
+        from advplug_attack_high_confidence import _unrolled
+
+        return getattr(_unrolled, name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+@hookimpl
+def advplug_attacks() -> list[AttackSpec]:
+    """Name the attack; torch is imported when it is loaded."""
+    return [
+        AttackSpec(
+            name="high-confidence",
+            factory="advplug_attack_high_confidence._high_confidence:HighConfidence",
+            summary="Smallest change to a target class of at least a given confidence, by self-scaling steps",
+            reference="Improved Network Robustness with Adversary Critic, NeurIPS 2018 (1810.12576)",
+            tags=frozenset({"l2", "linf", "targeted", "minimum-norm", "high-confidence"}),
+        )
+    ]
