@@ -38,18 +38,18 @@ class DigitNet(_Layers):
 
 
 class CifarNet(_Layers):
-    """Six convolutions with batch normalisation and global average pooling, for (3, 32, 32).
+    """Four convolutions with batch normalisation and a linear layer, 113,482 weights, for (3, 32, 32).
 
-    298,914 weights, 11 million multiplications an image. Strides do the pooling.
+    The strides come first: 4 million multiplications an image, so that attacks of hundreds of steps take seconds.
     """
 
     def __init__(self) -> None:
         layers: list[nn.Module] = []
         width = 3
-        for outputs, stride in ((24, 1), (48, 2), (64, 2), (64, 1), (128, 2), (128, 1)):
+        for outputs, stride in ((32, 2), (48, 2), (64, 1), (96, 2)):
             layers += [nn.Conv2d(width, outputs, 3, stride, 1, bias=False), nn.BatchNorm2d(outputs), nn.ReLU()]
             width = outputs
-        super().__init__(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(width, 10))
+        super().__init__(*layers, nn.Flatten(), nn.Linear(width * 4**2, 10))
 
 
 class MadryNet(_Layers):
