@@ -43,9 +43,8 @@ def largest(scores: ep.Tensor, count: int) -> ep.Tensor:
 
 def norms(delta: Tensor, norm: str) -> Tensor:
     """The ``norm`` of every flattened row of ``delta`` (n, ...), float64 (n,); l0 counts non-zero values."""
-    flat = delta.flatten(1).double()
     order = {"linf": torch.inf, "l2": 2.0, "l1": 1.0, "l0": 0.0}[norm]
-    distance: Tensor = torch.linalg.vector_norm(flat, order, dim=1)
+    distance: Tensor = torch.linalg.vector_norm(delta.flatten(1), order, dim=1, dtype=torch.float64)
     return distance
 
 

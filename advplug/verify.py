@@ -47,8 +47,8 @@ def allowed(
     candidates: Tensor, inputs: Tensor, epsilon: Tensor | None, threat: ThreatModel, tolerance: float = TOLERANCE
 ) -> Tensor:
     """Whether each candidate (n, ...) is finite, in bounds and within the budget; bool (n,)."""
-    inside = candidates.isfinite() & (candidates >= threat.bounds[0]) & (candidates <= threat.bounds[1])
-    fine = inside.flatten(1).all(1)
+    lowest, highest = candidates.flatten(1).aminmax(dim=1)  # NaN where one value is, which no comparison lets pass
+    fine = (lowest >= threat.bounds[0]) & (highest <= threat.bounds[1])
     if epsilon is not None:
         fine &= norms(candidates.double() - inputs.double(), threat.norm) <= epsilon * (1 + tolerance)
     return fine
