@@ -1,0 +1,28 @@
+"""The attacks of Carlini and Wagner as an advplug plugin."""
+
+from __future__ import annotations
+
+from advplug import AttackSpec, hookimpl
+
+PAPER = "Towards Evaluating the Robustness of Neural Networks, IEEE S&P 2017 (1608.04644)"
+
+
+@hookimpl
+def advplug_attacks() -> list[AttackSpec]:
+    """Name the attacks; torch is imported when one is loaded."""
+    return [
+        AttackSpec(
+            name="cw",
+            factory="advplug_attack_cw._l2:CarliniWagnerL2",
+            summary="Carlini and Wagner L2: tanh change of variable, Adam, a weight search for each sample",
+            reference=PAPER,
+            tags=frozenset({"l2", "targeted", "minimum-norm"}),
+        ),
+        AttackSpec(
+            name="cw-l0",
+            factory="advplug_attack_cw._l0:CarliniWagnerL0",
+            summary="Carlini and Wagner L0: the L2 attack on ever fewer values or pixels",
+            reference=PAPER,
+            tags=frozenset({"l0", "targeted", "minimum-norm"}),
+        ),
+    ]
