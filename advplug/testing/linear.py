@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import torch
 from torch import Tensor, nn
 
 from advplug.api import run
 from advplug.attack import Attack
+from advplug.losses import Loss
 from advplug.threat import Norm, ThreatModel
 
 
@@ -96,12 +99,13 @@ def distance_over_optimum(
     classes: int = 2,
     shape: tuple[int, ...] = (2, 3, 4),
     targeted: bool = False,
+    loss: Loss | None = None,
     seed: int = 0,
 ) -> Tensor:
     """How far a minimum-norm attack goes on a linear model, as a multiple of the least distance, float64 (batch,).
 
-    Infinite where it fails although the bounds leave room. Untargeted, the least distance is that to the nearest of
-    the other classes; targeted, there are two classes.
+    Infinite where it fails although the bounds leave room. The least distance is that to the nearest of the other
+    classes, each of which is a target in turn if the attack is to be ``targeted``. ``loss``: the attack's own if None.
     """
     model = linear_model(classes, shape, seed)
     generator = torch.Generator().manual_seed(seed)
@@ -116,7 +120,9 @@ def distance_over_optimum(
         gap = logits.gather(1, labels[:, None]).squeeze(1) - logits[:, other]
         reach = least_distance(weights[labels] - weights[other], gap, inputs.flatten(1), norm, bounds)
         least = torch.where(labels == other, least, torch.minimum(least, reach))
-    targets = 1 - labels if targeted else None
-    result = run(attack, model, inputs, labels, ThreatModel(norm, None, bounds, targeted), targets=targets)
+    targets: Tensor | Literal["each"] | None = None
+    if targeted:
+        targets = 1 - labels if classes == 2 else "each"
+    result = run(attack, model, inputs, labels, ThreatModel(norm, None, bounds, targeted), targets=targets, loss=loss)
     found = torch.where(result.success, result.distance, torch.inf)
     return torch.where(least.isinf(), 1.0, found / least)
