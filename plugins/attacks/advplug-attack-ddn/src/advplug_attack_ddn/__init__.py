@@ -1,0 +1,20 @@
+"""Decoupled direction and norm as an advplug plugin."""
+
+from __future__ import annotations
+
+from advplug import AttackSpec, hookimpl
+
+
+@hookimpl
+def advplug_attacks() -> list[AttackSpec]:
+    """Name the attack; torch is imported when it is loaded."""
+    return [
+        AttackSpec(
+            name="ddn",
+            factory="advplug_attack_ddn._ddn:DDN",
+            summary="Decoupled direction and norm: smallest L2 perturbations in a few hundred steps, any bounds",
+            reference="Decoupling Direction and Norm for Efficient Gradient-Based L2 Adversarial Attacks and Defenses, "
+            "CVPR 2019 (1811.09600)",
+            tags=frozenset({"l2", "targeted", "minimum-norm"}),
+        )
+    ]

@@ -1,0 +1,119 @@
+"""Decoupled direction and norm (Rony et al. 2019, algorithm 1)."""
+
+from __future__ import annotations
+
+import math
+from typing import ClassVar, NamedTuple
+
+import eagerpy as ep
+
+from advplug.attack import IterativeAttack
+from advplug.errors import InvalidInput
+from advplug.ops import per_sample, raw, wrap
+from advplug.task import Task
+
+TINY = 1e-38  # keeps zero from being divided by zero
+
+
+class State(NamedTuple):
+    """``x`` the current point (n, ...); ``radius`` the norm epsilon it was scaled to, ``farthest`` its limit, (n,)."""
+
+    x: ep.Tensor
+    radius: ep.Tensor
+    farthest: ep.Tensor
+
+
+class DDN(IterativeAttack[State]):
+    """Smallest L2 perturbation: gradient steps of fixed length, on a sphere that shrinks or grows after each.
+
+    Lengths are in units of the width of the bounds, 1 in the paper.
+
+    Parameters
+    ----------
+    steps: number of gradient steps; 100, 300 and 1000 in the paper.
+    radius: the first radius epsilon_0.
+    gamma: by which share the radius shrinks where a point is adversarial, and grows where it is not.
+    step_size: length alpha of the first step; falls to ``final_step_size`` along a cosine.
+    final_step_size: length of the last step.
+    levels: round every point to so many evenly spaced values, for 8-bit images 256 as in the paper; None does not
+        round, since inputs need not be images.
+    """
+
+    norms: ClassVar[tuple[str, ...]] = ("l2",)
+    minimum_norm: ClassVar[bool] = True
+
+    def __init__(
+        self,
+        *,
+        steps: int = 300,
+        radius: float = 1.0,
+        gamma: float = 0.05,
+        step_size: float = 1.0,
+        final_step_size: float = 0.01,
+        levels: int | None = None,
+    ) -> None:
+        if steps < 1:
+            raise InvalidInput(f"steps is {steps}: give at least 1")
+        for name, length in (("radius", radius), ("step_size", step_size), ("final_step_size", final_step_size)):
+            if not 0 < length < math.inf:
+                raise InvalidInput(f"{name} is {length}: give a positive number")
+        if not 0 < gamma < 1:
+            raise InvalidInput(f"gamma is {gamma}: give a share between 0 and 1, such as 0.05")
+        if levels is not None and levels < 2:
+            raise InvalidInput(f"levels is {levels}: give at least 2, 256 for 8-bit images, or None")
+        self.steps = steps
+        self.radius = radius
+        self.gamma = gamma
+        self.step_size = step_size
+        self.final_step_size = final_step_size
+        self.levels = levels
+
+    def init(self, task: Task) -> State:
+        low, high = task.threat.bounds
+        farthest = l2(ep.maximum(task.inputs - low, high - task.inputs))
+        return State(task.inputs, ep.full_like(farthest, self.radius * (high - low)), farthest)
+
+    def step(self, task: Task, state: State) -> State:
+        q = task.query(state.x)
+        assert q.gradient is not None
+        direction = unit(instead_of_zero(q.gradient, task))
+        delta = state.x - task.inputs - self._length(task) * direction
+        radius = state.radius * ep.where(q.success, 1 - self.gamma, 1 + self.gamma)
+        radius = ep.minimum(radius, state.farthest)  # a longer perturbation does not fit the box
+        x = task.clip(task.inputs + per_sample(radius, delta) * unit(delta))
+        return State(self._rounded(x, task), radius, state.farthest)
+
+    def _length(self, task: Task) -> float:
+        """The step size of this step."""
+        low, high = task.threat.bounds
+        cosine = (1 + math.cos(math.pi * task.t / self.steps)) / 2
+        return (high - low) * (self.final_step_size + (self.step_size - self.final_step_size) * cosine)
+
+    def _rounded(self, x: ep.Tensor, task: Task) -> ep.Tensor:
+        if self.levels is None:
+            return x
+        low, high = task.threat.bounds
+        gap = (high - low) / (self.levels - 1)
+        return task.clip(low + wrap(raw((x - low) / gap).round()) * gap)  # clip: the sum may round beyond the bounds
+
+
+def l2(delta: ep.Tensor) -> ep.Tensor:
+    """Euclidean norm of each sample, (n,)."""
+    return delta.flatten(1).norms.l2(axis=1)
+
+
+def peak(delta: ep.Tensor) -> ep.Tensor:
+    """Largest magnitude of each sample, (n, 1, ..., 1)."""
+    return per_sample(delta.flatten(1).abs().max(axis=1), delta)
+
+
+def unit(delta: ep.Tensor) -> ep.Tensor:
+    """Each sample at Euclidean norm 1; zero stays zero."""
+    delta = delta / ep.maximum(peak(delta), TINY)  # the square of what a confident network leaves may underflow
+    return delta / per_sample(ep.maximum(l2(delta), TINY), delta)
+
+
+def instead_of_zero(gradient: ep.Tensor, task: Task) -> ep.Tensor:
+    """The gradient (n, ...), with a random direction for the samples that have none."""
+    random = wrap(task.noise.normal(task.t, task.inputs.shape[1:])[0]).astype(gradient.dtype)
+    return ep.where(peak(gradient) > 0, gradient, random)
