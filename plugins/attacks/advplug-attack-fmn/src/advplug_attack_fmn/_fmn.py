@@ -1,0 +1,122 @@
+"""The fast minimum-norm attack (Pintor et al. 2021, algorithm 1)."""
+
+from __future__ import annotations
+
+import math
+from typing import ClassVar, NamedTuple
+
+import eagerpy as ep
+
+from advplug.attack import IterativeAttack
+from advplug.errors import InvalidInput
+from advplug.losses import Loss, Margin
+from advplug.ops import wrap
+from advplug.task import Query, Task
+from advplug_attack_fmn._geometry import DUAL, TINY, farthest, project, size, unit, walked_back, whole_numbers
+
+STEP_SIZES = {"linf": 10.0, "l2": 10.0, "l1": 10.0, "l0": 100.0}  # l0: how far a value moves costs nothing
+
+
+class State(NamedTuple):
+    """``x`` the current point (n, ...); all else (n,).
+
+    ``radius`` is the norm epsilon that it was projected to, ``least`` the smallest norm of an adversarial point so far
+    (infinite before the first), ``farthest`` the largest norm that fits the bounds.
+    """
+
+    x: ep.Tensor
+    radius: ep.Tensor
+    least: ep.Tensor
+    farthest: ep.Tensor
+
+
+class FMN(IterativeAttack[State]):
+    """Smallest perturbation under Linf, L2, L1 or L0: gradient steps, each projected to a ball of adaptive radius.
+
+    Until the first success the radius is the estimated distance of the boundary; from then on it shrinks after a
+    success and grows after a failure. Both step sizes fall along a cosine.
+
+    Parameters
+    ----------
+    steps: number of gradient steps.
+    step_size: Euclidean length alpha of the first step, in units of the width of the bounds; the paper takes 1, 5 or
+        10, whatever serves best. None for 10, and for 100 under l0.
+    final_step_size: length of the last step.
+    gamma: by which share the radius shrinks or grows in the first step; under l0 by one value at least.
+    final_gamma: that of the last step.
+    search_steps: bisections between the input and a given starting point.
+    """
+
+    norms: ClassVar[tuple[str, ...]] = ("linf", "l2", "l1", "l0")
+    minimum_norm: ClassVar[bool] = True
+
+    def __init__(
+        self,
+        *,
+        steps: int = 500,
+        step_size: float | None = None,
+        final_step_size: float = 0.01,
+        gamma: float = 0.05,
+        final_gamma: float = 0.001,
+        search_steps: int = 10,
+    ) -> None:
+        if steps < 1:
+            raise InvalidInput(f"steps is {steps}: give at least 1")
+        if step_size is not None and not 0 < step_size < math.inf:
+            raise InvalidInput(f"step_size is {step_size}: give a positive number, or None")
+        if not 0 < final_step_size < math.inf:
+            raise InvalidInput(f"final_step_size is {final_step_size}: give a positive number")
+        if not 0 < final_gamma <= gamma < 1:
+            raise InvalidInput(f"gamma is {gamma}, final_gamma {final_gamma}: give 0 < final_gamma <= gamma < 1")
+        if search_steps < 0:
+            raise InvalidInput(f"search_steps is {search_steps}: give 0 or more")
+        self.steps = steps
+        self.step_size = step_size
+        self.final_step_size = final_step_size
+        self.gamma = gamma
+        self.final_gamma = final_gamma
+        self.search_steps = search_steps
+
+    @property
+    def default_loss(self) -> Loss:
+        """The difference of logits, eq. 5: it changes its sign at the boundary."""
+        return Margin()
+
+    def init(self, task: Task) -> State:
+        starts, limit = task.rows.starts, farthest(task)
+        x = task.inputs if starts is None else walked_back(wrap(starts), self.search_steps, task)
+        none = ep.full_like(limit, math.inf)
+        radius = ep.maximum(size(x - task.inputs, "l0"), 1) if task.threat.norm == "l0" else none
+        return State(x, radius, none, limit)
+
+    def step(self, task: Task, state: State) -> State:
+        q = task.query(state.x)
+        assert q.gradient is not None
+        norm = size(state.x - task.inputs, task.threat.norm)
+        least = ep.where(q.success, ep.minimum(norm, state.least), state.least)
+        gamma = self._decay(task, self.gamma, self.final_gamma)
+        if task.threat.norm == "l0":
+            radius = self._count(q, state.radius, least, gamma)
+        else:
+            gap = q.loss.abs() / ep.maximum(size(q.gradient, DUAL[task.threat.norm]), TINY)  # to the boundary, eq. 6
+            gap = ep.maximum(gap, gamma * norm)  # it knows no bounds and would creep up to the boundary for ever
+            grown = ep.where(least < math.inf, state.radius * (1 + gamma), norm + gap)
+            radius = ep.where(q.success, ep.minimum(state.radius * (1 - gamma), least), grown)
+        radius = ep.minimum(radius, state.farthest)
+        x = state.x - self._length(task) * unit(q.gradient)
+        return State(project(x, radius, task), radius, least, state.farthest)
+
+    def _count(self, q: Query, count: ep.Tensor, least: ep.Tensor, gamma: float) -> ep.Tensor:
+        """The radius under l0: one value more or fewer at least, and never none."""
+        fewer = ep.minimum(ep.minimum(count - 1, whole_numbers(count * (1 - gamma))), least)
+        more = ep.maximum(count + 1, whole_numbers(count * (1 + gamma)))
+        return ep.maximum(ep.where(q.success, fewer, more), 1)
+
+    def _length(self, task: Task) -> float:
+        low, high = task.threat.bounds
+        first = STEP_SIZES[task.threat.norm] if self.step_size is None else self.step_size
+        return (high - low) * self._decay(task, first, self.final_step_size)
+
+    def _decay(self, task: Task, first: float, last: float) -> float:
+        """From ``first`` to ``last`` along a cosine, eq. 7."""
+        return last + (first - last) * (1 + math.cos(math.pi * task.t / self.steps)) / 2
