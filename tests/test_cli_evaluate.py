@@ -82,6 +82,17 @@ class Step(Attack):
         task.evaluate(task.project(wrap(raw(task.inputs) - move)))
 
 
+class Walk(Attack):
+    """Goes ever further along the sign of the gradient, budget or not."""
+
+    minimum_norm = True
+
+    def run(self, task: Task) -> None:
+        g = task.gradient(task.inputs).sign()
+        for length in range(1, 13):
+            task.evaluate(task.clip(task.inputs - 0.05 * length * g))
+
+
 class Bright(DefendedModel):
     def forward(self, x: Tensor) -> Tensor:
         light = x.flatten(1).mean(1) - 0.5
@@ -111,8 +122,11 @@ class BrightDefense(Defense):
 class Plugin:
     @hookimpl
     def advplug_attacks(self) -> list[AttackSpec]:
-        names = ("pgd", "step")
-        return [AttackSpec(name=name, factory="fake_parts:Step", summary="s", reference="r") for name in names]
+        classes = {"pgd": "Step", "step": "Step", "walk": "Walk"}
+        return [
+            AttackSpec(name=name, factory=f"fake_parts:{factory}", summary="s", reference="r")
+            for name, factory in classes.items()
+        ]
 
     @hookimpl
     def advplug_datasets(self) -> list[DatasetSpec]:
@@ -141,7 +155,7 @@ Evaluate = Callable[..., Answer]
 def evaluate(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Iterator[Evaluate]:
     """Runs ``advplug evaluate`` in a folder that holds the user's module and data."""
     module = ModuleType("fake_parts")
-    module.__dict__.update({"Step": Step, "Ramp": Ramp, "BrightDefense": BrightDefense})
+    module.__dict__.update({"Step": Step, "Walk": Walk, "Ramp": Ramp, "BrightDefense": BrightDefense})
     monkeypatch.setitem(sys.modules, "fake_parts", module)
     monkeypatch.setattr(sys, "path", [entry for entry in sys.path if entry])
     monkeypatch.setattr(sys, "dont_write_bytecode", True)
@@ -190,6 +204,50 @@ def test_the_table_says_that_no_attack_was_adapted(evaluate: Evaluate, tmp_path:
     assert answer.stderr.startswith("step: 8 samples ... done")
     (directory,) = (tmp_path / "advplug-runs").iterdir()
     assert directory.name == "mine.net-build-linf-0.25-n8-seed0"
+
+
+MINIMUM = ("mine.net:build", "--data", "data.npz", "--threat", "linf:min", "--attacks", "walk")
+
+
+def test_a_minimum_norm_run_gives_distances_and_the_accuracy_at_any_budget(evaluate: Evaluate) -> None:
+    """Eight inputs, 1/14, 3/14, 5/14 and 7/14 from the boundary on either side."""
+    (row,) = evaluate(*MINIMUM, "--epsilons", "0.1,1/4,0.4", "--json").document["rows"]
+    assert row["robust_accuracy"] == 0
+    assert row["median_distance"] == pytest.approx(0.25)
+    assert row["mean_distance"] == pytest.approx((0.1 + 0.25 + 0.4 + 0.55) / 4, abs=0.02)
+    assert row["sweep"] == [[0.1, 0.75], [0.25, 0.5], [0.4, 0.25]]
+
+
+def test_the_table_of_a_minimum_norm_run_shows_them(evaluate: Evaluate) -> None:
+    text = evaluate(*MINIMUM, "--epsilons", "0.1").stdout
+    head = next(line for line in text.splitlines() if line.startswith("role"))
+    assert head.split() == [
+        "role",
+        "attack",
+        "library",
+        "accuracy",
+        "median",
+        "mean",
+        "at",
+        "0.1",
+        "queries",
+        "seconds",
+    ]
+    assert "half of the perturbations that walk found are at most 0.25" in " ".join(text.split())
+    assert "published" not in text, "nothing was published: no column of nothing"
+
+
+def test_a_sweep_of_even_steps_needs_a_budget_to_divide(evaluate: Evaluate) -> None:
+    answer = evaluate(*MINIMUM, "--sweep", "4")
+    assert answer.exit_code == 2
+    assert "--epsilons" in answer.stderr
+
+
+def test_each_attack_brings_its_own_loss_unless_one_is_named(evaluate: Evaluate) -> None:
+    (row,) = evaluate(*MINIMUM, "--json").document["rows"]
+    assert row["words"]["loss"] == "CrossEntropy()"
+    (row,) = evaluate(*MINIMUM, "--loss", "logistic-margin", "--json").document["rows"]
+    assert row["words"]["loss"] == "LogisticMargin()"
 
 
 def test_losses_attacks_and_parameters(evaluate: Evaluate) -> None:

@@ -16,18 +16,15 @@ WIDTH = 108  # away from a terminal
 def print_table(evaluation: Evaluation) -> None:
     """The table, its remarks and sources, and the verdict, on stdout."""
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1), show_edge=False)
-    detects = evaluation.false_positives is not None
     for name in ("role", "attack", "library"):
         table.add_column(name, overflow="fold", no_wrap=name == "role")
-    distances = summary.distance_columns(evaluation)
-    more = (*distances, *(("detected",) if detects else ()))
-    for name in ("accuracy", "95 %", *more, "queries", "seconds", "published"):
+    lines = summary.lines(evaluation)
+    columns = [_figures(line, summary.distance_columns(evaluation)) for line in lines]
+    heads = [name for name in columns[0] if any(figures[name] for figures in columns)]  # no column of nothing
+    for name in heads:
         table.add_column(name, justify="right", no_wrap=True)
-    for line in summary.lines(evaluation):
-        mark = f" [{line.note}]" if line.note else ""
-        more = (*line.distances, *((line.detected,) if detects else ()))
-        measured = (line.accuracy, line.interval, *more, line.queries, line.seconds)
-        row = (line.role, line.name, line.library, *measured, line.published + mark)
+    for line, figures in zip(lines, columns, strict=True):
+        row = (line.role, line.name, line.library, *(figures[name] for name in heads))
         table.add_row(*map(Text, row), style="bold" if line.role == "adaptive" else None)
     console = _console.out()
     width = None if console.is_terminal else WIDTH
@@ -40,3 +37,18 @@ def print_table(evaluation: Evaluation) -> None:
     for text in below:
         console.print(Text(text, style="dim"), width=width, soft_wrap=False)
     console.print(Text(f"\n{summary.verdict(evaluation)}", style="bold"), width=width, soft_wrap=False)
+
+
+def _figures(line: summary.Line, distances: tuple[str, ...]) -> dict[str, str]:
+    """The texts of a line by the heads of their columns."""
+    mark = f" [{line.note}]" if line.note else ""
+    interval = {} if distances else {"95 %": line.interval}  # where there are distances they need the room
+    return {
+        "accuracy": line.accuracy,
+        **interval,
+        **dict(zip(distances, line.distances, strict=True)),
+        "detected": line.detected,
+        "queries": line.queries,
+        "seconds": line.seconds,
+        "published": line.published + mark,
+    }
