@@ -107,14 +107,14 @@ class WeightSearchAttack(IterativeAttack[Search[Inner]], Generic[Inner]):
         return Search(weights, self.start(task), zeros, zeros + 1, zeros + ep.inf, zeros + ep.inf, zeros)
 
     def step(self, task: Task, state: Search[Inner]) -> Search[Inner]:
-        if task.t and task.t % self._between_looks == 0:
-            state = self._look(task, state)
         inner, success = self.descend(task, state.inner, state.weights.c, state.step)
         value, least = self.objective(inner), state.least
         if value is not None:
             least = ep.minimum(least, value)
         weights = state.weights.tried(success)
-        return replace(state, weights=weights, inner=inner, step=state.step + 1, least=least)
+        state = replace(state, weights=weights, inner=inner, step=state.step + 1, least=least)
+        steps = task.t + 1
+        return self._look(task, state) if steps % self._between_looks == 0 and steps < self.steps else state
 
     def conclude(self, task: Task, state: Search[Inner]) -> None:
         task.evaluate(state.x, self.wish(task))

@@ -134,8 +134,6 @@ class CarliniWagnerL0(IterativeAttack[State]):
         )
 
     def step(self, task: Task, state: State) -> State:
-        if task.t and task.t % LOOK == 0:
-            state = self._look(task, state)
         box, x = TanhBox.of(task, self.stretch), state.x
         q = task.query(x, self.wish(task))
         gradient = 2 / box.width**2 * (x - task.inputs) + per_sample(state.c, x) * q.gradient
@@ -143,7 +141,7 @@ class CarliniWagnerL0(IterativeAttack[State]):
         m, v = adam.scaled(per_sample(state.step + 1, x))
         w = state.w - self.rate * m / v
         here = per_sample(q.success, x)
-        return state._replace(
+        state = state._replace(
             x=ep.where(state.free > 0, box.inside(w), task.inputs),
             w=w,
             adam=adam,
@@ -153,6 +151,7 @@ class CarliniWagnerL0(IterativeAttack[State]):
             # On a success the loss is flat: what counts is the last gradient before.
             gain=ep.where(here, state.gain, (self._change(task, x, q.gradient) * q.gradient).abs()),
         )
+        return state if (task.t + 1) % LOOK else self._look(task, state)
 
     def conclude(self, task: Task, state: State) -> None:
         task.evaluate(state.x, self.wish(task))
@@ -197,7 +196,7 @@ class CarliniWagnerL0(IterativeAttack[State]):
         return choose(raw(over), smaller, state)  # type: ignore[no-any-return]
 
     def _fewer(self, state: State) -> ep.Tensor:
-        """``free`` without the values that contribute least: ``share`` of the whole, or one, and none that is needed."""
+        """``free`` without what contributes least, ``share`` of the whole or one value, and nothing that is needed."""
         gain = raw(self._units(state.gain * state.free))
         open_ = (raw(self._units(state.free)) > 0) & ~(raw(self._units(state.needed)) > 0)
         flat = gain.masked_fill(~open_, torch.inf).flatten(1)

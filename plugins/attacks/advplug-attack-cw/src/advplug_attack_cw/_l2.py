@@ -15,6 +15,10 @@ from advplug.weight_search import WeightSearchAttack
 from advplug.wishes import confident
 from advplug_attack_cw._box import TanhBox
 
+PAPERS_RATE = 0.01
+OVERSHOOT = 0.3
+"""Share of a descent whose successes are kept, but do not lower the weight."""
+
 
 class Descent(NamedTuple):
     """``x`` the current point and ``w`` its variable, both (n, ...); ``value`` (n,) of the objective one step ago."""
@@ -34,8 +38,8 @@ class CarliniWagnerL2(WeightSearchAttack[Descent]):
     ----------
     search_steps: weights c tried for each sample.
     iterations: steps of Adam for each weight; 10000 in the paper.
-    rate: step of Adam in the variable w; None for the 0.01 of the paper, and more with fewer than 1000 iterations, so
-        that they reach as far: 10 / iterations.
+    rate: step of Adam in the variable w; None for the 0.01 of the paper. With fewer than 1000 iterations it then
+        falls to that from 10 / iterations, so that they reach nearly as far.
     initial_c: first weight.
     kappa: how far the logit of the wrong class must be above; in the loss and asked of every point that counts.
     abort_early: go on to the next weight where the descent of a sample stands still.
@@ -93,9 +97,17 @@ class CarliniWagnerL2(WeightSearchAttack[Descent]):
         gradient = 2 / box.width * delta + per_sample(c, x) * q.gradient
         adam = adam.seen(gradient * box.slope(x))
         m, v = adam.scaled(per_sample(step + 1, x))
-        rate = max(0.01, 10 / self.iterations) if self.rate is None else self.rate
-        w = w - rate * m / v
-        return Descent(box.inside(w), w, adam, value), q.success
+        w = w - self._rate(per_sample(step, x)) * m / v
+        # The first steps of Adam may cross a near boundary at any weight: that says nothing of this one.
+        success = ep.logical_and(q.success, step >= OVERSHOOT * self.iterations)
+        return Descent(box.inside(w), w, adam, value), success
+
+    def _rate(self, step: ep.Tensor) -> ep.Tensor:
+        """The step of Adam; see ``rate``."""
+        if self.rate is not None:
+            return self.rate + 0 * step
+        first = max(PAPERS_RATE, 10 / self.iterations)
+        return first + (PAPERS_RATE - first) * step / self.iterations
 
     def objective(self, inner: Descent) -> ep.Tensor | None:
         return inner.value if self.abort_early else None

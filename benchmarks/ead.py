@@ -1,0 +1,105 @@
+"""The elastic-net attack beside Carlini-Wagner, and from an undefended network to a distilled one: two tables.
+
+python benchmarks/ead.py [--limit 50] [--iterations 300] [--only distances|transfer]
+"""
+
+from __future__ import annotations
+
+import time
+from typing import NamedTuple
+
+import click
+import torch
+from distillation import pair
+from rich.console import Console
+from rich.table import Table
+from torch import Tensor, nn
+
+from advplug import ThreatModel, load, run
+
+SEARCH = 9
+KAPPAS = (0, 2, 4, 6, 8, 10, 15, 20, 25, 30)
+
+
+class Case(NamedTuple):
+    """Digits (N, 1, 28, 28), their labels (N,) and targets (N,)."""
+
+    x: Tensor
+    y: Tensor
+    targets: Tensor
+
+
+@click.command()
+@click.option("--limit", default=50, show_default=True, help="Digits.")
+@click.option("--iterations", default=300, show_default=True, help="Steps for each of the nine weights.")
+@click.option("--kappas", default=",".join(map(str, KAPPAS)), show_default=True)
+@click.option("--only", type=click.Choice(["distances", "transfer"]), help="One table alone.")
+def main(*, limit: int, iterations: int, kappas: str, only: str | None) -> None:
+    """Print the tables. Targets are random wrong classes, the average case of the paper."""
+    torch.set_num_threads(1)
+    plain, distilled = pair()
+    digits = load("data:mnist")().load("shipped", limit)
+    x, y = digits.inputs, digits.labels
+    right = (plain(x).argmax(1) == y) & (distilled(x).argmax(1) == y)
+    x, y = x[right], y[right]
+    targets = (y + torch.randint(1, 10, y.shape, generator=torch.Generator().manual_seed(0))) % 10
+    case = Case(x, y, targets)
+    if only != "transfer":
+        distances(plain, case, iterations)
+    if only != "distances":
+        transfer(plain, distilled, case, iterations, [float(part) for part in kappas.split(",")])
+
+
+def attack(name: str, net: nn.Module, case: Case, settings: dict[str, object]) -> Tensor:
+    """Adversarial images like ``case.x``, the clean ones where it fails."""
+    norm = "l2" if name == "cw" else "l1"
+    made = load(f"attack:{name}")(search_steps=SEARCH, **settings)
+    result = run(made, net, case.x, case.y, ThreatModel(norm, targeted=True), targets=case.targets)
+    found: Tensor = result.adversarials
+    return found
+
+
+def distances(net: nn.Module, case: Case, iterations: int) -> None:
+    """L1, L2 and Linf of the successes on the plain network, and L1 beside that of Carlini-Wagner."""
+    rows: list[tuple[str, str, dict[str, object]]] = [("C&W L2", "cw", {"abort_early": False})]
+    for beta in (0.0, 1e-4, 1e-3, 1e-2):
+        for rule in ("en", "l1"):
+            rows.append((f"EAD {rule.upper()}, beta {beta:g}", "ead", {"beta": beta, "rule": rule}))
+    table = Table("attack", "success %", "L1", "L2", "Linf", "L1 / C&W", "s")
+    baseline = None
+    for label, name, settings in rows:
+        start = time.perf_counter()
+        found = attack(name, net, case, {"iterations": iterations, **settings})
+        seconds = time.perf_counter() - start
+        hit = net(found).argmax(1) == case.targets
+        delta = (found - case.x).flatten(1)[hit]
+        l1 = float(delta.abs().sum(1).mean())
+        baseline = baseline or l1
+        figures = [l1, float(delta.norm(dim=1).mean()), float(delta.abs().amax(1).mean()), l1 / baseline]
+        table.add_row(label, f"{100 * hit.float().mean():.0f}", *(f"{one:.3f}" for one in figures), f"{seconds:.0f}")
+    table.title = f"{len(case.x)} digits, plain network, {SEARCH} x {iterations} steps"
+    Console(width=110).print(table)
+
+
+def transfer(plain: nn.Module, distilled: nn.Module, case: Case, iterations: int, kappas: list[float]) -> None:
+    """Share of the images that the distilled network takes for the target, made on the plain one at each kappa."""
+    contestants: dict[str, tuple[str, dict[str, object]]] = {
+        "C&W L2": ("cw", {}),
+        "EAD EN": ("ead", {"beta": 1e-2, "rule": "en"}),
+        "EAD L1": ("ead", {"beta": 1e-2, "rule": "l1"}),
+    }
+    table = Table("kappa", *contestants)
+    for kappa in kappas:
+        cells = []
+        for name, settings in contestants.values():
+            found = attack(name, plain, case, {"iterations": iterations, "kappa": kappa, **settings})
+            made = (found != case.x).flatten(1).any(1).float().mean()
+            hit = (distilled(found).argmax(1) == case.targets).float().mean()
+            cells.append(f"{100 * hit:.0f} ({100 * made:.0f})")
+        table.add_row(f"{kappa:g}", *cells)
+    table.title = f"{len(case.x)} digits: target reached on the distilled network (on the plain one with kappa), %"
+    Console(width=110).print(table)
+
+
+if __name__ == "__main__":
+    main()
