@@ -20,5 +20,5 @@ def test_two_classes(bounds: tuple[float, float], batch: int, targeted: bool) ->
 @pytest.mark.parametrize("bounds", [(0.0, 1.0), (-1.0, 3.0)])
 def test_each_of_five_classes_in_turn(bounds: tuple[float, float]) -> None:
     """The margin: cross-entropy is least a little beside the nearest point where several classes are close."""
-    ratio = distance_over_optimum(DDN(steps=100), "l2", bounds=bounds, classes=5, targeted=True, loss=Margin())
+    ratio = distance_over_optimum(DDN(steps=200), "l2", bounds=bounds, classes=5, targeted=True, loss=Margin())
     assert ratio.max() <= 1.05
