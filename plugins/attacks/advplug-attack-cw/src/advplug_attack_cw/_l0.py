@@ -136,6 +136,7 @@ class CarliniWagnerL0(IterativeAttack[State]):
     def step(self, task: Task, state: State) -> State:
         box, x = TanhBox.of(task, self.stretch), state.x
         q = task.query(x, self.wish(task))
+        assert q.gradient is not None
         gradient = 2 / box.width**2 * (x - task.inputs) + per_sample(state.c, x) * q.gradient
         adam = state.adam.seen(state.free * gradient * box.slope(x))
         m, v = adam.scaled(per_sample(state.step + 1, x))

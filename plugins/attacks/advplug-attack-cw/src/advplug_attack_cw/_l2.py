@@ -92,6 +92,7 @@ class CarliniWagnerL2(WeightSearchAttack[Descent]):
     def descend(self, task: Task, inner: Descent, c: ep.Tensor, step: ep.Tensor) -> tuple[Descent, ep.Tensor]:
         box, (x, w, adam, _) = TanhBox.of(task, self.stretch), inner
         q = task.query(x, self.wish(task))
+        assert q.gradient is not None
         delta = (x - task.inputs) / box.width
         value = delta.flatten(1).square().sum(1) + c * q.loss
         gradient = 2 / box.width * delta + per_sample(c, x) * q.gradient

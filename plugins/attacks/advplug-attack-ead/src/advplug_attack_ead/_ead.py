@@ -112,6 +112,7 @@ class EAD(WeightSearchAttack[Descent]):
         a = self.rate * (1 - k / self.iterations).sqrt()
 
         q = task.query(inner.y, wish)
+        assert q.gradient is not None
         d = (inner.y - x0) / width
         gradient = per_sample(c * width, d) * q.gradient + 2 * d  # of g(y), in widths
         shrunk = shrink(d - a * gradient, self.beta if self.threshold == "beta" else self.beta * a)  # eq. 8
