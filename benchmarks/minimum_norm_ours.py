@@ -48,7 +48,7 @@ OURS: dict[str, list[tuple[str, Callable[[int], Arguments]]]] = {
         ("ead", lambda steps: {"rule": "l1", "beta": 0.01, **_search(steps)}),
         ("ead", lambda steps: {"rule": "en", "beta": 0.01, **_search(steps)}),
     ],
-    "l0": [("pdpgd", _steps), ("fmn", _steps), ("cw-l0", _search)],
+    "l0": [("pdpgd", _steps), ("fmn", _steps), ("cw-l0", _steps)],
 }
 """By norm: the plugin, and its constructor arguments for a number of gradients."""
 
