@@ -39,8 +39,8 @@ class FMN(IterativeAttack[State]):
     Parameters
     ----------
     steps: number of gradient steps.
-    step_size: Euclidean length alpha of the first step, in units of the width of the bounds; the paper takes 1, 5 or
-        10, whatever serves best. None for 10, and for 100 under l0.
+    step_size: Euclidean length alpha of the first step, in units of the width of the bounds; 1 in the authors' code.
+        None for 10, and for 100 under l0, which came closer on the digits that ship with advplug.
     final_step_size: length of the last step.
     gamma: by which share the radius shrinks or grows in the first step; under l0 by one value at least.
     final_gamma: that of the last step.
@@ -79,7 +79,7 @@ class FMN(IterativeAttack[State]):
 
     @property
     def default_loss(self) -> Loss:
-        """The difference of logits, eq. 5: it changes its sign at the boundary."""
+        """The difference of logits: it changes its sign at the boundary."""
         return Margin()
 
     def init(self, task: Task) -> State:
@@ -98,7 +98,7 @@ class FMN(IterativeAttack[State]):
         if task.threat.norm == "l0":
             radius = self._count(q, state.radius, least, gamma)
         else:
-            gap = q.loss.abs() / ep.maximum(size(q.gradient, DUAL[task.threat.norm]), TINY)  # to the boundary, eq. 6
+            gap = q.loss.abs() / ep.maximum(size(q.gradient, DUAL[task.threat.norm]), TINY)  # to the boundary
             gap = ep.maximum(gap, gamma * norm)  # it knows no bounds and would creep up to the boundary for ever
             grown = ep.where(least < math.inf, state.radius * (1 + gamma), norm + gap)
             radius = ep.where(q.success, ep.minimum(state.radius * (1 - gamma), least), grown)
@@ -118,5 +118,5 @@ class FMN(IterativeAttack[State]):
         return (high - low) * self._decay(task, first, self.final_step_size)
 
     def _decay(self, task: Task, first: float, last: float) -> float:
-        """From ``first`` to ``last`` along a cosine, eq. 7."""
+        """From ``first`` to ``last`` along a cosine."""
         return last + (first - last) * (1 + math.cos(math.pi * task.t / self.steps)) / 2
