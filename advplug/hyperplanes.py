@@ -12,6 +12,8 @@ from torch import Tensor
 from advplug.errors import InvalidInput
 from advplug.ops import raw, wrap
 
+ORDER = {"linf": math.inf, "l2": 2.0, "l1": 1.0}
+
 DUAL_ORDER = {"linf": 1.0, "l2": 2.0, "l1": math.inf}
 """The order of the norm in which a gradient says how fast a step of unit length in the given norm can descend."""
 
@@ -24,13 +26,26 @@ class Boundary(NamedTuple):
     w: ep.Tensor
 
     @classmethod
-    def nearest(cls, x: ep.Tensor, loss: ep.Tensor, gradient: ep.Tensor, norm: str) -> Boundary:
-        """Where the linearised loss is zero; of a loss of M values (n, M) the one whose zero is nearest to ``x``."""
+    def nearest(
+        cls,
+        x: ep.Tensor,
+        loss: ep.Tensor,
+        gradient: ep.Tensor,
+        norm: str,
+        bounds: tuple[float, float] | None = None,
+    ) -> Boundary:
+        """Where the linearised loss is zero; of a loss of M values (n, M) the one whose zero is nearest to ``x``.
+
+        With ``bounds`` nearest inside the box, at the price of M projections; under l1 it often is another one.
+        """
         if loss.ndim == 1:
             return cls(x, loss, gradient)
         values, slopes = raw(loss), raw(gradient).flatten(2)
-        steepness = torch.linalg.vector_norm(slopes, DUAL_ORDER[norm], dim=2)
-        chosen = (values.abs() / steepness.clamp_min(1e-12)).argmin(1, keepdim=True)
+        distance = values.abs() / torch.linalg.vector_norm(slopes, DUAL_ORDER[norm], dim=2).clamp_min(1e-12)
+        if bounds is not None:
+            inside = _distance_inside(raw(x).flatten(1), values, slopes, norm, bounds)
+            distance = torch.where(inside.isinf().all(1, keepdim=True), distance, inside)
+        chosen = distance.argmin(1, keepdim=True)
         w = slopes.take_along_dim(chosen[..., None], 1).view_as(raw(x))
         return cls(x, wrap(values.gather(1, chosen).squeeze(1)), wrap(w))
 
@@ -39,6 +54,15 @@ class Boundary(NamedTuple):
         p, w = raw(point).flatten(1), raw(self.w).flatten(1)
         gap = raw(self.gap) + (w * (p - raw(self.x).flatten(1))).sum(1)
         return wrap(to_hyperplane(w, gap, bounds[0] - p, bounds[1] - p, norm).view_as(raw(point)))
+
+
+def _distance_inside(x: Tensor, gaps: Tensor, w: Tensor, norm: str, bounds: tuple[float, float]) -> Tensor:
+    """Distance (n, M) from x (n, d) to M hyperplanes each, gaps (n, M), w (n, M, d); infinite where out of the box."""
+    points = x[:, None].expand_as(w).flatten(0, 1)
+    steps = to_hyperplane(w.flatten(0, 1), gaps.flatten(), bounds[0] - points, bounds[1] - points, norm).view_as(w)
+    missed = ((w * steps).sum(2) + gaps).abs() > 1e-3 * gaps.abs()
+    distance: Tensor = torch.linalg.vector_norm(steps, ORDER[norm], dim=2)
+    return distance.masked_fill(missed, torch.inf)
 
 
 def to_hyperplane(w: Tensor, gap: Tensor, low: Tensor, high: Tensor, norm: str) -> Tensor:

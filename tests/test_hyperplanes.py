@@ -49,20 +49,18 @@ def _solver(w: Tensor, gap: float, point: Tensor, bounds: tuple[float, float], n
     size, weights = len(w), w.numpy()
     box = [(bounds[0] - value, bounds[1] - value) for value in point.tolist()]
     if norm == "l2":
-        start = (
-            _most_fall(w, gap, point, bounds)[1].numpy() * abs(gap) / max(_most_fall(w, gap, point, bounds)[0], 1e-9)
-        )
-        result = minimize(
+        width, (most, corner) = bounds[1] - bounds[0], _most_fall(w, gap, point, bounds)
+        result = minimize(  # in units of the width, which the solver's tolerances ask for
             lambda d: (d**2).sum(),
-            start,
+            corner.numpy() / width * abs(gap) / max(most, 1e-9),
             jac=lambda d: 2 * d,
-            bounds=box,
-            constraints={"type": "eq", "fun": lambda d: weights @ d + gap, "jac": lambda d: weights},
+            bounds=np.array(box) / width,
+            constraints={"type": "eq", "fun": lambda d: weights @ d + gap / width, "jac": lambda d: weights},
             method="SLSQP",
             options={"ftol": 1e-14, "maxiter": 500},
         )
-        assert result.success, result.message
-        return float(np.sqrt(result.fun))
+        assert abs(weights @ result.x * width + gap) <= 1e-6 * width, result.message
+        return float(np.sqrt(result.fun)) * width
     # variables: the step d, and one bound t >= |d_i| (linf) or one for each coordinate (l1)
     bounds_count = 1 if norm == "linf" else size
     link = np.ones((size, 1)) if norm == "linf" else np.eye(size)
@@ -132,6 +130,20 @@ def test_the_nearest_boundary_depends_on_the_norm() -> None:
     dense, sparse = gradient.raw[:, 0], gradient.raw[:, 1]
     for norm, chosen in (("linf", dense), ("l2", dense), ("l1", sparse)):
         assert torch.equal(Boundary.nearest(x, loss, gradient, norm).w.raw, chosen), norm
+
+
+def test_the_box_may_make_another_boundary_the_nearest() -> None:
+    """The steepest coordinate is at its bound, so that the boundary which seems nearer is farther, or out of reach."""
+    x = ep.astensor(torch.tensor([[0.0, 0.5]]))
+    for other, gap in ((0.1, 0.3), (1.0, 0.5)):  # out of reach; farther
+        gradient = ep.astensor(torch.tensor([[[4.0, other], [0.0, 2.0]]]))
+        loss = ep.astensor(torch.tensor([[gap, 0.6]]))
+        free = Boundary.nearest(x, loss, gradient, "l1")
+        boxed = Boundary.nearest(x, loss, gradient, "l1", (0.0, 1.0))
+        assert torch.equal(free.w.raw, gradient.raw[:, 0])
+        assert torch.equal(boxed.w.raw, gradient.raw[:, 1])
+    nowhere = ep.astensor(torch.tensor([[9.0, 9.0]]))
+    assert torch.equal(Boundary.nearest(x, nowhere, gradient, "l1", (0.0, 1.0)).w.raw, gradient.raw[:, 0])
 
 
 def test_refuses_other_norms() -> None:

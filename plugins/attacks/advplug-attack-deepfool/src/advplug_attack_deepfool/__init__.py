@@ -1,0 +1,19 @@
+"""DeepFool as an advplug plugin."""
+
+from __future__ import annotations
+
+from advplug import AttackSpec, hookimpl
+
+
+@hookimpl
+def advplug_attacks() -> list[AttackSpec]:
+    """Name the attack; torch is imported when it is loaded."""
+    return [
+        AttackSpec(
+            name="deepfool",
+            factory="advplug_attack_deepfool._deepfool:DeepFool",
+            summary="Steps to the nearest linearised class boundary until the class changes, under L2 and Linf",
+            reference="DeepFool: a simple and accurate method to fool deep neural networks, CVPR 2016 (1511.04599)",
+            tags=frozenset({"l2", "linf", "targeted", "minimum-norm"}),
+        )
+    ]

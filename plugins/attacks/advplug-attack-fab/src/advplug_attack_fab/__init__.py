@@ -1,0 +1,20 @@
+"""The fast adaptive boundary attack as an advplug plugin."""
+
+from __future__ import annotations
+
+from advplug import AttackSpec, hookimpl
+
+
+@hookimpl
+def advplug_attacks() -> list[AttackSpec]:
+    """Name the attack; torch is imported when it is loaded."""
+    return [
+        AttackSpec(
+            name="fab",
+            factory="advplug_attack_fab._fab:FAB",
+            summary="Fast adaptive boundary: box-constrained projections to linearised boundaries, drawn to the input",
+            reference="Minimally distorted Adversarial Examples with a Fast Adaptive Boundary Attack, ICML 2020 "
+            "(1907.02044)",
+            tags=frozenset({"linf", "l2", "l1", "targeted", "minimum-norm"}),
+        )
+    ]
