@@ -19,7 +19,7 @@ from advplug.errors import InvalidInput, MissingWeights
 from advplug.training import Adversary
 
 SHIPPING = [name for name, preset in AdversarialTraining.presets.items() if preset.weights is not None]
-CLEAN = {"mnist": 0.97, "mnist-linf": 0.93, "mnist-l2": 0.96}
+CLEAN = {"mnist": 0.96, "mnist-linf": 0.95, "mnist-l2": 0.96}
 
 
 def noise(preset: str, count: int) -> Images:
@@ -103,9 +103,9 @@ def test_clean_accuracy(preset: str, digits: Images) -> None:
     assert accuracy(AdversarialTraining().build(preset), digits.inputs, digits.labels) >= CLEAN[preset]
 
 
-@pytest.mark.parametrize(("norm", "epsilon", "least"), [("linf", 0.3, 0.7), ("l2", 2.0, 0.5)])
+@pytest.mark.parametrize(("norm", "epsilon", "least"), [("linf", 0.3, 0.8), ("l2", 2.0, 0.5)])
 def test_adversarially_trained_digits_resist_pgd(norm: str, epsilon: float, least: float, digits: Images) -> None:
-    assert under_pgd("mnist", norm, epsilon, digits) < 0.1
+    assert under_pgd("mnist", norm, epsilon, digits) < 0.25
     assert under_pgd(f"mnist-{norm}", norm, epsilon, digits) >= least
 
 
