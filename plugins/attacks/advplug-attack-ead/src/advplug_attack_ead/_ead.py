@@ -111,13 +111,13 @@ class EAD(WeightSearchAttack[Descent]):
         k = per_sample(step, x0)
         a = self.rate * (1 - k / self.iterations).sqrt()
 
-        q = task.query(inner.y, wish)
+        q = task.query(task.clip(inner.y), wish)  # y may leave the bounds, the model's inputs may not
         assert q.gradient is not None
         d = (inner.y - x0) / width
         gradient = per_sample(c * width, d) * q.gradient + 2 * d  # of g(y), in widths
         shrunk = shrink(d - a * gradient, self.beta if self.threshold == "beta" else self.beta * a)  # eq. 8
         x = task.clip(x0 + width * shrunk)
-        y = task.clip(x + k / (k + 3) * (x - inner.x)) if self.solver == "fista" else x
+        y = x + k / (k + 3) * (x - inner.x) if self.solver == "fista" else x
 
         success = q.success
         if self.judged == "x" and self.solver == "fista":
