@@ -14,7 +14,7 @@ from advplug.defense import Defense, Preset, Report
 from advplug.model import DefendedModel
 from advplug.threat import ThreatModel
 from advplug.training import Adversary, Norm, Recipe, fit, seeded
-from advplug_defense_adversarial_training._networks import DigitNet, MadryNet, CifarNet
+from advplug_defense_adversarial_training._networks import CifarNet, DigitNet, MadryNet
 
 WEIGHTS = Path(__file__).parent / "weights"
 
