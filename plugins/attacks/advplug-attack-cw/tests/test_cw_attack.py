@@ -75,13 +75,13 @@ def test_an_early_end_saves_steps_of_its_own_sample_only() -> None:
     model = linear_model(3, (12,))
     x = torch.rand(6, 12, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
     y = model(x).argmax(1)
-    full = run(CarliniWagnerL2(iterations=100, abort_early=False), model, x, y, ThreatModel("l2"))
-    early = run(CarliniWagnerL2(iterations=100), model, x, y, ThreatModel("l2"))
+    full = run(CarliniWagnerL2(iterations=200, rate=0.01, abort_early=False), model, x, y, ThreatModel("l2"))
+    early = run(CarliniWagnerL2(iterations=200, rate=0.01), model, x, y, ThreatModel("l2"))
     assert early.forwards.sum() < 0.9 * full.forwards.sum()
     assert (early.distance <= 1.02 * full.distance).all()
     assert len(early.forwards.unique()) > 1, "each sample ends in its own time"
     for i in (0, 3):
-        alone = run(CarliniWagnerL2(iterations=100), model, x[i : i + 1], y[i : i + 1], ThreatModel("l2"))
+        alone = run(CarliniWagnerL2(iterations=200, rate=0.01), model, x[i : i + 1], y[i : i + 1], ThreatModel("l2"))
         assert alone.forwards[0] == early.forwards[i]
         torch.testing.assert_close(alone.adversarials[0], early.adversarials[i])
 

@@ -42,7 +42,7 @@ class CarliniWagnerL2(WeightSearchAttack[Descent]):
         falls to that from 10 / iterations, so that they reach nearly as far.
     initial_c: first weight.
     kappa: how far the logit of the wrong class must be above; in the loss and asked of every point that counts.
-    abort_early: go on to the next weight where the descent of a sample stands still.
+    abort_early: go on to the next weight where the descent of a sample stands still; not with a rate that falls.
     stretch: share by which the box is wider for the change of variable, so that values at the bounds can move.
 
     Raises
@@ -111,4 +111,5 @@ class CarliniWagnerL2(WeightSearchAttack[Descent]):
         return first + (PAPERS_RATE - first) * step / self.iterations
 
     def objective(self, inner: Descent) -> ep.Tensor | None:
-        return inner.value if self.abort_early else None
+        falling = self.rate is None and 10 / self.iterations > PAPERS_RATE  # it may stand still until steps are small
+        return inner.value if self.abort_early and not falling else None
