@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from advplug import ThreatModel, load, run
 
 SEARCH = 9
-KAPPAS = (0, 2, 4, 6, 8, 10, 15, 20, 25, 30)
+KAPPAS = (0, 5, 10, 15, 20, 25, 30, 35, 40, 45)
 
 
 class Case(NamedTuple):
