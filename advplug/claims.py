@@ -56,4 +56,5 @@ class Claims:
 
 def owner(key: str) -> str:
     """``advplug-<kind>-<name>``, the distribution that owns the short name ``kind:name``."""
-    return "advplug-" + "-".join(key.split(":")[-2:])
+    kind, name = key.split(":")[:2]  # of attack:foolbox:LinfPGD the library: one distribution brings all of its attacks
+    return f"advplug-{kind}-{name}"

@@ -14,7 +14,7 @@ from advplug.claims import Claim, Claims, owner
 from advplug.discovery import Provenance, canonical, given, installed
 from advplug.errors import COMPUTING, AdvplugError, BrokenPlugin, InvalidSpec, UnknownPlugin
 from advplug.host import Host, aside, describe
-from advplug.specs import AdaptiveSpec, AttackSpec, BaselineSpec, DatasetSpec, DefenseSpec, PluginSpec
+from advplug.specs import AdaptiveSpec, AttackSpec, BaselineSpec, DatasetSpec, DefenseSpec, PluginSpec, split_key
 
 COLLECTING: dict[str, type[PluginSpec]] = {
     "advplug_attacks": AttackSpec,
@@ -145,18 +145,20 @@ class Manager(Host):
 
     def _missing(self, key: str) -> AdvplugError:
         """The error that says best why ``key`` is not usable."""
-        kind, _, name = key.rpartition(":")
-        distribution, _, kind = kind.rpartition(":")
+        distribution, kind, name = split_key(key, KINDS)
         if kind not in KINDS:
             for reason in (self._why_not(distribution, each, name) for each in KINDS if not kind):
                 if reason is not None:
                     return reason
-            near = ", ".join(spec.key for spec in self.specs() if spec.name == name) or _nearest(kind, KINDS)
+            named = [spec.key for spec in self.specs() if spec.name in (name, key)]
+            near = ", ".join(named) or _nearest(kind, KINDS)
             return UnknownPlugin(f"no plugin {key!r}: write kind:name, the kind one of {', '.join(KINDS)}{_hint(near)}")
         reason = self._why_not(distribution, kind, name)
         if reason is not None:
             return reason
-        expected = canonical(distribution) or owner(key)
+        if any(spec.bridged and spec.name.startswith(f"{name}:") for spec in self.specs(kind)):
+            return UnknownPlugin(f"{key} is a library of attacks: write {key}:CLASS (advplug list --library {name})")
+        expected = canonical(distribution) or owner(f"{kind}:{name}")
         hint = _hint(_nearest(name, [spec.name for spec in self.specs(kind)], f"{kind}:"))
         silent = ", ".join(sorted({problem.distribution for problem in self.problems if problem.stage in _SILENT}))
         suspects = f". Broken plugins may have brought it: {silent} (advplug doctor)" if silent else ""
@@ -173,7 +175,7 @@ class Manager(Host):
             error = describe(self._claims.refused[key])
             return BrokenPlugin(f"{key} is installed but broken ({error}): see advplug doctor")
         expected = canonical(distribution) or owner(short)
-        entry_point = "" if distribution else f"{kind}-{name}"
+        entry_point = "" if distribution else f"{kind}-{name.partition(':')[0]}"
         for problem in self.problems:
             if problem.stage != "duplicate" and (
                 problem.distribution == expected or problem.entry_point == entry_point

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Collection
 from dataclasses import dataclass, field, fields
 from importlib import import_module
 from typing import Any, ClassVar
@@ -10,6 +11,8 @@ from typing import Any, ClassVar
 from advplug.errors import InvalidSpec
 
 NAME = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
+BRIDGED = re.compile(rf"{NAME.pattern}:[A-Z]\w*", re.ASCII)
+"""Another library's attack by its own name, such as ``foolbox:LinfPGD``."""
 FACTORY = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*")
 TYPES: dict[str, type] = {"api": int, "tags": frozenset, "drives": tuple}
 """Types of the fields that are no str; the items of the last two are."""
@@ -45,12 +48,19 @@ class PluginSpec:
     def __post_init__(self) -> None:
         for own in fields(self):
             _check_type(own.name, getattr(self, own.name))
-        if not NAME.fullmatch(self.name):
+        if self.bridged and not BRIDGED.fullmatch(self.name):
+            raise InvalidSpec(f"plugin name {self.name!r}: write library:ClassName, like art:SquareAttack")
+        if not self.bridged and not NAME.fullmatch(self.name):
             raise InvalidSpec(f"plugin name {self.name!r}: use lower-case letters, digits and single dashes")
         if not FACTORY.fullmatch(self.factory):
             raise InvalidSpec(f"factory {self.factory!r} of {self.name!r}: write 'package.module:attribute'")
         if not self.summary.strip() or "\n" in self.summary:
             raise InvalidSpec(f"summary of {self.name!r}: write exactly one line")
+
+    @property
+    def bridged(self) -> bool:
+        """Whether it is one of many attacks that a bridge brings from another library, named ``library:ClassName``."""
+        return False
 
     @property
     def key(self) -> str:
@@ -65,9 +75,20 @@ class PluginSpec:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AttackSpec(PluginSpec):
-    """An attack; the factory is an :class:`advplug.Attack` class."""
+    """An attack; the factory is an :class:`advplug.Attack` class.
+
+    ``library`` is empty, or the distribution of another library whose attack this is. Its name is then
+    ``library:ClassName`` with a short name of that library, such as ``art:SquareAttack``, and its distribution
+    ``advplug-attack-art`` brings all of them.
+    """
 
     kind: ClassVar[str] = "attack"
+
+    library: str = ""
+
+    @property
+    def bridged(self) -> bool:
+        return bool(self.library)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -110,3 +131,18 @@ def _check_type(name: str, value: object) -> None:
         raise InvalidSpec(f"{name} of a plugin is {value!r}, not of type {kind.__name__}")
     if isinstance(value, frozenset | tuple) and not all(isinstance(item, str) for item in value):
         raise InvalidSpec(f"{name} of a plugin is {value!r}: its items must be of type str")
+
+
+def split_key(key: str, kinds: Collection[str]) -> tuple[str, str, str]:
+    """Distribution, kind and name in a key, each "" where it is missing: of ``kind:name`` and ``dist:kind:name``.
+
+    A name may hold a colon, ``attack:foolbox:LinfPGD``, so the kind is looked for; where there is none of ``kinds`` the
+    parts are counted from the end.
+    """
+    parts = key.split(":")
+    for position in (0, 1):
+        if len(parts) > position + 1 and parts[position] in kinds:
+            return ":".join(parts[:position]), parts[position], ":".join(parts[position + 1 :])
+    front, _, name = key.rpartition(":")
+    distribution, _, kind = front.rpartition(":")
+    return distribution, kind, name

@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Iterator
+from importlib import metadata
 from types import ModuleType, SimpleNamespace
 from typing import Any
 
@@ -43,6 +44,14 @@ class Plugin:
         return [AdaptiveSpec(name="wall", factory="toy:Toy", **fields)]
 
 
+class Bridge:
+    @hookimpl
+    def advplug_attacks(self) -> list[AttackSpec]:
+        fields: dict[str, Any] = {"factory": "toy:Toy", "summary": "Theirs", "reference": "They, 2020"}
+        names = ("art:First", "art:Second")  # rich knows an emoji ":art:"
+        return [AttackSpec(name=name, library="click", tags=frozenset({"white-box"}), **fields) for name in names]
+
+
 class Broken:
     @hookimpl
     def advplug_attacks(self) -> list[AttackSpec]:
@@ -68,6 +77,12 @@ def broken(module: None) -> Iterator[Manager]:
         yield manager
 
 
+@pytest.fixture
+def bridge(module: None) -> Iterator[Manager]:
+    with using(Manager(plugins=[Plugin(), Bridge()])) as manager:
+        yield manager
+
+
 def invoke(*arguments: str) -> Result:
     return CliRunner().invoke(cli, arguments)
 
@@ -89,6 +104,7 @@ def test_list_one_kind_as_json(plugins: Manager) -> None:
             "name": "toy",
             "summary": "[An] attack",
             "tags": ["linf", "targeted"],
+            "library": None,
             "distribution": "plugin",
             "version": "",
         }
@@ -107,6 +123,42 @@ def test_list_without_plugins_says_how_to_get_one() -> None:
         result = invoke("list")
     assert (result.exit_code, result.stdout) == (0, "")
     assert "pip install" in result.stderr
+
+
+def test_list_folds_the_attacks_of_a_library(bridge: Manager) -> None:
+    lines = invoke("list").stdout.splitlines()
+    assert [line.split()[0] for line in lines] == ["adaptive:wall", "attack:art:*", "attack:toy", "defense:wall"]
+    assert f"2 attacks of click {metadata.version('click')}: advplug list --library art" in lines[1]
+    assert "bridge" in lines[1]
+    for arguments in (["--library", "art"], ["--library", "click"]):
+        lines = invoke("list", *arguments).stdout.splitlines()
+        assert [line.split()[:2] for line in lines] == [["attack:art:First", "Theirs"], ["attack:art:Second", "Theirs"]]
+    assert len(invoke("list", "--all").stdout.splitlines()) == 5
+    assert invoke("list", "--kind", "defense").stdout.count("\n") == 1
+    assert "unless --library or --all asks" in " ".join(invoke("list", "--help").stdout.split())
+
+
+def test_list_as_json_has_every_attack_of_a_library(bridge: Manager) -> None:
+    plugins = json.loads(invoke("list", "--json").stdout)["plugins"]
+    assert {plugin["name"]: plugin["library"] for plugin in plugins if plugin["kind"] == "attack"} == {
+        "art:First": "click",
+        "art:Second": "click",
+        "toy": None,
+    }
+    assert len(json.loads(invoke("list", "--json", "--library", "art").stdout)["plugins"]) == 2
+
+
+def test_list_of_a_library_that_nobody_brings(bridge: Manager, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["list", "--library", "foolbox"]) == 2
+    assert "choose one of art" in capsys.readouterr().err
+
+
+def test_show_an_attack_of_a_library(bridge: Manager) -> None:
+    for name in ("art:First", "attack:art:First", "bridge:attack:art:First"):
+        text = invoke("show", name).stdout
+        assert "attack:art:First  Theirs" in text
+        assert "library" in text
+        assert "white-box" in text
 
 
 def test_show_tells_all(plugins: Manager) -> None:

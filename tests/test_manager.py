@@ -361,3 +361,41 @@ def test_metadata_that_cannot_be_read_does_not_hide_the_others(install: Install)
     manager = install(entry, GOOD)
     assert manager.provenance("attack:ead").distribution == "unknown"
     assert manager.find("attack:pgd")
+
+
+def bridged(name: str, **fields: Any) -> AttackSpec:
+    return attack(name, library="fractions", **fields)
+
+
+def test_attacks_of_another_library_are_found_by_its_names(install: Install) -> None:
+    spec = bridged("foolbox:LinfPGD")
+    manager = install(FakeEntryPoint("attack-foolbox", offers(spec, bridged("foolbox:EADAttack"))), GOOD)
+    assert manager.find("attack:foolbox:LinfPGD") is spec
+    assert manager.find("Advplug_Attack.Foolbox:attack:foolbox:LinfPGD") is spec
+    assert manager.load("attack:foolbox:LinfPGD") is spec.load()
+    assert manager.provenance("attack:foolbox:EADAttack").entry_point == "attack-foolbox"
+    with pytest.raises(UnknownPlugin, match=r"did you mean attack:foolbox:LinfPGD.*install advplug-attack-foolbox$"):
+        manager.find("attack:foolbox:LinfPDG")
+    with pytest.raises(UnknownPlugin, match=r"did you mean attack:foolbox:LinfPGD"):
+        manager.find("foolbox:LinfPGD")
+    with pytest.raises(UnknownPlugin, match=r"attack:foolbox:CLASS \(advplug list --library foolbox"):
+        manager.find("attack:foolbox")
+    with pytest.raises(UnknownPlugin, match=r"pip install advplug-attack-art$"):
+        manager.find("attack:art:SquareAttack")
+
+
+def test_the_bridge_named_after_a_library_owns_its_names(install: Install) -> None:
+    thief = FakeEntryPoint("x", offers(bridged("foolbox:LinfPGD", summary="stolen")), "aaa-plugins")
+    manager = install(thief, FakeEntryPoint("attack-foolbox", offers(bridged("foolbox:LinfPGD"))))
+    assert manager.provenance("attack:foolbox:LinfPGD").distribution == "advplug-attack-foolbox"
+    assert manager.find("aaa-plugins:attack:foolbox:LinfPGD").summary == "stolen"
+    assert only_problem(manager).stage == "duplicate"
+
+
+def test_a_bridge_that_fails_or_is_off_is_not_called_unknown(monkeypatch: pytest.MonkeyPatch, install: Install) -> None:
+    entry = FakeEntryPoint("attack-foolbox", ModuleNotFoundError("no foolbox"))
+    with pytest.raises(BrokenPlugin, match="no foolbox"):
+        install(entry).find("attack:foolbox:LinfPGD")
+    monkeypatch.setenv("ADVPLUG_DISABLE", "attack-foolbox")
+    with pytest.raises(UnknownPlugin, match="ADVPLUG_DISABLE switches it off"):
+        install(entry).find("attack:foolbox:LinfPGD")

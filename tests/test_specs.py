@@ -10,6 +10,7 @@ import pytest
 
 from advplug import AdaptiveSpec, AttackSpec, BaselineSpec, DatasetSpec, DefenseSpec
 from advplug.errors import AdvplugError, InvalidSpec
+from advplug.specs import split_key
 
 FIELDS: dict[str, Any] = {"name": "ead", "factory": "fractions:Fraction", "summary": "one line", "reference": "2018"}
 
@@ -84,3 +85,31 @@ def test_factory_is_imported_only_by_load() -> None:
 def test_errors_have_one_base_and_a_builtin_one() -> None:
     assert issubclass(InvalidSpec, AdvplugError)
     assert issubclass(InvalidSpec, ValueError)
+
+
+def test_attacks_of_another_library_have_its_names() -> None:
+    spec = AttackSpec(**{**FIELDS, "name": "foolbox:LinfPGD"}, library="foolbox")
+    assert (spec.key, spec.bridged) == ("attack:foolbox:LinfPGD", True)
+    assert not AttackSpec(**FIELDS).bridged
+    for name in ("LinfPGD", "foolbox:linfPGD", "foolbox:", "fool box:PGD", "foolbox:LinfPGD:x", "foolbox", "fb:PGD\n"):
+        with pytest.raises(InvalidSpec, match="write library:ClassName"):
+            AttackSpec(**{**FIELDS, "name": name}, library="foolbox")
+    with pytest.raises(InvalidSpec, match="single dashes"):
+        AttackSpec(**{**FIELDS, "name": "foolbox:LinfPGD"})
+
+
+@pytest.mark.parametrize(
+    ("key", "parts"),
+    [
+        ("ead", ("", "", "ead")),
+        ("attack:ead", ("", "attack", "ead")),
+        ("dist:attack:ead", ("dist", "attack", "ead")),
+        ("attack:foolbox:LinfPGD", ("", "attack", "foolbox:LinfPGD")),
+        ("dist:attack:foolbox:LinfPGD", ("dist", "attack", "foolbox:LinfPGD")),
+        ("atack:ead", ("", "atack", "ead")),
+        ("dist:atack:ead", ("dist", "atack", "ead")),
+        ("attack", ("", "", "attack")),
+    ],
+)
+def test_keys_are_taken_apart_at_the_kind(key: str, parts: tuple[str, str, str]) -> None:
+    assert split_key(key, ("attack", "defense")) == parts

@@ -38,7 +38,8 @@ def _console(stream: TextIO) -> Console:
     from rich.console import Console
 
     width = None if stream.isatty() or "COLUMNS" in os.environ else 200
-    return Console(file=stream, width=width, highlight=False, soft_wrap=width is not None)
+    # emoji: it would print a painter's palette for ":art:"
+    return Console(file=stream, width=width, highlight=False, soft_wrap=width is not None, emoji=False)
 
 
 def print_json(content: Mapping[str, Any]) -> None:
@@ -87,7 +88,7 @@ def progress(title: str, *, short: bool = False) -> Iterator[Step]:
     )
 
     columns = (
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),  # else emoji, as above
         BarColumn(),
         MofNCompleteColumn(),
         TextColumn("{task.fields[values]}"),

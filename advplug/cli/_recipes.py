@@ -49,7 +49,7 @@ def read_recipes(
     Raises
     ------
     UnknownPlugin: no such attack.
-    InvalidInput: no such loss or parameter, or a value that the attack refuses.
+    InvalidInput: no such loss or parameter, a value that the attack refuses, or losses for another library's attack.
     """
     from advplug import losses as library
     from advplug.adaptive import Recipe
@@ -61,12 +61,23 @@ def read_recipes(
     found = []
     for name in attacks:
         attack = _attack(name, manager.load(f"attack:{name}"), chosen.get(name, {}))
+        peer = getattr(manager.find(f"attack:{name}"), "library", "")
+        if peer and losses:
+            raise InvalidInput(f"{name} minimises the loss of its library: leave --losses out, or attack with it apart")
         for word in losses or [""]:
             title = f"{name}, {word}" if losses and len(losses) > 1 else name
             # None of these was made for the model at hand: they are the baseline that an adaptive attack has to beat.
             loss = getattr(library, LOSSES[word])() if word else None
             found.append(
-                Recipe(name=title, attack=attack, loss=loss, targets=targets, restarts=restarts, role="baseline")
+                Recipe(
+                    name=title,
+                    attack=attack,
+                    loss=loss,
+                    targets=targets,
+                    restarts=restarts,
+                    role="baseline",
+                    library=peer or "advplug",
+                )
             )
     return found
 
@@ -99,7 +110,7 @@ def with_gradients(job: Job, gradients: Sequence[Gradient]) -> Job:
 
     Raises
     ------
-    InvalidInput: BPDA, and the model offers no surrogate; a number that the estimator refuses.
+    InvalidInput: BPDA, and the model offers no surrogate; a number that is refused; another library's attack.
     """
     from advplug.model import HasSurrogate
 
@@ -108,6 +119,9 @@ def with_gradients(job: Job, gradients: Sequence[Gradient]) -> Job:
     words = [(*gradient, _estimator(job, *gradient)) for gradient in gradients]
     recipes = []
     for recipe in job.recipes:
+        if recipe.library != "advplug" and any(name != "exact" for name, _ in gradients):
+            message = "takes exact gradients, or none: leave --gradients out, or attack with it apart"
+            raise InvalidInput(f"{recipe.name} {message}")
         for name, count, word in words:
             number = "" if count == GRADIENTS[name] else f":{count}"
             title = recipe.name if len(words) == 1 else f"{recipe.name}, {name}{number}"

@@ -48,7 +48,15 @@ def command(
     from advplug.userdata import read_images
 
     manager = default_manager()
-    extra = [Recipe(name=name, attack=manager.load(f"attack:{name}")(), role="intermediate") for name in attacks]
+    extra = [
+        Recipe(
+            name=name,
+            attack=manager.load(f"attack:{name}")(),
+            role="intermediate",
+            library=getattr(manager.find(f"attack:{name}"), "library", "") or "advplug",
+        )
+        for name in attacks
+    ]
     job = case_job(
         case,
         preset=preset,

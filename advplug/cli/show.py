@@ -12,14 +12,14 @@ import click
 from advplug.cli import _console
 from advplug.errors import BrokenPlugin
 from advplug.manager import Manager, default_manager
-from advplug.specs import AdaptiveSpec, BaselineSpec, PluginSpec
+from advplug.specs import AdaptiveSpec, AttackSpec, BaselineSpec, PluginSpec
 
 
 @click.command("show")
 @click.argument("name")
 @_console.json_option
 def command(name: str, as_json: bool) -> None:
-    """Show the plugins called NAME: ead (of any kind), attack:ead, or distribution:attack:ead."""
+    """Show the plugins called NAME: ead (of any kind), attack:ead, distribution:attack:ead, or foolbox:LinfPGD."""
     manager = default_manager()
     keys = [spec.key for spec in manager.specs() if name == spec.name] or [name]
     broken: list[BrokenPlugin] = []
@@ -75,7 +75,8 @@ def _pairs(manager: Manager, spec: PluginSpec) -> dict[str, Any]:
     if spec.kind == "defense":
         return {"broken_by": [other.key for other in adaptive if other.breaks == spec.name]}
     if spec.kind == "attack":
-        return {"driven_by": [other.key for other in adaptive if spec.name in other.drives]}
+        library = {"library": spec.library} if isinstance(spec, AttackSpec) and spec.library else {}
+        return {**library, "driven_by": [other.key for other in adaptive if spec.name in other.drives]}
     return {}
 
 

@@ -14,6 +14,7 @@ from typing import Any, Literal
 from advplug.errors import UnknownPlugin
 from advplug.host import describe
 from advplug.manager import KINDS, Manager, using
+from advplug.specs import split_key
 from advplug.testing.subject import NotApplicable, Subject, require
 
 __all__ = ["Check", "NotApplicable", "Outcome", "checks_for", "require", "run_check", "run_checks"]
@@ -70,7 +71,7 @@ def checks_for(name: str) -> tuple[Check, ...]:
     ------
     UnknownPlugin: there is no such kind.
     """
-    kind = (name.split(":")[-2:-1] or [""])[0]
+    _, kind, _ = split_key(name, KINDS)
     if kind not in GROUPS:
         raise UnknownPlugin(f"no plugin {name!r}: write kind:name, the kind one of {', '.join(KINDS)}")
     return tuple(check for group in GROUPS[kind] for check in _of_group(group))

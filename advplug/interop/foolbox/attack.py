@@ -95,7 +95,7 @@ def _make(attack: Any, parameters: dict[str, Any]) -> Any:
             attack = kind(**parameters)
         except ImportError as error:
             raise PeerError(f"Foolbox's {kind.__name__} needs a package that is not installed: {error}") from error
-        except TypeError as error:
+        except (TypeError, ValueError) as error:
             raise InvalidInput(f"foolbox.attacks.{kind.__name__}: {error}") from error
     elif parameters:
         raise InvalidInput("parameters belong to the name of an attack: this one has its own already")
