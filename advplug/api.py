@@ -29,7 +29,7 @@ def run(
     loss: Loss | None = None,
     gradient: GradientEstimator | None = None,
     criterion: Criterion | None = None,
-    targets: Tensor | ep.Tensor | Literal["each"] | None = None,
+    targets: Tensor | ep.Tensor | Literal["each"] | int | None = None,
     epsilon: Tensor | ep.Tensor | None = None,
     starts: Tensor | ep.Tensor | None = None,
     **options: Any,
@@ -41,7 +41,7 @@ def run(
     model: a DefendedModel, or any module from inputs in ``threat.bounds`` to logits (N, K).
     inputs: float32 or float64 (N, ...), raw or eagerpy.
     labels: integer (N,).
-    targets: classes (N,), ``"each"`` for every other class in turn, or None.
+    targets: classes (N,), ``"each"`` for every other class, a number for so many of the likeliest, or None.
     epsilon: a budget for each sample (N,), instead of the one of ``threat``.
     starts: starting points like ``inputs``, for attacks that take one.
     options: fields of :class:`advplug.problem.Options`, such as ``seed``, ``restarts``, ``early_end``.

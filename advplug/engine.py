@@ -123,11 +123,19 @@ class _Run:
         self.cost = torch.full_like(self.result.distance, torch.inf)
         self.trace: list[Tensor] = []
         self.steps_done = 0
-        classes = model.num_classes - 1 if isinstance(problem.targets, str) else 1
-        self.total_rounds = problem.options.restarts * classes
+        others = model.num_classes - 1
+        match problem.targets:
+            case "each":
+                self.classes = others
+            case int(count):
+                self.classes = min(count, others)
+            case _:
+                self.classes = 1  # given, or none
+        self.at_once = min(problem.options.targets_at_once, self.classes, self.max_rows)
+        self.total_rounds = problem.options.restarts * -(-self.classes // self.at_once)
 
     def rounds(self) -> Iterator[tuple[int, Tensor | None]]:
-        """Pairs (restart, targets) until nothing is left to attack."""
+        """Pairs (restart, targets (N,) or (N, several)) until nothing is left to attack."""
         for restart in range(self.problem.options.restarts):
             for targets in self._target_sets():
                 if bool(self._standing().any()):
@@ -136,7 +144,7 @@ class _Run:
     def round(self, restart: int, targets: Tensor | None) -> None:
         """Attack everything that still stands, in batches that fit."""
         rows = self._standing().nonzero().squeeze(1)
-        size = min(self.problem.options.batch_size or len(rows), self.max_rows)
+        size = min(self.problem.options.batch_size or len(rows), max(1, self.max_rows // self.at_once))
         traces: list[list[tuple[Tensor, Tensor]]] = []
         queue = list(rows.split(size))
         while queue:
@@ -152,7 +160,11 @@ class _Run:
 
     def _batch(self, rows: Tensor, restart: int, targets: Tensor | None) -> list[tuple[Tensor, Tensor]]:
         problem = self.problem
-        batch = self._rows(rows, restart, None if targets is None else targets[rows])
+        if targets is not None:
+            targets = targets[rows]
+            rows = rows.repeat_interleave(targets[0].numel())  # one for each target
+            targets = targets.flatten()
+        batch = self._rows(rows, restart, targets)
         objective = Objective(
             model=problem.model,
             loss=problem.loss or self.attack.default_loss,
@@ -162,11 +174,13 @@ class _Run:
             ledger=self.ledger,
             max_rows=self.max_rows,
         )
-        task = Task(problem, batch, objective, self._tick, cost=self.attack.cost, restart=restart)
+        shared = self.at_once > 1
+        task = Task(problem, batch, objective, self._tick, cost=self.attack.cost, restart=restart, shared=shared)
         self.attack.run(task)
         for part in task.close():
-            if len(part.samples):
-                self._keep(part, restart)
+            for rows_ in _one_for_each_sample(part) if shared else [part]:
+                if len(rows_.samples):
+                    self._keep(rows_, restart)
         return task.trace
 
     def _rows(self, rows: Tensor, restart: int, targets: Tensor | None) -> Rows:
@@ -200,7 +214,8 @@ class _Run:
         result.lost_gradients[part.samples] += part.lost
         if problem.model.rejects:
             decision = decide(problem.model, part.best_x, 1, self.max_rows)[0]
-            result.detected[part.samples] = (decision.labels != part.labels) & ~decision.accepted
+            detected = (decision.labels != part.labels) & ~decision.accepted
+            result.detected[part.samples] = detected & ~result.success[part.samples]
         if not bool((part.best_rate > 0).any()):
             return
         part = take(part, (part.best_rate > 0).nonzero().squeeze(1))
@@ -259,12 +274,10 @@ class _Run:
 
     def _target_sets(self) -> Iterator[Tensor | None]:
         problem = self.problem
-        if not isinstance(problem.targets, str):
+        if problem.targets is None or isinstance(problem.targets, Tensor):
             yield problem.targets
-            return
-        likely = self._other_classes()
-        for rank in range(likely.shape[1]):
-            yield likely[:, rank]
+        else:
+            yield from self._other_classes()[:, : self.classes].split(self.at_once, dim=1)
 
     @torch.no_grad()
     def _other_classes(self) -> Tensor:
@@ -275,10 +288,12 @@ class _Run:
 
     def _store_traces(self, traces: list[list[tuple[Tensor, Tensor]]]) -> None:
         length = max((len(trace) for trace in traces), default=0)
-        table = torch.full((length, len(self.inputs)), torch.nan, device=self.inputs.device)
+        table = torch.full((length, len(self.inputs)), torch.inf, device=self.inputs.device)
         for trace in traces:
-            for step, (rows, loss) in enumerate(trace):
-                table[step, rows] = loss.to(table.dtype)
+            for step, (rows, loss) in enumerate(trace):  # the least where a sample has several rows
+                values = torch.where(loss.isnan(), torch.inf, loss).to(table.dtype)
+                table[step].scatter_reduce_(0, rows, values, "amin")
+        table = torch.where(table == torch.inf, torch.nan, table)
         self.result = replace(
             self.result,
             trace=torch.cat((self.result.trace, table)),
@@ -291,3 +306,11 @@ class _Run:
         if self.problem.options.progress is not None:
             total = self.attack.planned_steps * self.total_rounds
             self.problem.options.progress(min(self.steps_done, total), total, alive)
+
+
+def _one_for_each_sample(part: Rows) -> Iterator[Rows]:
+    """``part`` in pieces that hold no sample twice, so that writing to its samples is well defined."""
+    ordered, order = part.samples.sort(stable=True)
+    place = torch.arange(len(order), device=order.device) - torch.searchsorted(ordered, ordered)
+    for number in range(int(place.max()) + 1 if len(place) else 0):
+        yield take(part, order[place == number])

@@ -32,6 +32,11 @@ class Ledger:
         """Charge ``copies`` forward passes to every live row."""
         self.forwards.index_add_(0, self.rows, self.live * copies)
 
+    def of_sample(self, flags: Tensor) -> Tensor:
+        """Whether any row of the same sample has its flag, for bool (n,) flags of the rows."""
+        counts = torch.zeros_like(self.forwards).index_add_(0, self.rows, flags.long())
+        return counts[self.rows] > 0
+
     def backward(self, copies: int) -> None:
         """Charge ``copies`` backward passes to every live row."""
         self.backwards.index_add_(0, self.rows, self.live * copies)

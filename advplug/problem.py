@@ -33,6 +33,9 @@ class Options:
     early_end: a sample leaves at its first success. Never applies to stochastic models or to minimum-norm runs.
     batch_size: samples attacked at once; None takes as many as the memory budget allows.
     memory_budget: bytes of activations in one forward pass.
+    targets_at_once: how many target classes of a sample share a batch, each as a row of its own, where the problem
+        asks for several; the first to succeed ends all of them. 1 tries one after the other, the likeliest first, which
+        takes the fewest queries; more takes the least time where a batch of samples alone does not fill the device.
     draws: fresh decisions by which a success of a stochastic model is judged.
     progress: called after every step.
     """
@@ -42,11 +45,12 @@ class Options:
     early_end: bool = True
     batch_size: int | None = None
     memory_budget: int = DEFAULT_BUDGET
+    targets_at_once: int = 1
     draws: int = 10
     progress: Progress | None = None
 
     def __post_init__(self) -> None:
-        for name in ("restarts", "draws", "memory_budget"):
+        for name in ("restarts", "draws", "memory_budget", "targets_at_once"):
             if getattr(self, name) < 1:
                 raise InvalidInput(f"{name} is {getattr(self, name)}: give at least 1")
         if self.batch_size is not None and self.batch_size < 1:
@@ -58,15 +62,16 @@ class Problem:
     """A set of samples, the model that decides on them, and the attacker's goal; built by :func:`make_problem`.
 
     ``inputs`` float (N, ...) within ``threat.bounds``; ``labels`` int64 (N,); ``targets`` int64 (N,), ``"each"`` for
-    every other class in turn, or None; ``epsilon`` float64 (N,) or None for minimum norm; ``loss`` None for the
-    attack's own; ``starts`` like ``inputs`` or None; ``samples`` int64 (N,): what seeds each sample's random numbers.
+    every other class, a number for so many of the likeliest, or None; ``epsilon`` float64 (N,) or None for minimum
+    norm; ``loss`` None for the attack's own; ``starts`` like ``inputs`` or None; ``samples`` int64 (N,): what seeds
+    each sample's random numbers.
     """
 
     model: DefendedModel
     inputs: Tensor
     labels: Tensor
     threat: ThreatModel
-    targets: Tensor | Literal["each"] | None
+    targets: Tensor | Literal["each"] | int | None
     epsilon: Tensor | None
     loss: Loss | None
     gradient: GradientEstimator
@@ -82,7 +87,7 @@ def make_problem(
     labels: Tensor,
     threat: ThreatModel,
     *,
-    targets: Tensor | Literal["each"] | None = None,
+    targets: Tensor | Literal["each"] | int | None = None,
     epsilon: Tensor | None = None,
     loss: Loss | None = None,
     gradient: GradientEstimator | None = None,
@@ -109,8 +114,8 @@ def make_problem(
     if tuple(model.bounds) != tuple(threat.bounds):
         raise InvalidInput(f"the model takes inputs in {model.bounds}, the threat model says {threat.bounds}")
     labels = _classes("labels", labels, inputs, model.num_classes)
-    if isinstance(targets, str) and targets != "each":
-        raise InvalidInput(f"targets {targets!r}: give a tensor of classes, 'each' or None")
+    if (isinstance(targets, str) and targets != "each") or (isinstance(targets, int) and targets < 1):
+        raise InvalidInput(f"targets {targets!r}: give a tensor of classes, 'each', a number of classes or None")
     if isinstance(targets, Tensor):
         targets = _classes("targets", targets, inputs, model.num_classes)
         if bool((targets == labels).any()):
@@ -136,7 +141,7 @@ def make_problem(
     )
 
 
-def check_loss(loss: Loss, model: DefendedModel, targets: Tensor | str | None) -> None:
+def check_loss(loss: Loss, model: DefendedModel, targets: Tensor | str | int | None) -> None:
     """Raise InvalidInput if ``loss`` asks for targets or classes that are not there."""
     if targets is None and loss.needs_targets:
         raise InvalidInput(f"{type(loss).__name__} needs targets: pass targets=<classes (N,)> or targets='each'")

@@ -30,6 +30,7 @@ class AttackResult:
     forwards, backwards: int64 (N,), passes that the search spent on each sample; verification is not charged.
     lost_gradients: int64 (N,), steps at which the gradient was zero throughout or not finite: a sign of masking.
     trace: float32 (T, N), loss at each evaluation, NaN where the sample had left; rounds follow one another.
+        Where several targets of a sample share a batch, the least of theirs.
     """
 
     adversarials: Tensor

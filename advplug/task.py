@@ -92,10 +92,12 @@ class Task:
         *,
         cost: Cost,
         restart: int = 0,
+        shared: bool = False,
     ) -> None:
         self.problem = problem
         self.restart = restart
         self._cost = cost
+        self._shared = shared  # samples have several rows, one for each target, and fall with the first of them
         self.threat = problem.threat
         self.t = 0
         self.trace: list[tuple[Tensor, Tensor]] = []
@@ -307,7 +309,10 @@ class Task:
         rows.best_rate.copy_(torch.where(better, rate, rows.best_rate))
         rows.best_cost.copy_(torch.where(better, cost, rows.best_cost))
         if self._stops:
-            rows.done.logical_or_(better & (rate == 1))
+            fallen = better & (rate == 1)
+            if self._shared:
+                fallen = self._ledger.of_sample(fallen)
+            rows.done.logical_or_(fallen)
             self._ledger.live = (~rows.done).long()
         return Query(wrap(loss), gradient, wrap(logits), wrap(rate > 0.5))
 
