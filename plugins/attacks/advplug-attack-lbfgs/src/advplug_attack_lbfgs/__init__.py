@@ -1,0 +1,19 @@
+"""The L-BFGS attack as an advplug plugin."""
+
+from __future__ import annotations
+
+from advplug import AttackSpec, hookimpl
+
+
+@hookimpl
+def advplug_attacks() -> list[AttackSpec]:
+    """Name the attack; torch is imported when it is loaded."""
+    return [
+        AttackSpec(
+            name="lbfgs",
+            factory="advplug_attack_lbfgs._lbfgs:LBFGS",
+            summary="Box-constrained L-BFGS on squared L2 distance and loss, bisection over the weight of the loss",
+            reference="Intriguing properties of neural networks, ICLR 2014 (1312.6199)",
+            tags=frozenset({"l2", "targeted", "minimum-norm"}),
+        )
+    ]
