@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 import subprocess
 import sys
+from importlib import metadata
 from importlib.util import module_from_spec, spec_from_file_location
 from itertools import chain
 from pathlib import Path
@@ -123,6 +125,14 @@ def test_the_table_of_errors_is_fresh() -> None:
 
 def test_the_reference_of_hooks_is_fresh() -> None:
     assert (ROOT / "docs" / "hooks.md").read_text(encoding="utf-8") == tool("hooks").render(), "python tools/hooks.py"
+
+
+def test_the_table_of_bridged_attacks_is_fresh() -> None:
+    page, bridges = (ROOT / "docs" / "bridges.md").read_text(encoding="utf-8"), tool("bridges")
+    assert page == bridges.render(), "run python tools/bridges.py"
+    record = json.loads(bridges.RECORD.read_text(encoding="utf-8"))
+    if all(metadata.version(library) == version for library, version in record["versions"].items()):
+        assert set(record["attacks"]) == set(bridges.declared()), "run python tools/bridges.py --run NAMES"
 
 
 def test_build_requirements_pin_the_torch_of_the_constraints() -> None:

@@ -46,6 +46,12 @@ class Entry:
     defaults: Mapping[str, Any] = field(default_factory=dict)
 
     @property
+    def installed(self) -> bool:
+        """Whether what it needs beside the library is there."""
+        found = find_spec(self.needs) if self.needs else None
+        return not self.needs or (found is not None and found.origin is not None)  # else some folder of that name
+
+    @property
     def tags(self) -> frozenset[str]:
         """As in the specs."""
         extra = {"targeted"} if self.targeted else set()

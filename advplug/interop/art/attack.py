@@ -22,6 +22,8 @@ from advplug.task import Task
 from advplug.threat import Norm, ThreatModel
 
 _ORDERS: dict[str, float] = {"linf": np.inf, "l2": 2, "l1": 1}
+_ALWAYS_AIMS = ("SaliencyMapMethod", "TargetedUniversalPerturbation")
+"""Attacks that take the classes given to them for targets, whatever the goal; the first draws some if there are none."""
 
 
 class ArtAttack(Attack):
@@ -79,10 +81,11 @@ class ArtAttack(Attack):
         threat = replace(task.threat, epsilon=part.epsilon, targeted=targeted)
         classifier = make_classifier(part.model, model, tuple(part.inputs.shape[1:]), part.inputs)
         attack = self._make(classifier, threat, len(part.inputs))
-        if bool(attack.targeted) != targeted:
+        aims = type(attack).__name__ in _ALWAYS_AIMS
+        if bool(attack.targeted) != targeted and not aims:
             raise InvalidInput(f"{type(attack).__name__} is {'not ' * targeted}targeted, the goal is the opposite")
         classes = part.labels if part.targets is None else part.targets
-        y = np.eye(model.num_classes, dtype=np.float32)[classes.cpu().numpy()]
+        y = None if aims and not targeted else np.eye(model.num_classes, dtype=np.float32)[classes.cpu().numpy()]
         starts = {} if part.starts is None else {"x_adv_init": part.starts.cpu().numpy()}
         return torch.as_tensor(attack.generate(part.inputs.cpu().numpy(), y, **starts))
 
