@@ -295,3 +295,8 @@ def test_an_internal_error_prints_its_traceback_and_an_interrupt_does_not(
     monkeypatch.setattr(cli, "main", fail(KeyboardInterrupt()))
     assert run(["list"]) == 130
     assert capsys.readouterr().err == "Error: interrupted\n"
+
+
+def test_check_all_leaves_out_the_attacks_of_libraries() -> None:
+    with using(Manager(plugins=[Bridge()])):
+        assert json.loads(invoke("check", "--all", "--json").stdout)["plugins"] == []

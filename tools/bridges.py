@@ -74,11 +74,10 @@ NEEDS_TARGETS = {"foolbox:GenAttack", "art:TargetedUniversalPerturbation"}
 
 
 NOTES = {
-    "art:GeoDA": "writes `2d_dct_basis_10_28.npy` into the working directory",
     "art:SimBA": "and `art:VirtualAdversarialMethod` are given the softmax of the logits: they refuse others",
     "art:ShadowAttack": "runs image by image; its `batch_size` is the number of noisy copies of one",
     "art:SaliencyMapMethod": "without targets ART draws some",
-    "foolbox:NewtonFoolAttack": "made NaN of its own images on these digits, and was stopped before they could count as a success",
+    "foolbox:NewtonFoolAttack": "made NaN of its images of these digits, and was stopped there",
 }
 """What a user should know beside the table."""
 

@@ -23,7 +23,7 @@ from advplug.threat import Norm, ThreatModel
 
 _ORDERS: dict[str, float] = {"linf": np.inf, "l2": 2, "l1": 1}
 _ALWAYS_AIMS = ("SaliencyMapMethod", "TargetedUniversalPerturbation")
-"""Attacks that take the classes given to them for targets, whatever the goal; the first draws some if there are none."""
+"""Attacks that take the classes given to them for targets, whatever the goal; the first draws some if given none."""
 
 
 class ArtAttack(Attack):

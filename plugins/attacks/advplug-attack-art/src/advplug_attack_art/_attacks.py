@@ -54,7 +54,9 @@ class BridgedArtAttack(ArtAttack):
         found = []
         for i in range(len(part.labels)):
             values = {name: getattr(part, name) for name in rows}
-            single = {name: None if value is None else value[i : i + 1] for name, value in values.items()}
+            single: dict[str, Any] = {
+                name: None if value is None else value[i : i + 1] for name, value in values.items()
+            }
             found.append(super()._search(replace(part, **single), task))
         return torch.cat(found)
 
