@@ -1,0 +1,22 @@
+"""Square Attack as an advplug plugin."""
+
+from __future__ import annotations
+
+from advplug import AttackSpec, hookimpl
+
+
+@hookimpl
+def advplug_attacks() -> list[AttackSpec]:
+    """Name the attack; torch is imported when it is loaded."""
+    return [
+        AttackSpec(
+            name="square",
+            factory="advplug_attack_square._square:Square",
+            summary="Random search with square windows under Linf and L2, from scores alone",
+            reference=(
+                "Square Attack: a query-efficient black-box adversarial attack via random search, "
+                "ECCV 2020 (1912.00049)"
+            ),
+            tags=frozenset({"linf", "l2", "targeted", "fixed-budget", "score-based"}),
+        )
+    ]
