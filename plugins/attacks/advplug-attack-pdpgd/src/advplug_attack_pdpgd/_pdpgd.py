@@ -30,10 +30,10 @@ class Settings(NamedTuple):
 
 
 DEFAULTS = {
-    "linf": Settings(rate=0.1, dual_rate=0.1, ratio=0.1, starts=(0.5, 0.0), fine_rate=0.03),
-    "l2": Settings(rate=1.0, dual_rate=0.1, ratio=0.01, starts=(0.5, 0.5, 0.0), fine_rate=0.1),
-    "l1": Settings(rate=1.0, dual_rate=0.3, ratio=0.01, starts=(0.5, 0.5, 0.5, 0.0), fine_rate=0.1),
-    "l0": Settings(rate=1.0, dual_rate=0.3, ratio=0.01, starts=(0.5, 0.5, 0.5, 0.5, 0.0), fine_rate=0.1),
+    "linf": Settings(rate=0.1, dual_rate=0.1, ratio=0.1, starts=(0.5, 0.0), fine_rate=0.3),
+    "l2": Settings(rate=1.0, dual_rate=0.1, ratio=0.01, starts=(0.5, 0.0), fine_rate=0.3),
+    "l1": Settings(rate=1.0, dual_rate=0.3, ratio=0.01, starts=(0.5, 0.5, 0.5, 0.0), fine_rate=0.3),
+    "l0": Settings(rate=1.0, dual_rate=0.3, ratio=0.01, starts=(0.5, 0.5, 0.5, 0.5, 0.0), fine_rate=0.3),
 }
 
 ENOUGH = 500
@@ -72,8 +72,9 @@ class PDPGD(IterativeAttack[State]):
     schedule, dual_schedule: how the rates fall: ``exponential``, ``linear`` or ``constant``.
     memory: share of the past in the running mean of the weights.
     starts: for each search in turn the half width of its uniform random start; 0 starts at the input.
-    fine_tuning: share of the steps that go on from the best point, with its weights, at the rates ``fine_rate`` and
-        ``fine_dual_rate`` (falling likewise).
+    fine_tuning: share of the steps that go on from the best point, with its weights, at the rates ``fine_rate`` times
+        the largest change of that point, as networks differ in how far their boundaries are, and ``fine_dual_rate``
+        (both falling likewise).
     penalty: what stands for l0 in the proximal step: ``l0`` itself, ``two_thirds``, ``half`` or ``l1``.
     group: None, or ``pixel`` to count pixels under l0 rather than values: inputs are (N, C, H, W).
     inner: proximal iterations of the paper's inner loop in Adam's metric; None for their limit in closed form.
@@ -154,7 +155,9 @@ class PDPGD(IterativeAttack[State]):
         part, t, length = self._part(task.t, len(settings.starts))
         if t == 0 and part:
             state = self._next(task, state, settings.starts[part:])
-        rate, dual_rate = self._rates(settings, part, t / length)
+        pace, dual_rate = self._rates(settings, part, t / length)
+        tuning = part == len(settings.starts)
+        rate = pace * (largest_change(task) if tuning else 1)
         before = task.best_cost
         q = task.query(state.x)
         assert q.gradient is not None
@@ -233,6 +236,12 @@ class PDPGD(IterativeAttack[State]):
 def width(task: Task) -> float:
     """Width of the bounds, the unit of length."""
     return task.threat.bounds[1] - task.threat.bounds[0]
+
+
+def largest_change(task: Task) -> ep.Tensor:
+    """Of any value, from the input to the best point, in widths of the bounds (n, 1, ..., 1); 1 where there is none."""
+    size = ((task.best - task.inputs) / width(task)).flatten(1).abs().max(axis=1)
+    return per_sample(ep.where(size > 0, size, ep.ones_like(size)), task.inputs)
 
 
 def direction(r: ep.Tensor) -> ep.Tensor:
