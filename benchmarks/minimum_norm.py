@@ -33,18 +33,19 @@ calls a success though they are none."""
 @click.option("--model", type=click.Choice(list(MODELS)), required=True, help="Preset of a defense.")
 @click.option("--norm", type=click.Choice(["linf", "l2", "l1", "l0"]), required=True)
 @click.option("--limit", default=100, show_default=True, help="Images, wrong ones included.")
+@click.option("--skip", default=0, show_default=True, help="Images before these, such as those of the tuning.")
 @click.option("--steps", default=500, show_default=True, help="Gradients for each image.")
 @click.option("--threads", default=1, show_default=True)
 @click.option("--only", default="", help="Libraries or attacks, parts of their names, separated by commas.")
 @click.option("--slow", is_flag=True, help="Include the slow ones: ART's Carlini-Wagner, Brendel-Bethge, JSMA.")
 @click.option("--json", "file", type=click.Path(dir_okay=False, path_type=Path), help="Write the rows there, too.")
 def main(
-    *, model: str, norm: str, limit: int, steps: int, threads: int, only: str, slow: bool, file: Path | None
+    *, model: str, norm: str, limit: int, skip: int, steps: int, threads: int, only: str, slow: bool, file: Path | None
 ) -> None:
     """Print the table."""
     torch.set_num_threads(threads)
     warnings.filterwarnings("ignore")
-    subject = case(model, limit)
+    subject = case(model, limit, skip)
     entrants = chosen(norm, steps, only)
     left_out = [] if slow else [one.name for one in entrants if one.slow]
     outcomes = []
@@ -59,7 +60,14 @@ def main(
     caption = COLUMNS + (f" Left out without --slow: {', '.join(left_out)}." if left_out else "")
     Console(width=200).print(table(found, subject.thresholds[norm], title, caption))
     if file is not None:
-        answer = {"model": model, "norm": norm, "steps": steps, "total": subject.total, "attacked": len(subject.x)}
+        answer = {
+            "model": model,
+            "norm": norm,
+            "steps": steps,
+            "skip": skip,
+            "total": subject.total,
+            "attacked": len(subject.x),
+        }
         thresholds = list(subject.thresholds[norm])
         document = {**answer, "thresholds": thresholds, "left_out": left_out, "rows": [row.as_json() for row in found]}
         file.write_text(json.dumps(document, indent=1, allow_nan=False))

@@ -81,8 +81,8 @@ class Case(NamedTuple):
     thresholds: dict[str, tuple[float, ...]]
 
 
-def case(model: str, limit: int) -> Case:
-    """The first ``limit`` images of the data that the preset ``model`` names, less those it gets wrong.
+def case(model: str, limit: int, skip: int = 0) -> Case:
+    """``limit`` images of the data that the preset ``model`` names after the first ``skip``, less those it gets wrong.
 
     Raises
     ------
@@ -90,7 +90,7 @@ def case(model: str, limit: int) -> Case:
     """
     defense = load(f"defense:{MODELS[model]}")()
     preset = defense.preset(model)
-    images = load(f"data:{preset.data}")().load(preset.test_split, limit)
+    images = load(f"data:{preset.data}")().load(preset.test_split, skip + limit)[skip:]
     net = defense.build(model).requires_grad_(False)  # or libraries would compute gradients of the weights
     with torch.no_grad():
         logits = torch.cat([net(part) for part in images.inputs.split(256)])

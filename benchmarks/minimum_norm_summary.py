@@ -1,0 +1,96 @@
+"""The tables of several runs of ``minimum_norm.py --json`` as one Markdown page.
+
+python benchmarks/minimum_norm_summary.py mnist-linf.json mnist-l2.json ... > benchmarks/minimum_norm.md
+"""
+
+from __future__ import annotations
+
+import json
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+
+import click
+
+NORMS = ("linf", "l2", "l1", "l0")
+MODELS = ("mnist", "mnist-linf", "mnist-l2", "cifar10", "cifar10-linf", "cifar10-l2")
+HEAD = """# Minimum-norm attacks side by side
+
+Made by `python benchmarks/minimum_norm_summary.py *.json` from the `--json` files of
+
+    python benchmarks/minimum_norm.py --model MODEL --norm NORM --skip SKIP --limit LIMIT --steps 500 --json FILE
+
+one run, in one process, for each table. The images are others than those that our defaults were chosen on (SKIP is 400
+digits, 100 pictures); the peers stand at the settings in the table, their defaults but for the number of steps. The
+networks are the presets of
+[advplug-defense-adversarial-training](../plugins/defenses/advplug-defense-adversarial-training). Every array is
+judged afresh; mean and median distance are over successes, so they compare only where success is 100 %. `> d` is the
+accuracy in % of all images at distance d, as the attack leaves it. Gradients are counted at the network, for each
+attacked image. Optimality is AttackBench's local optimality beside the pointwise best of the rows of one table."""
+
+
+@click.command()
+@click.argument("files", nargs=-1, required=True, type=click.Path(exists=True, dir_okay=False, path_type=Path))
+def main(*, files: tuple[Path, ...]) -> None:
+    """Print the page."""
+    runs = [json.loads(file.read_text()) for file in files]
+    runs.sort(key=lambda run: (NORMS.index(run["norm"]), MODELS.index(run["model"])))
+    click.echo(HEAD)
+    for norm, group in groupby(runs, key=lambda run: run["norm"]):
+        several = list(group)
+        click.echo(f"\n## {norm}\n\n{_overview(several)}")
+        for run in several:
+            click.echo(
+                f"\n### {run['model']}, {norm}: {run['attacked']} of {run['total']} images right\n\n{_table(run)}"
+            )
+            if run["left_out"]:
+                click.echo(f"\nLeft out without `--slow`: {', '.join(run['left_out'])}.")
+
+
+def _overview(runs: list[dict[str, Any]]) -> str:
+    """Mean distance of each attack on each network; in brackets the success where it is not 100 %; the best in bold."""
+    names = dict.fromkeys((row["library"], row["attack"], row["settings"]) for run in runs for row in run["rows"])
+    found = [{(row["library"], row["attack"], row["settings"]): row for row in run["rows"]} for run in runs]
+    best = [min(row["mean"] for row in rows.values() if row["success"] == 1) for rows in found]
+    lines = [["library", "attack", *(run["model"] for run in runs)], ["---", "---", *("---:" for _ in runs)]]
+    for name in names:
+        cells = [_mean(rows.get(name), least) for rows, least in zip(found, best, strict=True)]
+        lines.append([name[0], f"{name[1]} ({name[2]})", *cells])
+    return _markdown(lines)
+
+
+def _mean(row: dict[str, Any] | None, best: float) -> str:
+    if row is None or row["mean"] is None:
+        return ""
+    text = f"{row['mean']:.4g}"
+    if row["success"] < 1:
+        return f"{text} ({100 * row['success']:.0f} %)"
+    return f"**{text}**" if row["mean"] == best else text
+
+
+def _table(run: dict[str, Any]) -> str:
+    heads = ["library", "attack", "settings", "success %", "mean", "median"]
+    heads += [f"> {threshold:.4g}" for threshold in run["thresholds"]]
+    heads += ["forwards", "gradients", "seconds", "optimality", "remarks"]
+    lines = [heads, ["---"] * 3 + ["---:"] * (len(heads) - 4) + ["---"]]
+    for row in run["rows"]:
+        remarks = [f"{number} {name}" for name, number in row["remarks"].items()]
+        remarks += [row["error"]] if row["error"] else []
+        figures = [f"{100 * row['success']:.0f}", _number(row["mean"]), _number(row["median"])]
+        figures += [f"{100 * share:.0f}" for share in row["robust"]]
+        figures += [f"{row['forwards']:.0f}", f"{row['gradients']:.0f}", f"{row['seconds']:.1f}"]
+        figures.append("" if row["optimality"] is None else f"{row['optimality']:.3f}")
+        lines.append([row["library"], row["attack"], row["settings"], *figures, "; ".join(remarks)])
+    return _markdown(lines)
+
+
+def _number(value: float | None) -> str:
+    return "" if value is None else f"{value:.4g}"
+
+
+def _markdown(lines: list[list[str]]) -> str:
+    return "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines)
+
+
+if __name__ == "__main__":
+    main()
