@@ -1,0 +1,22 @@
+"""Auto-PGD as an advplug plugin."""
+
+from __future__ import annotations
+
+from advplug import AttackSpec, hookimpl
+
+
+@hookimpl
+def advplug_attacks() -> list[AttackSpec]:
+    """Name the attack; torch is imported when it is loaded."""
+    return [
+        AttackSpec(
+            name="apgd",
+            factory="advplug_attack_apgd._apgd:APGD",
+            summary="Auto-PGD under Linf, L2 and L1: no step size to choose, any loss and gradient estimator",
+            reference=(
+                "Reliable evaluation of adversarial robustness with an ensemble of diverse parameter-free attacks, "
+                "ICML 2020 (2003.01690); L1: Mind the box, ICML 2021 (2103.01208)"
+            ),
+            tags=frozenset({"linf", "l2", "l1", "targeted", "fixed-budget"}),
+        )
+    ]
