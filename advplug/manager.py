@@ -159,10 +159,21 @@ class Manager(Host):
         if any(spec.bridged and spec.name.startswith(f"{name}:") for spec in self.specs(kind)):
             return UnknownPlugin(f"{key} is a library of attacks: write {key}:CLASS (advplug list --library {name})")
         expected = canonical(distribution) or owner(f"{kind}:{name}")
-        hint = _hint(_nearest(name, [spec.name for spec in self.specs(kind)], f"{kind}:"))
+        hint = _hint(self._nearest_of(kind, name))
         silent = ", ".join(sorted({problem.distribution for problem in self.problems if problem.stage in _SILENT}))
         suspects = f". Broken plugins may have brought it: {silent} (advplug doctor)" if silent else ""
         return UnknownPlugin(f"no plugin {key!r}{hint}, or install it: pip install {expected}{suspects}")
+
+    def _nearest_of(self, kind: str, name: str) -> str:
+        """Key of the plugin whose name is most like ``name``; of the same library if one is named there."""
+        specs = self.specs(kind)
+        library, colon, attack = name.partition(":")
+        if colon:
+            specs = tuple(spec for spec in specs if spec.name.startswith(f"{library}:")) or specs
+            for spec in specs:
+                if attack in spec.summary.split():  # the class of one that goes by an alias
+                    return spec.key
+        return _nearest(name, [spec.name for spec in specs], f"{kind}:")
 
     def _why_not(self, distribution: str, kind: str, name: str) -> AdvplugError | None:
         """Why an installed plugin cannot be used under that name; None if there is none that should have it."""

@@ -369,7 +369,9 @@ def bridged(name: str, **fields: Any) -> AttackSpec:
 
 def test_attacks_of_another_library_are_found_by_its_names(install: Install) -> None:
     spec = bridged("foolbox:LinfPGD")
-    manager = install(FakeEntryPoint("attack-foolbox", offers(spec, bridged("foolbox:EADAttack"))), GOOD)
+    manager = install(
+        FakeEntryPoint("attack-foolbox", offers(spec, bridged("foolbox:EADAttack", summary="EAD, ElasticNet"))), GOOD
+    )
     assert manager.find("attack:foolbox:LinfPGD") is spec
     assert manager.find("Advplug_Attack.Foolbox:attack:foolbox:LinfPGD") is spec
     assert manager.load("attack:foolbox:LinfPGD") is spec.load()
@@ -378,6 +380,8 @@ def test_attacks_of_another_library_are_found_by_its_names(install: Install) -> 
         manager.find("attack:foolbox:LinfPDG")
     with pytest.raises(UnknownPlugin, match=r"did you mean attack:foolbox:LinfPGD"):
         manager.find("foolbox:LinfPGD")
+    with pytest.raises(UnknownPlugin, match=r"did you mean attack:foolbox:EADAttack"):  # its class, in the summary
+        manager.find("attack:foolbox:ElasticNet")
     with pytest.raises(UnknownPlugin, match=r"attack:foolbox:CLASS \(advplug list --library foolbox"):
         manager.find("attack:foolbox")
     with pytest.raises(UnknownPlugin, match=r"pip install advplug-attack-art$"):

@@ -100,8 +100,9 @@ returns is decided afresh, in bounds and within budget, which catches black imag
 library believes in. A point is returned as the clean input where that fails.
 
 Each attack is there once. One that Foolbox exports under an alias goes by the alias (`LinfPGD`, `L2PGD`, `FGSM`, `FGM`,
-`MIFGSM`); an alias of an alias (`PGD`, `AdamPGD`) is left out. The names are read from the files of the installed
-version without importing it; an attack that is newer than the declared tables is listed without tags.
+`MIFGSM`), and its summary names the class; an alias of an alias (`PGD`, `AdamPGD`) is left out. The names are read from
+the files of the installed version without importing it; an attack that is newer than the declared tables is listed
+without tags.
 
 The last columns say how each ran on COUNT digits that ship, all classified rightly by the network
 `adversarial-training:mnist` (plain training), on its own under the threat model shown, `min` for the least distance;

@@ -90,26 +90,27 @@ class Catalogue:
         ------
         ModuleNotFoundError: the library is not installed.
         """
-        return [self._spec(name) for name in self.names()]
+        return [self._spec(name, kind) for name, kind in exported(self.package).items() if name not in self.left_out]
 
     def names(self) -> list[str]:
         """Names of the bridged attacks that the installed version exports."""
         return [name for name in exported(self.package) if name not in self.left_out]
 
-    def _spec(self, name: str) -> AttackSpec:
+    def _spec(self, name: str, kind: str) -> AttackSpec:
         entry = self.entries.get(name)
+        summary = f"{name} of {self.title}" if entry is None else entry.summary
         return AttackSpec(
             name=f"{self.prefix}:{name}",
             factory=f"{self.factory}:{name}",
-            summary=f"{name} of {self.title}" if entry is None else entry.summary,
+            summary=summary if name == kind else f"{summary}, {kind}",  # which the library's own pages may say
             reference=f"The documentation of {self.title}" if entry is None else entry.reference,
             tags=frozenset() if entry is None else entry.tags,
             library=self.library,
         )
 
 
-def exported(package: str) -> list[str]:
-    """The classes that the ``__init__`` of a package brings from its own modules, sorted, each under one name.
+def exported(package: str) -> dict[str, str]:
+    """The classes that the ``__init__`` of a package brings from its own modules by the name they go by, sorted.
 
     Its file is read, not run. A class with an alias goes by the alias, which is the name that users write and papers
     use: ``LinfPGD`` and not ``LinfProjectedGradientDescentAttack``. Of an alias of an alias the first one counts.
@@ -119,12 +120,11 @@ def exported(package: str) -> list[str]:
     ModuleNotFoundError: the package is not installed.
     """
     tree = ast.parse(_source(package).read_text(encoding="utf-8"))
-    names = dict.fromkeys(_imported(tree, package))
+    names = {name: name for name in _imported(tree, package)}
     for alias, name in _aliases(tree):
         if name in names:
-            del names[name]
-            names[alias] = None
-    return sorted(names)
+            names[alias] = names.pop(name)
+    return dict(sorted(names.items()))
 
 
 def _imported(tree: ast.Module, package: str) -> Iterator[str]:

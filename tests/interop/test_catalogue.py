@@ -50,7 +50,9 @@ def catalogue(package: str = "library.attacks") -> Catalogue:
 
 
 def test_names_are_read_and_nothing_is_run(library: None) -> None:
-    assert exported("library.attacks") == ["Attack", "Bethge", "Deep", "LinfPGD", "Other"]
+    names = exported("library.attacks")
+    assert list(names) == ["Attack", "Bethge", "Deep", "LinfPGD", "Other"]
+    assert {name: kind for name, kind in names.items() if name != kind} == {"LinfPGD": "LinfProjectedGradientDescent"}
     assert "library" not in sys.modules
 
 
@@ -61,7 +63,7 @@ def test_specs_say_what_is_declared_and_list_what_is_not(library: None) -> None:
     assert (deep.summary, deep.factory, deep.library) == ("One step", "bridge.module:Deep", "library")
     assert deep.tags == {"l2", "minimum-norm", "score-based"}
     assert specs["library:LinfPGD"].tags == frozenset()
-    assert specs["library:LinfPGD"].summary == "LinfPGD of The Library"
+    assert specs["library:LinfPGD"].summary == "LinfPGD of The Library, LinfProjectedGradientDescent"
 
 
 @pytest.mark.parametrize("package", ["surely_absent.attacks", "library.absent", "library.attacks.absent"])
