@@ -6,10 +6,10 @@ A random start breaks a digit more or less, so the networks that lose most digit
 from __future__ import annotations
 
 from functools import cache
+from importlib.util import find_spec
 
 import pytest
 import torch
-import torchattacks
 from advplug_attack_apgd._apgd import APGD
 from torch import Tensor, nn
 
@@ -17,9 +17,14 @@ from advplug import ThreatModel, load, run
 from advplug.result import AttackResult
 from advplug.threat import Norm
 
+pytest.importorskip("advplug_defense_adversarial_training")
+pytest.importorskip("advplug_data_mnist")
+
 STEPS = 100
 CASES: list[tuple[str, Norm, float]] = [("mnist", "linf", 0.1), ("mnist-linf", "linf", 0.3), ("mnist-l2", "l2", 2.0)]
 DIGITS = {"mnist": 100, "mnist-linf": 50, "mnist-l2": 200}
+THEIRS = {"mnist": 47, "mnist-linf": 45, "mnist-l2": 91}
+"""What APGD of torchattacks 3.5.1 leaves in so many steps, for where it is not installed."""
 
 
 @cache
@@ -32,22 +37,28 @@ def left(result: AttackResult) -> int:
     return int((result.correct & ~result.success).sum())
 
 
+@cache
+def ours(preset: str, norm: Norm, epsilon: float) -> AttackResult:
+    return run(APGD(steps=STEPS), *case(preset), ThreatModel(norm, epsilon))
+
+
 @pytest.mark.parametrize(("preset", "norm", "epsilon"), CASES)
-def test_leaves_no_more_than_torchattacks_and_pgd(preset: str, norm: Norm, epsilon: float) -> None:
-    net, x, y = case(preset)
-    ours = run(APGD(steps=STEPS), net, x, y, ThreatModel(norm, epsilon))
-    peer = torchattacks.APGD(net, norm={"linf": "Linf", "l2": "L2"}[norm], eps=epsilon, steps=STEPS)
-    theirs = int((net(peer(x, y)).argmax(1) == y).sum())
-    pgd = run(load("attack:pgd")(steps=STEPS), net, x, y, ThreatModel(norm, epsilon))
-    assert left(ours) <= theirs
-    assert left(ours) <= left(pgd)
+def test_leaves_no_more_than_torchattacks(preset: str, norm: Norm, epsilon: float) -> None:
+    theirs = THEIRS[preset]
+    if find_spec("torchattacks"):
+        import torchattacks
+
+        net, x, y = case(preset)
+        peer = torchattacks.APGD(net, norm={"linf": "Linf", "l2": "L2"}[norm], eps=epsilon, steps=STEPS)
+        theirs = int((net(peer(x, y)).argmax(1) == y).sum())
+    assert left(ours(preset, norm, epsilon)) <= theirs
 
 
-def test_under_l1_it_leaves_no_more_than_pgd() -> None:
-    net, x, y = case("mnist")
-    threat = ThreatModel("l1", 8.0)
-    pgd = run(load("attack:pgd")(steps=STEPS), net, x, y, threat)
-    assert left(run(APGD(steps=STEPS), net, x, y, threat)) <= left(pgd)
+@pytest.mark.parametrize(("preset", "norm", "epsilon"), [*CASES, ("mnist", "l1", 8.0)])
+def test_leaves_no_more_than_pgd(preset: str, norm: Norm, epsilon: float) -> None:
+    pytest.importorskip("advplug_attack_pgd")
+    pgd = run(load("attack:pgd")(steps=STEPS), *case(preset), ThreatModel(norm, epsilon))
+    assert left(ours(preset, norm, epsilon)) <= left(pgd)
 
 
 def test_other_bounds_give_the_same_attack_in_other_units() -> None:

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+from importlib.util import find_spec
+
 import pytest
 import torch
-import torchattacks
 from advplug_attack_square._square import Square
 
 from advplug import ThreatModel, load, run
 from advplug.threat import Norm
 
+pytest.importorskip("advplug_defense_adversarial_training")
+pytest.importorskip("advplug_data_mnist")
+
 QUERIES = 1000
+THEIRS = {"mnist": 25, "mnist-linf": 43, "mnist-l2": 35}
+"""What Square Attack of torchattacks 3.5.1 leaves of 50 digits, for where it is not installed."""
 
 
 @pytest.mark.parametrize(
@@ -21,8 +27,12 @@ def test_leaves_no_more_than_torchattacks(preset: str, norm: Norm, epsilon: floa
     x, y = digits.inputs, digits.labels
     net = load("defense:adversarial-training")().build(preset).eval()
     ours = run(Square(queries=QUERIES), net, x, y, ThreatModel(norm, epsilon))
-    peer = torchattacks.Square(net, norm={"linf": "Linf", "l2": "L2"}[norm], eps=epsilon, n_queries=QUERIES)
-    theirs = int((net(peer(x, y)).argmax(1) == y).sum())
+    theirs = THEIRS[preset]
+    if find_spec("torchattacks"):
+        import torchattacks
+
+        peer = torchattacks.Square(net, norm={"linf": "Linf", "l2": "L2"}[norm], eps=epsilon, n_queries=QUERIES)
+        theirs = int((net(peer(x, y)).argmax(1) == y).sum())
     assert ours.success.any()
     assert int((ours.correct & ~ours.success).sum()) <= theirs + 1
 

@@ -6,7 +6,6 @@ from typing import Any
 
 import pytest
 import torch
-import torchattacks
 from advplug_attack_square._square import Square, bumps, window, window_sides
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -56,6 +55,7 @@ def test_every_sample_has_a_window_of_its_own() -> None:
 
 
 def test_the_peer_shares_one_window_over_the_batch() -> None:
+    torchattacks = pytest.importorskip("torchattacks")
     seen: list[Tensor] = []
 
     class Recording(Stubborn):

@@ -1,0 +1,84 @@
+"""The fast gradient method (Goodfellow et al. 2015) and its iterative form (Kurakin et al. 2016)."""
+
+from __future__ import annotations
+
+from typing import ClassVar, Literal, NamedTuple, get_args
+
+import eagerpy as ep
+import torch
+from torch import Tensor
+
+from advplug.attack import IterativeAttack
+from advplug.errors import InvalidInput
+from advplug.ops import per_sample, raw, wrap
+from advplug.task import Task
+
+L1Rule = Literal["gradient", "steepest"]
+
+
+class State(NamedTuple):
+    """``x`` the current point (n, ...)."""
+
+    x: ep.Tensor
+
+
+class FGM(IterativeAttack[State]):
+    """Fast gradient method: all of the budget along one gradient; with more steps, an equal part of it along each.
+
+    A step goes along the sign of the gradient under Linf, and along ``g / ||g||_2`` under L2.
+
+    Parameters
+    ----------
+    steps: number of steps; more than one is the iterative fast gradient method, 10 steps as a rule.
+    l1_rule: under L1, step along ``gradient``, ``g / ||g||_1``, as is common; or the ``steepest`` way, which changes
+        the values of largest gradient alone, each as far as the bounds allow.
+    rescale: under L2 and L1 bring every perturbation to the norm epsilon, as Chen et al. (2018, EAD) do, rather than
+        to the nearest allowed point.
+    """
+
+    norms: ClassVar[tuple[str, ...]] = ("linf", "l2", "l1")
+
+    def __init__(self, *, steps: int = 1, l1_rule: L1Rule = "gradient", rescale: bool = False) -> None:
+        if steps < 1:
+            raise InvalidInput(f"steps is {steps}: give at least 1")
+        if l1_rule not in get_args(L1Rule):
+            raise InvalidInput(f"l1_rule {l1_rule!r}: choose one of {', '.join(get_args(L1Rule))}")
+        self.steps = steps
+        self.l1_rule = l1_rule
+        self.rescale = rescale
+
+    def init(self, task: Task) -> State:
+        return State(task.start(random=False))
+
+    def step(self, task: Task, state: State) -> State:
+        x = state.x - self._along(task, state.x, task.gradient(state.x))
+        if not self.rescale or task.threat.norm == "linf":
+            return State(task.project(x))
+        delta = x - task.inputs
+        return State(task.clip(task.inputs + per_sample(wrap(task.epsilon), x) * unit(delta, task.threat.norm)))
+
+    def _along(self, task: Task, x: ep.Tensor, g: ep.Tensor) -> ep.Tensor:
+        """What the step takes off ``x``: epsilon / steps of the norm, along the gradient."""
+        size = wrap(task.epsilon) / self.steps
+        if task.threat.norm == "linf":
+            return per_sample(size, x) * g.sign()
+        if task.threat.norm == "l1" and self.l1_rule == "steepest":
+            return wrap(steepest(raw(x), raw(g), raw(size), task.threat.bounds))
+        return per_sample(size, x) * unit(g, task.threat.norm)
+
+
+def unit(g: ep.Tensor, norm: str) -> ep.Tensor:
+    """Each sample at ``norm`` 1 (``l2`` or ``l1``); zero stays zero."""
+    g = g / per_sample(ep.maximum(g.flatten(1).abs().max(axis=1), 1e-38), g)  # tiny squares would underflow
+    size = g.flatten(1).norms.l2(axis=1) if norm == "l2" else g.flatten(1).abs().sum(axis=1)
+    return g / per_sample(ep.maximum(size, 1e-38), g)
+
+
+def steepest(x: Tensor, g: Tensor, size: Tensor, bounds: tuple[float, float]) -> Tensor:
+    """The step of L1 norm ``size`` (n,) for which ``g . step`` is greatest while ``x - step`` (n, ...) is in bounds."""
+    flat, slope = x.flatten(1), g.flatten(1)
+    room = torch.where(slope > 0, flat - bounds[0], bounds[1] - flat) * (slope != 0)
+    order = slope.abs().argsort(dim=1, descending=True, stable=True)
+    spent = room.gather(1, order).cumsum(1).minimum(size[:, None])
+    step = spent.diff(dim=1, prepend=torch.zeros_like(spent[:, :1]))
+    return (torch.zeros_like(step).scatter(1, order, step) * slope.sign()).view_as(x)
