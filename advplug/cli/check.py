@@ -22,7 +22,7 @@ STYLES = {"passed": "green", "failed": "bold red", "skipped": "dim"}
 @click.option(
     "--all", "everything", is_flag=True, help="Check every installed plugin but the attacks of other libraries."
 )
-@click.option("--quick", is_flag=True, help="Leave out the checks that take more than a few seconds.")
+@click.option("--quick", is_flag=True, help="Leave out what takes more than a few seconds.")
 @_console.json_option
 @click.pass_context
 def command(ctx: click.Context, *, names: Sequence[str], everything: bool, quick: bool, as_json: bool) -> None:
@@ -75,7 +75,7 @@ def _loads(manager: Manager, key: str, broken: list[str]) -> bool:
 def _run(manager: Manager, key: str, quick: bool) -> list[Outcome]:
     from advplug.testing import Subject, checks_for, run_check
 
-    subject = Subject(key, manager)
+    subject = Subject(key, manager, quick=quick)
     checks = [check for check in checks_for(key) if not (quick and check.slow)]
     outcomes = []
     with _console.progress(f"checking {key}", short=True) as step:

@@ -53,7 +53,7 @@ def conformance(
         raise InvalidInput(f"no check {', '.join(sorted(unknown))}: advplug check {name} lists them")
     if not all(reason.strip() for reason in expected.values()):
         raise InvalidInput("expected_failures: give the reason of each")
-    subject = cache(lambda: Subject(name))  # one for all cases, so that a defense is built once
+    subject = cache(lambda: Subject(name, quick=quick))  # one for all cases, so that a defense is built once
 
     def case(check: Check) -> Any:
         known = check.name in expected

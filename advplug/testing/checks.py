@@ -94,7 +94,7 @@ def run_checks(
     UnknownPlugin: no such plugin.
     BrokenPlugin: its distribution could not be loaded.
     """
-    subject = Subject(name, manager)
+    subject = Subject(name, manager, quick=quick)
     subject.manager.find(name)
     chosen = None if only is None else set(only)
     return [

@@ -29,9 +29,12 @@ def check_reference_is_given(subject: Subject) -> None:
 
 
 def check_names_agree(subject: Subject) -> None:
-    """Distribution, entry point and package are named after the kind and the name of the plugin."""
+    """Distribution, entry point and package are named after the kind and the name of the plugin, or its beginning."""
     spec, source = subject.spec, subject.installed
-    expected = f"{spec.kind}-{spec.name.partition(':')[0]}"  # a bridge is named after its library
+    name = spec.name.partition(":")[0]  # a bridge is named after its library
+    own = source.distribution.removeprefix(f"advplug-{spec.kind}-")
+    family = name.startswith(f"{own}-")  # cw-l0 may come with cw
+    expected = f"{spec.kind}-{own if family else name}"
     package = f"advplug_{expected}".replace("-", "_")
     require(source.distribution == f"advplug-{expected}", f"rename {source.distribution} to advplug-{expected}")
     require(source.entry_point == expected, f"rename the entry point {source.entry_point} to {expected}")

@@ -23,6 +23,10 @@ BASES = {
 """What the factory of each kind must be a subclass of."""
 
 
+MANY_STEPS = 2000
+"""An attack of more takes minutes for all its checks."""
+
+
 class NotApplicable(Exception):
     """The check says nothing about this plugin; the message says why."""
 
@@ -43,10 +47,12 @@ class Subject:
     ----------
     key: ``kind:name``, or ``distribution:kind:name``.
     manager: where it is found; None for the installed plugins.
+    quick: leave out whatever runs an attack of thousands of steps.
     """
 
-    def __init__(self, key: str, manager: Manager | None = None) -> None:
+    def __init__(self, key: str, manager: Manager | None = None, *, quick: bool = False) -> None:
         self.key = key
+        self.quick = quick
         self.manager = manager or default_manager()
         self._made: dict[Any, Any] = {}
 
@@ -98,6 +104,10 @@ class Subject:
         """A fresh instance with the default settings, typed as Any because its class depends on the kind."""
         factory = self.factory
         try:
-            return factory()
+            made = factory()
         except Exception as error:
             raise NotApplicable("it cannot be constructed: see constructs_with_defaults") from error
+        steps = getattr(made, "planned_steps", 0)
+        if self.quick and steps > MANY_STEPS:
+            raise NotApplicable(f"{steps} steps by default: not quick")
+        return made

@@ -18,7 +18,8 @@ from advplug import AttackSpec, hookimpl
 @hookimpl
 def advplug_attacks():
     factory = "advplug_attack_{name}._attack:Attack"
-    return [AttackSpec(name="{name}", factory=factory, summary="a test", reference="Made for tests")]
+    names = ["{name}", *{more!r}]
+    return [AttackSpec(name=name, factory=factory, summary="a test", reference="Made for tests") for name in names]
 """
 ATTACK = "from badplugins.attacks import Good as Attack\n"
 REQUIRES = ("advplug[torch]", "badplugins>=1; python_version >= '3.10'")
@@ -31,12 +32,21 @@ def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Install:
     """``install("sound")``: a manager of one installed distribution, advplug-attack-sound."""
 
     def make(
-        name: str, *, entry: str = "", top: str = "", attack: str = ATTACK, requires: Sequence[str] = REQUIRES
+        name: str,
+        *,
+        entry: str = "",
+        top: str = "",
+        attack: str = ATTACK,
+        requires: Sequence[str] = REQUIRES,
+        more: Sequence[str] = (),
     ) -> Manager:
         package = f"advplug_attack_{name}"
         SmallDistribution(
             name=f"advplug-attack-{name}",
-            modules={f"{package}/__init__.py": top + TOP.format(name=name), f"{package}/_attack.py": attack},
+            modules={
+                f"{package}/__init__.py": top + TOP.format(name=name, more=list(more)),
+                f"{package}/_attack.py": attack,
+            },
             entry_points={entry or f"attack-{name}": package},
             requires=requires,
         ).install(tmp_path)
@@ -63,6 +73,21 @@ def test_a_sound_distribution_passes(install: Install) -> None:
 def test_names_agree(install: Install) -> None:
     found = failed("misnamed", install("misnamed", entry="attack-other"))
     assert found == {"names_agree": "rename the entry point attack-other to attack-misnamed"}
+
+
+def test_a_relative_may_come_in_the_same_distribution(install: Install) -> None:
+    """``ead-l0`` with ``ead``, but not ``other`` with ``ead``."""
+    manager = install("family", more=("family-l0", "stranger"))
+    assert "names_agree" not in failed("family-l0", manager)
+    assert "names_agree" in failed("stranger", manager)
+
+
+def test_an_attack_of_thousands_of_steps_is_not_quick(install: Install) -> None:
+    patient = "from badplugins.attacks import Good\n\nclass Attack(Good):\n    planned_steps = 3000\n"
+    outcomes = run_checks("attack:patient", manager=install("patient", attack=patient), quick=True)
+    messages = {outcome.check.name: outcome.message for outcome in outcomes if outcome.status == "skipped"}
+    assert messages["stays_in_bounds"] == "3000 steps by default: not quick"
+    assert "declares_its_imports" not in messages, "what runs no attack is quick"
 
 
 def test_top_module_is_light(install: Install) -> None:

@@ -8,9 +8,7 @@ from advplug_attack_cw._l2 import CarliniWagnerL2
 from advplug.testing import conformance
 
 test_l2 = conformance("attack:cw")
-test_l0 = conformance(
-    "attack:cw-l0", expected_failures={"names_agree": "one distribution has both: it is named after the first"}
-)
+test_l0 = conformance("attack:cw-l0")
 
 
 @pytest.fixture(autouse=True)
