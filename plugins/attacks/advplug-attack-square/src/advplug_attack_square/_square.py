@@ -84,7 +84,8 @@ class Square(IterativeAttack[State]):
 
     def share(self, t: int) -> float:
         """The share p of the image that the window of step ``t`` covers."""
-        return self.p_init / 2 ** sum(10_000 * t // self.queries > at for at in SHRINKS_AT)
+        halvings = sum(10_000 * t // self.queries > at for at in SHRINKS_AT)
+        return self.p_init * 0.5**halvings
 
 
 # --- Linf ---
@@ -165,7 +166,8 @@ def at_budget(task: Task, delta: Tensor) -> Tensor:
 
 def scaled(values: Tensor, dim: int) -> Tensor:
     """``values`` at Euclidean norm 1 along ``dim``; zero stays zero."""
-    return values / values.norm(dim=dim, keepdim=True).clamp(min=1e-12)
+    size: Tensor = torch.linalg.vector_norm(values, dim=dim, keepdim=True)
+    return values / size.clamp(min=1e-12)
 
 
 @lru_cache
@@ -177,7 +179,7 @@ def bumps(height: int, width: int, device: torch.device, dtype: torch.dtype) -> 
 def pair(rows: int, columns: int) -> Tensor:
     """A bump over its opposite, float64 (rows, columns)."""
     both = torch.cat((bump(rows // 2, columns), -bump(rows - rows // 2, columns)))
-    return both / both.norm()
+    return scaled(both.flatten(), 0).view_as(both)
 
 
 def bump(rows: int, columns: int) -> Tensor:
@@ -187,7 +189,7 @@ def bump(rows: int, columns: int) -> Tensor:
     reach = max(rows // 2, columns // 2) + 1
     weights = 1 / torch.arange(1, reach + 1, dtype=torch.float64).square()
     height = weights.flip(0).cumsum(0).flip(0)[torch.maximum(row, column)]
-    return height / height.norm()
+    return scaled(height.flatten(), 0).view_as(height)
 
 
 # --- windows ---
