@@ -9,6 +9,8 @@ import eagerpy as ep
 import torch
 from torch import Tensor
 
+_ORDERS = {"linf": torch.inf, "l2": 2.0, "l1": 1.0, "l0": 0.0}
+
 
 def raw(x: ep.Tensor | Tensor) -> Tensor:
     """The torch tensor behind ``x``."""
@@ -43,9 +45,20 @@ def largest(scores: ep.Tensor, count: int) -> ep.Tensor:
 
 def norms(delta: Tensor, norm: str) -> Tensor:
     """The ``norm`` of every flattened row of ``delta`` (n, ...), float64 (n,); l0 counts non-zero values."""
-    order = {"linf": torch.inf, "l2": 2.0, "l1": 1.0, "l0": 0.0}[norm]
-    distance: Tensor = torch.linalg.vector_norm(delta.flatten(1), order, dim=1, dtype=torch.float64)
+    distance: Tensor = torch.linalg.vector_norm(delta.flatten(1), _ORDERS[norm], dim=1, dtype=torch.float64)
     return distance
+
+
+def size(delta: ep.Tensor, norm: str) -> ep.Tensor:
+    """The same in the dtype of ``delta``, for the steps of an attack."""
+    return wrap(torch.linalg.vector_norm(raw(delta).flatten(1), _ORDERS[norm], dim=1))
+
+
+def unit(delta: ep.Tensor, norm: str = "l2") -> ep.Tensor:
+    """Each sample of ``delta`` (n, ...) at ``norm`` 1; zero stays zero."""
+    tiny = 1e-38
+    delta = delta / per_sample(ep.maximum(size(delta, "linf"), tiny), delta)  # small squares would underflow
+    return delta / per_sample(ep.maximum(size(delta, norm), tiny), delta)
 
 
 def take(tree: Any, rows: Tensor) -> Any:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
-import foolbox
 import pytest
 import torch
 from advplug_attack_cw._l0 import CarliniWagnerL0
 from advplug_attack_cw._l2 import CarliniWagnerL2
 
-from advplug import ThreatModel, load, run
+from advplug import ThreatModel, run
 from advplug.errors import InvalidInput
+from advplug.testing.digits import shipped_digits
 from advplug.testing.linear import distance_over_optimum, linear_model
 
 
@@ -28,10 +28,8 @@ def test_the_least_distance(bounds: tuple[float, float], classes: int, targeted:
 
 def test_closer_than_foolbox_on_digits() -> None:
     """Whose black pixels hardly move: the slope of its change of variable is 2e-6 there."""
-    digits = load("data:mnist")().load("shipped", 12)
-    net = load("defense:kwta")().build("mnist-relu").requires_grad_(False)
-    x, y = digits.inputs, digits.labels
-    assert (net(x).argmax(1) == y).all()
+    foolbox = pytest.importorskip("foolbox")
+    net, x, y = shipped_digits("mnist-relu", 12)
     peer = foolbox.attacks.L2CarliniWagnerAttack(9, 30, stepsize=0.1, abort_early=False)
     theirs, _, success = peer(foolbox.PyTorchModel(net, (0, 1)), x, y, epsilons=None)
     ours = run(CarliniWagnerL2(iterations=30), net, x, y, ThreatModel("l2"))
@@ -109,6 +107,7 @@ class Blind(torch.nn.Module):
 
 def test_a_failure_is_no_black_image() -> None:
     x, y = 0.5 + torch.rand(3, 1, 4, 4) / 2, torch.zeros(3, dtype=torch.int64)
+    foolbox = pytest.importorskip("foolbox")
     peer = foolbox.attacks.L2CarliniWagnerAttack(2, 5)
     theirs, _, success = peer(foolbox.PyTorchModel(Blind().eval(), (0, 1)), x, y, epsilons=None)
     assert success.all()

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import pytest
 import torch
-from advplug_attack_ddn._ddn import DDN, unit
+from advplug_attack_ddn._ddn import DDN
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from advplug import ThreatModel, run
 from advplug.errors import InvalidInput
-from advplug.ops import raw, wrap
+from advplug.ops import raw, unit, wrap
 from advplug.testing.linear import linear_model
 
 L2 = ThreatModel("l2")

@@ -2,32 +2,22 @@
 
 from __future__ import annotations
 
-from functools import cache
-
-import foolbox
 import pytest
 import torch
 from advplug_attack_ddn._ddn import DDN
 from torch import Tensor, nn
 
-from advplug import ThreatModel, load, run
+from advplug import ThreatModel, run
 from advplug.losses import Margin
+from advplug.testing.digits import shipped_digits
 
 STEPS = 60
 
 
-@cache
-def case(preset: str) -> tuple[nn.Module, Tensor, Tensor]:
-    """A network and the digits that it gets right."""
-    digits = load("data:mnist")().load("shipped", 20)
-    net = load("defense:kwta")().build(preset).eval()
-    right = net(digits.inputs).argmax(1) == digits.labels
-    return net, digits.inputs[right], digits.labels[right]
-
-
 @pytest.mark.parametrize("preset", ["mnist-relu", "mnist-at"])
 def test_no_farther_than_foolbox(preset: str) -> None:
-    net, x, y = case(preset)
+    net, x, y = shipped_digits(preset)
+    foolbox = pytest.importorskip("foolbox")
     peer = foolbox.attacks.DDNAttack(steps=STEPS)
     points, _, found = peer(foolbox.PyTorchModel(net, bounds=(0, 1)), x, y, epsilons=None)
     theirs = (points - x).flatten(1).norm(dim=1)
@@ -38,7 +28,7 @@ def test_no_farther_than_foolbox(preset: str) -> None:
 
 
 def test_every_adversarial_lies_on_the_levels() -> None:
-    net, x, y = case("mnist-relu")
+    net, x, y = shipped_digits("mnist-relu")
     rounded = run(DDN(steps=STEPS, levels=256), net, x, y, ThreatModel("l2"))
     assert rounded.success.all()
     levels = 255 * rounded.adversarials
@@ -49,7 +39,7 @@ def test_every_adversarial_lies_on_the_levels() -> None:
 
 def test_other_bounds_give_the_same_attack_in_other_units() -> None:
     """The same network behind a change of units, (-1, 1) for (0, 1): every distance is twice as long."""
-    net, x, y = case("mnist-relu")
+    net, x, y = shipped_digits("mnist-relu")
 
     class Rescaled(nn.Module):
         def forward(self, x: Tensor) -> Tensor:
@@ -62,5 +52,5 @@ def test_other_bounds_give_the_same_attack_in_other_units() -> None:
 
 
 def test_any_loss_works() -> None:
-    net, x, y = case("mnist-at")
+    net, x, y = shipped_digits("mnist-at")
     assert run(DDN(steps=STEPS), net, x, y, ThreatModel("l2"), loss=Margin()).success.all()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import eagerpy as ep
-import foolbox
 import pytest
 import torch
 from advplug_attack_deepfool._deepfool import DeepFool, unbounded_step
@@ -69,6 +68,7 @@ def test_gives_back_the_input_where_nothing_helps() -> None:
             return torch.stack((5 + 0 * x.flatten(1).sum(1), x.flatten(1).mean(1)), 1)
 
     x, y = torch.rand(4, 1, 2, 2), torch.zeros(4, dtype=torch.int64)
+    foolbox = pytest.importorskip("foolbox")
     theirs, _, _ = foolbox.attacks.L2DeepFoolAttack()(foolbox.PyTorchModel(Stubborn(), (0, 1)), x, y, epsilons=None)
     assert (norms(theirs - x, "l2") > 0.1).all()
     result = run(DeepFool(), Stubborn(), x, y, ThreatModel("l2"))

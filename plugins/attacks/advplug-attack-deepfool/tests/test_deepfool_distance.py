@@ -4,17 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
-import foolbox
 import pytest
 import torch
 from advplug_attack_deepfool._deepfool import DeepFool
-from art.attacks.evasion import DeepFool as ArtDeepFool
-from art.estimators.classification import PyTorchClassifier
 from torch import Tensor, nn
 
-from advplug import ThreatModel, load, run
+from advplug import ThreatModel, run
 from advplug.losses import ClassGaps, Margin
 from advplug.ops import norms
+from advplug.testing.digits import shipped_digits
 from advplug.testing.linear import distance_over_optimum
 from advplug.threat import Norm
 
@@ -38,19 +36,12 @@ def test_reaches_the_nearest_class_of_a_linear_model(
     assert ratio.max() <= 1.05, ratio
 
 
-def digits(preset: str, count: int = 20) -> tuple[nn.Module, Tensor, Tensor]:
-    """A network of the kwta defense, and the shipped digits that it gets right."""
-    net = load("defense:kwta")().build(preset).requires_grad_(False)
-    images = load("data:mnist")().load("shipped", count)
-    right = net(images.inputs).argmax(1) == images.labels
-    return net, images.inputs[right], images.labels[right]
-
-
 @pytest.mark.parametrize("preset", ["mnist-relu", "mnist-at"])
 @pytest.mark.parametrize("norm", ["l2", "linf"])
 def test_is_as_near_as_foolbox_on_digits(norm: Norm, preset: str) -> None:
-    net, x, y = digits(preset)
+    net, x, y = shipped_digits(preset)
     name = {"l2": "L2DeepFoolAttack", "linf": "LinfDeepFoolAttack"}[norm]
+    foolbox = pytest.importorskip("foolbox")
     theirs, _, _ = getattr(foolbox.attacks, name)()(
         foolbox.PyTorchModel(net, (0, 1), device="cpu"), x, y, epsilons=None
     )
@@ -62,16 +53,18 @@ def test_is_as_near_as_foolbox_on_digits(norm: Norm, preset: str) -> None:
 
 def art(net: nn.Module, x: Tensor, y: Tensor, **options: Any) -> Tensor:
     shape = tuple(x.shape[1:])
-    classifier = PyTorchClassifier(
+    evasion = pytest.importorskip("art.attacks.evasion")
+    estimators = pytest.importorskip("art.estimators.classification")
+    classifier = estimators.PyTorchClassifier(
         net, nn.CrossEntropyLoss(), shape, net(x[:1]).shape[1], clip_values=(0, 1), device_type="cpu"
     )
-    attack = ArtDeepFool(classifier, max_iter=50, epsilon=0.02, batch_size=len(x), verbose=False, **options)
+    attack = evasion.DeepFool(classifier, max_iter=50, epsilon=0.02, batch_size=len(x), verbose=False, **options)
     return torch.from_numpy(attack.generate(x.numpy(), y.numpy()))
 
 
 @pytest.mark.parametrize("preset", ["mnist-relu", "mnist-at"])
 def test_is_as_near_as_art_on_digits(preset: str) -> None:
-    net, x, y = digits(preset)
+    net, x, y = shipped_digits(preset)
     theirs = art(net, x, y)
     found = net(theirs).argmax(1) != y
     ours = run(DeepFool(), net, x, y, ThreatModel("l2"))
@@ -81,7 +74,7 @@ def test_is_as_near_as_art_on_digits(preset: str) -> None:
 
 @pytest.mark.parametrize(("norm", "longest"), [("l2", 0.5), ("linf", 0.05)])
 def test_short_steps_are_nearer_on_a_robust_model(norm: Norm, longest: float) -> None:
-    net, x, y = digits("mnist-at")
+    net, x, y = shipped_digits("mnist-at")
     free = run(DeepFool(), net, x, y, ThreatModel(norm))
     short = run(DeepFool(longest_step=longest), net, x, y, ThreatModel(norm))
     assert short.success.all()
@@ -91,7 +84,7 @@ def test_short_steps_are_nearer_on_a_robust_model(norm: Norm, longest: float) ->
 @pytest.mark.parametrize("loss", [Margin(), ClassGaps(2)])
 def test_works_with_other_losses(loss: Any) -> None:
     """One boundary, and two of the nine."""
-    net, x, y = digits("mnist-relu")
+    net, x, y = shipped_digits("mnist-relu")
     result = run(DeepFool(longest_step=0.5), net, x, y, ThreatModel("l2"), loss=loss)
     usual = run(DeepFool(longest_step=0.5), net, x, y, ThreatModel("l2"))
     assert result.success.all()

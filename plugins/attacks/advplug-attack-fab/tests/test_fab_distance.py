@@ -5,11 +5,11 @@ from __future__ import annotations
 import pytest
 import torch
 from advplug_attack_fab._fab import FAB
-from torch import Tensor, nn
 
-from advplug import ThreatModel, load, run
+from advplug import ThreatModel, run
 from advplug.losses import Margin
 from advplug.ops import norms
+from advplug.testing.digits import shipped_digits
 from advplug.testing.linear import distance_over_optimum
 from advplug.threat import Norm
 
@@ -32,20 +32,12 @@ def test_reaches_the_nearest_class_of_a_linear_model(
     assert ratio.max() <= 1.05, ratio
 
 
-def digits(preset: str, count: int = 20) -> tuple[nn.Module, Tensor, Tensor]:
-    """A network of the kwta defense, and the shipped digits that it gets right."""
-    net = load("defense:kwta")().build(preset).requires_grad_(False)
-    images = load("data:mnist")().load("shipped", count)
-    right = net(images.inputs).argmax(1) == images.labels
-    return net, images.inputs[right], images.labels[right]
-
-
 @pytest.mark.parametrize("preset", ["mnist-relu", "mnist-at"])
 @pytest.mark.parametrize("norm", ["linf", "l2", "l1"])
 def test_is_nearer_than_torchattacks_at_fewer_gradients(norm: Norm, preset: str) -> None:
     """Ten steps each: ours take nine gradients, theirs ten."""
     torchattacks = pytest.importorskip("torchattacks")
-    net, x, y = digits(preset)
+    net, x, y = shipped_digits(preset)
     theirs = torchattacks.FAB(net, norm=norm.capitalize(), steps=10).attack_single_run(x, y)
     ours = run(FAB(steps=10), net, x, y, ThreatModel(norm))
     assert ours.success.all()
@@ -54,7 +46,7 @@ def test_is_nearer_than_torchattacks_at_fewer_gradients(norm: Norm, preset: str)
 
 
 def test_restarts_come_nearer_and_never_lose() -> None:
-    net, x, y = digits("mnist-at", 8)
+    net, x, y = shipped_digits("mnist-at", 8)
     one = run(FAB(steps=10), net, x, y, ThreatModel("l2"))
     three = run(FAB(steps=10), net, x, y, ThreatModel("l2"), restarts=3)
     assert (three.distance <= one.distance).all()
@@ -64,7 +56,7 @@ def test_restarts_come_nearer_and_never_lose() -> None:
 
 def test_each_class_in_turn_is_fab_t() -> None:
     """One backward pass per step: at nine times the steps, the same number of gradients, and as near."""
-    net, x, y = digits("mnist-relu", 8)
+    net, x, y = shipped_digits("mnist-relu", 8)
     usual = run(FAB(steps=10), net, x, y, ThreatModel("l2"))
     each = run(FAB(steps=10), net, x, y, ThreatModel("l2"), targets="each", loss=Margin())
     assert torch.equal(each.backwards, usual.backwards)
@@ -73,7 +65,7 @@ def test_each_class_in_turn_is_fab_t() -> None:
 
 
 def test_the_final_search_helps_most_where_steps_go_far() -> None:
-    net, x, y = digits("mnist-at", 8)
+    net, x, y = shipped_digits("mnist-at", 8)
     for norm in ("linf", "l2", "l1"):
         searched, plain = (run(FAB(steps=5, search_steps=k), net, x, y, ThreatModel(norm)) for k in (3, 0))  # type: ignore[arg-type]
         assert (searched.distance <= plain.distance).all()
@@ -81,7 +73,7 @@ def test_the_final_search_helps_most_where_steps_go_far() -> None:
 
 
 def test_reaches_given_classes_of_a_network() -> None:
-    net, x, y = digits("mnist-relu", 8)
+    net, x, y = shipped_digits("mnist-relu", 8)
     targets = (y + 1) % 10
     result = run(FAB(steps=50), net, x, y, ThreatModel("l2", targeted=True), targets=targets)
     assert result.success.all()

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from functools import cache
-
-import foolbox
 import pytest
 import torch
 from advplug_attack_fmn._fmn import FMN
 from torch import Tensor, nn
 
-from advplug import ThreatModel, load, run
+from advplug import ThreatModel, run
 from advplug.ops import norms
+from advplug.testing.digits import shipped_digits
 from advplug.threat import Norm
 
 STEPS = 60
@@ -19,17 +17,9 @@ LONG = {"l1": 200}  # the long first steps take longer to pay off there
 PEERS = {"linf": "LInfFMNAttack", "l2": "L2FMNAttack", "l1": "L1FMNAttack", "l0": "L0FMNAttack"}
 
 
-@cache
-def case(preset: str) -> tuple[nn.Module, Tensor, Tensor]:
-    """A network and the digits that it gets right."""
-    digits = load("data:mnist")().load("shipped", 20)
-    net = load("defense:kwta")().build(preset).eval()
-    right = net(digits.inputs).argmax(1) == digits.labels
-    return net, digits.inputs[right], digits.labels[right]
-
-
 def foolbox_distance(norm: Norm, net: nn.Module, x: Tensor, y: Tensor, steps: int = STEPS) -> Tensor:
     """Distances of Foolbox's attack of the same name, infinite where it fails."""
+    foolbox = pytest.importorskip("foolbox")
     peer = getattr(foolbox.attacks, PEERS[norm])(steps=steps)
     points, _, found = peer(foolbox.PyTorchModel(net, bounds=(0, 1)), x, y, epsilons=None)
     return torch.where(found, norms(points - x, norm), torch.inf)
@@ -38,7 +28,7 @@ def foolbox_distance(norm: Norm, net: nn.Module, x: Tensor, y: Tensor, steps: in
 @pytest.mark.parametrize("preset", ["mnist-relu", "mnist-at"])
 @pytest.mark.parametrize("norm", PEERS)
 def test_no_farther_than_foolbox(norm: Norm, preset: str) -> None:
-    net, x, y = case(preset)
+    net, x, y = shipped_digits(preset)
     steps = LONG.get(norm, STEPS)
     theirs = foolbox_distance(norm, net, x, y, steps)
     ours = run(FMN(steps=steps), net, x, y, ThreatModel(norm))
@@ -50,14 +40,14 @@ def test_no_farther_than_foolbox(norm: Norm, preset: str) -> None:
 
 def test_foolbox_never_projects_under_l2_and_we_do() -> None:
     """Its factor is ``norms / norms``, so that its radius has no effect; it ends half as far again as need be."""
-    net, x, y = case("mnist-relu")
+    net, x, y = shipped_digits("mnist-relu")
     ours = run(FMN(steps=STEPS), net, x, y, ThreatModel("l2"))
     assert foolbox_distance("l2", net, x, y).mean() > 1.3 * ours.distance.mean()
 
 
 def test_clipping_after_the_projection_fails_and_ours_does_not() -> None:
     """Under l1 Foolbox breaks only some samples of the plain network; ours breaks all."""
-    net, x, y = case("mnist-relu")
+    net, x, y = shipped_digits("mnist-relu")
     assert foolbox_distance("l1", net, x, y).isinf().any()
     assert run(FMN(steps=STEPS), net, x, y, ThreatModel("l1")).success.all()
 
@@ -65,7 +55,7 @@ def test_clipping_after_the_projection_fails_and_ours_does_not() -> None:
 @pytest.mark.parametrize("norm", PEERS)
 def test_starting_points_are_walked_back_to_the_boundary(norm: Norm) -> None:
     """From another digit; a start that is not adversarial does no harm to the others, nor to its own sample."""
-    net, x, y = case("mnist-relu")
+    net, x, y = shipped_digits("mnist-relu")
     starts = torch.stack([x[y != label][0] for label in y])
     starts[0] = x[0]
     threat = ThreatModel(norm)
@@ -80,7 +70,7 @@ def test_starting_points_are_walked_back_to_the_boundary(norm: Norm) -> None:
 
 def test_other_bounds_give_the_same_attack_in_other_units() -> None:
     """The same network behind a change of units, (-1, 1) for (0, 1): every distance is twice as long."""
-    net, x, y = case("mnist-relu")
+    net, x, y = shipped_digits("mnist-relu")
 
     class Rescaled(nn.Module):
         def forward(self, x: Tensor) -> Tensor:

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from advplug import ThreatModel, load, run
 from advplug.errors import InvalidInput
 from advplug.losses import CrossEntropy, Margin
+from advplug.testing.digits import shipped_digits
 from advplug.testing.linear import distance_over_optimum, linear_model
 
 
@@ -31,16 +32,9 @@ def test_reaches_the_nearest_class_of_a_linear_model(
     assert ratio.max() <= 1.05, ratio
 
 
-def digits(count: int) -> tuple[nn.Module, Tensor, Tensor]:
-    """A network of the kwta defense, and the shipped digits that it gets right."""
-    net = load("defense:kwta")().build("mnist-relu").requires_grad_(False)
-    images = load("data:mnist")().load("shipped", count)
-    right = net(images.inputs).argmax(1) == images.labels
-    return net, images.inputs[right], images.labels[right]
-
-
 def test_comes_as_near_as_fab_on_digits() -> None:
-    net, x, y = digits(6)
+    net, x, y = shipped_digits("mnist-relu", 6)
+    pytest.importorskip("advplug_attack_fab")
     reference = run(load("attack:fab")(steps=20), net, x, y, ThreatModel("l2"))
     for warm_start in (False, True):
         result = run(LBFGS(iterations=25, warm_start=warm_start), net, x, y, ThreatModel("l2"))
@@ -49,7 +43,7 @@ def test_comes_as_near_as_fab_on_digits() -> None:
 
 
 def test_cross_entropy_towards_a_target_is_the_attack_of_the_paper() -> None:
-    net, x, y = digits(3)
+    net, x, y = shipped_digits("mnist-relu", 3)
     targets, threat = (y + 1) % 10, ThreatModel("l2", targeted=True)
     paper = run(LBFGS(iterations=20), net, x, y, threat, targets=targets, loss=CrossEntropy())
     usual = run(LBFGS(iterations=20), net, x, y, threat, targets=targets)

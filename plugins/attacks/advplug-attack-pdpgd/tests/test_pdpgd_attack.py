@@ -10,9 +10,10 @@ from advplug_attack_pdpgd._pdpgd import PDPGD
 from advplug_attack_pdpgd._weights import Weights
 
 import advplug
-from advplug import ThreatModel, load
+from advplug import ThreatModel
 from advplug.errors import InvalidInput
 from advplug.ops import norms, wrap
+from advplug.testing.digits import shipped_digits
 from advplug.testing.linear import distance_over_optimum, linear_model
 
 EXACT: dict[str, Any] = {"l0": {"penalty": "l0"}, "l1": {}, "l2": {}, "linf": {}}
@@ -108,8 +109,8 @@ def test_bad_hyper_parameters_are_refused(options: dict[str, Any]) -> None:
 @pytest.mark.parametrize("norm", ["linf", "l2", "l1", "l0"])
 def test_goes_no_further_than_foolbox_on_digits(norm: Any) -> None:
     foolbox = pytest.importorskip("foolbox")
-    images, net = load("data:mnist")().load("shipped", 10), load("defense:kwta")().build("mnist-relu")
-    x, y, steps = images.inputs, images.labels, 300
+    net, x, y = shipped_digits("mnist-relu", 10)
+    steps = 300
     attacks = foolbox.attacks
     peer = {
         "linf": lambda: attacks.LInfFMNAttack(steps=steps),

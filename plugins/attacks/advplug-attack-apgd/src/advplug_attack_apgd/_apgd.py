@@ -10,7 +10,7 @@ import torch
 
 from advplug.attack import IterativeAttack
 from advplug.errors import InvalidInput
-from advplug.ops import per_sample, raw, wrap
+from advplug.ops import per_sample, raw, unit, wrap
 from advplug.task import Task
 
 
@@ -149,12 +149,6 @@ class APGD(IterativeAttack[State]):
             percent.append(percent[-1] + max(percent[-1] - percent[-2] - 3, 6))
         at = sorted({-(-p * self.steps // 100) for p in percent if p <= 100})  # rounded up
         return {t: t - before for before, t in pairwise(at)}
-
-
-def unit(g: ep.Tensor) -> ep.Tensor:
-    """Each sample at Euclidean norm 1; zero stays zero."""
-    g = g / per_sample(ep.maximum(g.flatten(1).abs().max(axis=1), 1e-38), g)  # tiny squares would underflow
-    return g / per_sample(ep.maximum(g.flatten(1).norms.l2(axis=1), 1e-38), g)
 
 
 def sparse_sign(g: ep.Tensor, density: ep.Tensor) -> ep.Tensor:

@@ -9,10 +9,8 @@ import eagerpy as ep
 
 from advplug.attack import IterativeAttack
 from advplug.errors import InvalidInput
-from advplug.ops import per_sample, raw, wrap
+from advplug.ops import per_sample, raw, size, unit, wrap
 from advplug.task import Task
-
-TINY = 1e-38  # keeps zero from being divided by zero
 
 
 class State(NamedTuple):
@@ -70,7 +68,7 @@ class DDN(IterativeAttack[State]):
 
     def init(self, task: Task) -> State:
         low, high = task.threat.bounds
-        farthest = l2(ep.maximum(task.inputs - low, high - task.inputs))
+        farthest = size(ep.maximum(task.inputs - low, high - task.inputs), "l2")
         return State(task.inputs, ep.full_like(farthest, self.radius * (high - low)), farthest)
 
     def step(self, task: Task, state: State) -> State:
@@ -97,23 +95,7 @@ class DDN(IterativeAttack[State]):
         return task.clip(low + wrap(raw((x - low) / gap).round()) * gap)  # clip: the sum may round beyond the bounds
 
 
-def l2(delta: ep.Tensor) -> ep.Tensor:
-    """Euclidean norm of each sample, (n,)."""
-    return delta.flatten(1).norms.l2(axis=1)
-
-
-def peak(delta: ep.Tensor) -> ep.Tensor:
-    """Largest magnitude of each sample, (n, 1, ..., 1)."""
-    return per_sample(delta.flatten(1).abs().max(axis=1), delta)
-
-
-def unit(delta: ep.Tensor) -> ep.Tensor:
-    """Each sample at Euclidean norm 1; zero stays zero."""
-    delta = delta / ep.maximum(peak(delta), TINY)  # the square of what a confident network leaves may underflow
-    return delta / per_sample(ep.maximum(l2(delta), TINY), delta)
-
-
 def instead_of_zero(gradient: ep.Tensor, task: Task) -> ep.Tensor:
     """The gradient (n, ...), with a random direction for the samples that have none."""
     random = wrap(task.noise.normal(task.t, task.inputs.shape[1:])[0]).astype(gradient.dtype)
-    return ep.where(peak(gradient) > 0, gradient, random)
+    return ep.where(per_sample(size(gradient, "linf"), gradient) > 0, gradient, random)

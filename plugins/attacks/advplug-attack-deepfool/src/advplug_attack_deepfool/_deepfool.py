@@ -8,9 +8,9 @@ import eagerpy as ep
 
 from advplug.attack import IterativeAttack
 from advplug.errors import InvalidInput
-from advplug.hyperplanes import ORDER, Boundary
+from advplug.hyperplanes import Boundary
 from advplug.losses import ClassGaps, Loss
-from advplug.ops import per_sample
+from advplug.ops import per_sample, size
 from advplug.task import Task
 
 EXTRA = 1e-5
@@ -75,11 +75,11 @@ class DeepFool(IterativeAttack[State]):
         boundary = Boundary.nearest(state.x, q.loss, q.gradient, norm)
         boundary = boundary._replace(gap=boundary.gap.abs())  # down the gradient until the class changes
         step = boundary.step_from(state.x, norm, task.threat.bounds) if self.box else unbounded_step(boundary, norm)
-        size = ep.maximum(length(step, norm), 1e-12)
-        wanted = size + EXTRA * (task.threat.bounds[1] - task.threat.bounds[0])
+        length = ep.maximum(size(step, norm), 1e-12)
+        wanted = length + EXTRA * (task.threat.bounds[1] - task.threat.bounds[0])
         if self.longest_step is not None:
             wanted = ep.minimum(wanted, self.longest_step)
-        step = step * per_sample(wanted / size, step)
+        step = step * per_sample(wanted / length, step)
         r = (state.x - task.inputs if self.box else state.r) + step
         return State(task.clip(task.inputs + (1 + self.overshoot) * r), r)
 
@@ -89,8 +89,3 @@ def unbounded_step(boundary: Boundary, norm: str) -> ep.Tensor:
     w = boundary.w
     direction = w if norm == "l2" else w.sign()
     return -per_sample(boundary.gap / ep.maximum((w * direction).flatten(1).sum(1), 1e-30), w) * direction
-
-
-def length(step: ep.Tensor, norm: str) -> ep.Tensor:
-    """Length of each step, (n,)."""
-    return step.flatten(1).norms.lp(ORDER[norm], axis=1)

@@ -8,9 +8,9 @@ import eagerpy as ep
 
 from advplug.attack import IterativeAttack
 from advplug.errors import InvalidInput
-from advplug.hyperplanes import ORDER, Boundary
+from advplug.hyperplanes import Boundary
 from advplug.losses import ClassGaps, Loss
-from advplug.ops import per_sample, wrap
+from advplug.ops import per_sample, size, wrap
 from advplug.task import Task
 
 RADIUS = {"linf": 0.3, "l2": 1.0, "l1": 5.0}
@@ -87,8 +87,8 @@ class FAB(IterativeAttack[State]):
         boundary = Boundary.nearest(state.x, q.loss, q.gradient, norm, bounds if norm == "l1" else None)  # eq. 7
         d = boundary.step_from(state.x, norm, bounds)
         d_clean = boundary.step_from(clean, norm, bounds)
-        size, size_clean = ep.maximum(length(d, norm), 1e-8), ep.maximum(length(d_clean, norm), 1e-8)
-        alpha = per_sample(ep.minimum(size / (size + size_clean), self.alpha_max), d)  # eq. 9
+        reach, reach_clean = ep.maximum(size(d, norm), 1e-8), ep.maximum(size(d_clean, norm), 1e-8)
+        alpha = per_sample(ep.minimum(reach / (reach + reach_clean), self.alpha_max), d)  # eq. 9
         x = task.clip((1 - alpha) * (state.x + self.eta * d) + alpha * (clean + self.eta * d_clean))  # eq. 8 and 10
         crossed = per_sample(task.evaluate(x).success, x)
         return State(ep.where(crossed, clean + self.beta * (x - clean), x))  # eq. 11
@@ -125,12 +125,7 @@ class FAB(IterativeAttack[State]):
         shape = task.inputs.shape[1:]
         u = 2 * task.noise.uniform(0, shape) - 1 if norm == "linf" else task.noise.normal(0, shape)[0]
         direction = wrap(u.to(task.inputs.raw))
-        return task.clip(task.inputs + per_sample(reach / (2 * length(direction, norm)), direction) * direction)
-
-
-def length(step: ep.Tensor, norm: str) -> ep.Tensor:
-    """Length of each step, (n,)."""
-    return step.flatten(1).norms.lp(ORDER[norm], axis=1)
+        return task.clip(task.inputs + per_sample(reach / (2 * size(direction, norm)), direction) * direction)
 
 
 def least(loss: ep.Tensor) -> ep.Tensor:

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from advplug.attack import IterativeAttack
 from advplug.errors import InvalidInput
-from advplug.ops import per_sample, raw, wrap
+from advplug.ops import per_sample, raw, unit, wrap
 from advplug.task import Task
 
 L1Rule = Literal["gradient", "steepest"]
@@ -65,13 +65,6 @@ class FGM(IterativeAttack[State]):
         if task.threat.norm == "l1" and self.l1_rule == "steepest":
             return wrap(steepest(raw(x), raw(g), raw(size), task.threat.bounds))
         return per_sample(size, x) * unit(g, task.threat.norm)
-
-
-def unit(g: ep.Tensor, norm: str) -> ep.Tensor:
-    """Each sample at ``norm`` 1 (``l2`` or ``l1``); zero stays zero."""
-    g = g / per_sample(ep.maximum(g.flatten(1).abs().max(axis=1), 1e-38), g)  # tiny squares would underflow
-    size = g.flatten(1).norms.l2(axis=1) if norm == "l2" else g.flatten(1).abs().sum(axis=1)
-    return g / per_sample(ep.maximum(size, 1e-38), g)
 
 
 def steepest(x: Tensor, g: Tensor, size: Tensor, bounds: tuple[float, float]) -> Tensor:

@@ -5,24 +5,12 @@ from __future__ import annotations
 import eagerpy as ep
 import torch
 
-from advplug.ops import norms, per_sample, raw, wrap
+from advplug.ops import per_sample, raw, size, wrap
 from advplug.projections import PROJECTIONS
 from advplug.task import Task
 
 DUAL = {"linf": "l1", "l2": "l2", "l1": "linf"}
 TINY = 1e-38  # keeps zero from being divided by zero
-
-
-def size(delta: ep.Tensor, norm: str) -> ep.Tensor:
-    """The norm of each sample of ``delta`` (n, ...) in its own dtype, (n,)."""
-    return wrap(norms(raw(delta), norm).to(raw(delta).dtype))
-
-
-def unit(gradient: ep.Tensor) -> ep.Tensor:
-    """Each sample at Euclidean norm 1; zero stays zero."""
-    peak = gradient.flatten(1).abs().max(axis=1)  # squares of small gradients would underflow
-    gradient = gradient / per_sample(ep.maximum(peak, TINY), gradient)
-    return gradient / per_sample(ep.maximum(size(gradient, "l2"), TINY), gradient)
 
 
 def farthest(task: Task) -> ep.Tensor:

@@ -12,7 +12,7 @@ from advplug.adam import Adam
 from advplug.attack import IterativeAttack
 from advplug.errors import InvalidInput
 from advplug.losses import LogisticMargin, Loss
-from advplug.ops import norms, per_sample, raw, wrap
+from advplug.ops import norms, per_sample, raw, size, unit, wrap
 from advplug.task import Task
 from advplug_attack_pdpgd import _proximal
 from advplug_attack_pdpgd._schedule import SHAPES, Shape, falling
@@ -167,7 +167,7 @@ class PDPGD(IterativeAttack[State]):
         gradient = width(task) * q.gradient
         if task.threat.norm == "l2":  # PDGD
             share = per_sample(weights.norm, r)
-            gradient = share * direction(r) + (1 - share) * gradient
+            gradient = share * unit(r) + (1 - share) * gradient
         adam = state.adam.seen(gradient)
         m, psi = adam.scaled(t + 1)
         r = self._inside(task, r - rate * m / psi)
@@ -240,13 +240,8 @@ def width(task: Task) -> float:
 
 def largest_change(task: Task) -> ep.Tensor:
     """Of any value, from the input to the best point, in widths of the bounds (n, 1, ..., 1); 1 where there is none."""
-    size = ((task.best - task.inputs) / width(task)).flatten(1).abs().max(axis=1)
-    return per_sample(ep.where(size > 0, size, ep.ones_like(size)), task.inputs)
-
-
-def direction(r: ep.Tensor) -> ep.Tensor:
-    """Gradient of the Euclidean norm (n, ...); zero at zero, where the norm has none."""
-    return r / per_sample(ep.maximum(r.flatten(1).norms.l2(axis=1), 1e-12), r)
+    change = size(task.best - task.inputs, "linf") / width(task)
+    return per_sample(ep.where(change > 0, change, ep.ones_like(change)), task.inputs)
 
 
 def _check_positive(**options: float | None) -> None:

@@ -9,7 +9,7 @@ import eagerpy as ep
 
 from advplug.attack import IterativeAttack
 from advplug.errors import InvalidInput
-from advplug.ops import per_sample
+from advplug.ops import per_sample, unit
 from advplug.task import Task
 
 Rule = Literal["sign", "normalised", "raw", "equal-perturbation"]
@@ -73,7 +73,7 @@ class PGD(IterativeAttack[State]):
 
     def step(self, task: Task, state: State) -> State:
         g = task.gradient(state.x)
-        m = self.momentum * state.m + unit(g, 1) if self.momentum else g
+        m = self.momentum * state.m + unit(g, "l1") if self.momentum else g
         x = state.x - self._decay(task.t) * state.alpha * self._direction(m, task.threat.norm)
         return State(task.project(x), m, state.alpha)
 
@@ -82,9 +82,9 @@ class PGD(IterativeAttack[State]):
             case "sign":
                 return m.sign()
             case "normalised":
-                return unit(m, 2 if norm == "l2" else math.inf)
+                return unit(m, "l2" if norm == "l2" else "linf")
             case "equal-perturbation":
-                return unit(m, 1)
+                return unit(m, "l1")
             case _:
                 return m
 
@@ -106,9 +106,3 @@ class PGD(IterativeAttack[State]):
                 return (1 + math.cos(math.pi * t / self.steps)) / 2
             case _:
                 return 1.0
-
-
-def unit(g: ep.Tensor, p: float) -> ep.Tensor:
-    """``g / ||g||_p`` for each sample; a zero gradient stays zero."""
-    size = g.flatten(1).norms.lp(p, axis=1)
-    return g / per_sample(ep.maximum(size, 1e-12), g)
