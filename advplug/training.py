@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
+from abc import abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Literal, get_args
+from typing import Literal, cast, get_args
 
 import torch
 from torch import Tensor, nn
@@ -13,8 +14,9 @@ from torch.nn import functional as F
 
 from advplug import projections
 from advplug.data import Images
-from advplug.defense import Report
+from advplug.defense import Defense, Report
 from advplug.errors import InvalidInput
+from advplug.model import DefendedModel
 
 Norm = Literal["linf", "l2"]
 Optimiser = Literal["sgd", "adam"]
@@ -227,3 +229,25 @@ def _under_pgd(model: nn.Module, data: Images, adversary: Adversary, seed: int) 
         right = int((model(attacked).argmax(1) == data.labels).sum())
     model.train()
     return right / len(data)
+
+
+class RecipeDefense(Defense):
+    """A defense whose presets differ in network and recipe: a subclass says which by ``network`` and ``recipe``."""
+
+    @abstractmethod
+    def recipe(self, preset: str) -> Recipe:
+        """How ``preset`` is trained."""
+
+    def train(
+        self, preset: str, data: Images, *, seed: int, device: torch.device | str, report: Report
+    ) -> DefendedModel:
+        """Train ``preset`` from scratch; see :class:`advplug.Defense`.
+
+        Raises
+        ------
+        InvalidInput: unknown preset, or too few images.
+        """
+        self.preset(preset)
+        model = cast(DefendedModel, seeded(seed, lambda: self.network(preset)))
+        fit(model, data, self.recipe(preset), seed=seed, device=device, report=report)
+        return model

@@ -5,15 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar, cast
+from typing import ClassVar
 
-import torch
-
-from advplug.data import Images
-from advplug.defense import Defense, Preset, Report
+from advplug.defense import Preset
 from advplug.model import DefendedModel
 from advplug.threat import ThreatModel
-from advplug.training import Adversary, Norm, Recipe, fit, seeded
+from advplug.training import Adversary, Norm, Recipe, RecipeDefense
 from advplug_defense_adversarial_training._networks import CifarNet, DigitNet, MadryNet
 
 WEIGHTS = Path(__file__).parent / "weights"
@@ -48,7 +45,7 @@ def _one_step(norm: Norm, epsilon: float) -> Adversary:
     return Adversary(norm=norm, epsilon=epsilon, step=1.25 * epsilon, steps=1)
 
 
-class AdversarialTraining(Defense):
+class AdversarialTraining(RecipeDefense):
     """Adversarial training (Madry et al., ICLR 2018), and its undefended control.
 
     ``mnist`` and ``cifar10`` are trained on clean images; ``-linf`` and ``-l2`` mark the same network trained on
@@ -113,16 +110,6 @@ class AdversarialTraining(Defense):
         self.preset(preset)
         return self.configurations[preset].network()
 
-    def train(
-        self, preset: str, data: Images, *, seed: int, device: torch.device | str, report: Report
-    ) -> DefendedModel:
-        """Train ``preset`` from scratch; see :class:`advplug.Defense`.
-
-        Raises
-        ------
-        InvalidInput: unknown preset, or too few images.
-        """
-        self.preset(preset)
-        model = cast(DefendedModel, seeded(seed, lambda: self.network(preset)))
-        fit(model, data, self.configurations[preset].recipe, seed=seed, device=device, report=report)
-        return model
+    def recipe(self, preset: str) -> Recipe:
+        """How ``preset`` is trained."""
+        return self.configurations[preset].recipe

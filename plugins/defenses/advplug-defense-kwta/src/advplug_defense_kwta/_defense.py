@@ -5,15 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar, cast
+from typing import ClassVar
 
-import torch
-
-from advplug.data import Images
-from advplug.defense import Defense, Preset, Report
+from advplug.defense import Preset
 from advplug.model import DefendedModel
 from advplug.threat import ThreatModel
-from advplug.training import Adversary, Recipe, fit, seeded
+from advplug.training import Adversary, Recipe, RecipeDefense
 from advplug_defense_kwta._networks import ResNet18, SmallNet
 
 WEIGHTS = Path(__file__).parent / "weights"
@@ -47,7 +44,7 @@ def _cifar10(summary: str, name: str | None) -> Preset:
     return Preset(summary=summary, data="cifar10", threat=ThreatModel("linf", CIFAR_EPSILON), weights=weights)
 
 
-class KWTA(Defense):
+class KWTA(RecipeDefense):
     """k-Winners-Take-All networks (Xiao, Zhong and Zheng, ICLR 2020).
 
     ``mnist`` and ``cifar10`` are small networks under standard training, ``-at`` marks adversarial training, ``-relu``
@@ -112,16 +109,6 @@ class KWTA(Defense):
             return SmallNet((1, 28), configuration.gamma, channels=(16, 32, 32), strides=(2, 2, 1), hidden=256)
         return SmallNet((3, 32), configuration.gamma, channels=(24, 48, 64), strides=(2, 2, 2), hidden=256)
 
-    def train(
-        self, preset: str, data: Images, *, seed: int, device: torch.device | str, report: Report
-    ) -> DefendedModel:
-        """Train ``preset`` from scratch; see :class:`advplug.Defense`.
-
-        Raises
-        ------
-        InvalidInput: unknown preset, or too few images.
-        """
-        self.preset(preset)
-        model = cast(DefendedModel, seeded(seed, lambda: self.network(preset)))
-        fit(model, data, self.configurations[preset].recipe, seed=seed, device=device, report=report)
-        return model
+    def recipe(self, preset: str) -> Recipe:
+        """How ``preset`` is trained."""
+        return self.configurations[preset].recipe
