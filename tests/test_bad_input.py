@@ -41,7 +41,7 @@ WRONG_CALLS: dict[str, tuple[dict[str, Any], str]] = {
     "too few labels": ({"labels": Y[:4]}, "give one class each"),
     "target equal to the label": ({"targets": Y}, "equals the true label"),
     "target out of range": ({"targets": Y + 3}, "classes 0 to 2"),
-    "unknown targets": ({"targets": "all"}, "'each' or None"),
+    "unknown targets": ({"targets": "all"}, "'each', a number of classes or None"),
     "targeted without targets": ({"threat": ThreatModel("linf", 0.1, targeted=True)}, "needs targets"),
     "loss without its targets": ({"loss": TargetedDLR()}, "needs targets"),
     "too few classes for the loss": (

@@ -218,7 +218,8 @@ def test_a_minimum_norm_run_gives_distances_and_the_accuracy_at_any_budget(evalu
     assert row["sweep"] == [[0.1, 0.75], [0.25, 0.5], [0.4, 0.25]]
 
 
-def test_the_table_of_a_minimum_norm_run_shows_them(evaluate: Evaluate) -> None:
+def test_the_table_of_a_minimum_norm_run_shows_them(evaluate: Evaluate, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "120")  # a narrower terminal folds the heads
     text = evaluate(*MINIMUM, "--epsilons", "0.1").stdout
     head = next(line for line in text.splitlines() if line.startswith("role"))
     assert head.split() == [
