@@ -9,6 +9,9 @@ import pytest
 
 from advplug.cli import run
 
+for plugin in ("attack_foolbox", "attack_art", "attack_pgd", "defense_adversarial_training", "data_mnist"):
+    pytest.importorskip(f"advplug_{plugin}")
+
 EVALUATE = ["evaluate", "adversarial-training:mnist", "--threat", "l2:1.5", "--limit", "6", "--no-report"]
 
 
