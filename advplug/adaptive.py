@@ -26,7 +26,7 @@ class Recipe:
     name: as it stands in tables.
     attack, loss, gradient, criterion: the four words; no loss means the attack's own, no criterion the goal of the
         threat model.
-    targets: None, or ``"each"`` for every other class in turn.
+    targets: None, ``"each"`` for every other class in turn, or a number for so many of the likeliest.
     restarts: independent runs, later ones on survivors only.
     role: ``baseline`` (the evaluation the defense's authors ran), ``intermediate`` or ``adaptive``.
     library: distribution whose attack it is.
@@ -39,7 +39,7 @@ class Recipe:
     loss: Loss | None = None
     gradient: GradientEstimator = field(default_factory=Exact)
     criterion: Criterion | None = None
-    targets: Literal["each"] | None = None
+    targets: Literal["each"] | int | None = None
     restarts: int = 1
     role: Role = "adaptive"
     library: str = "advplug"

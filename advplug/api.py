@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from advplug.attack import Attack
 from advplug.criteria import Criterion
+from advplug.data import Images
 from advplug.engine import run_attack
 from advplug.gradients import GradientEstimator
 from advplug.losses import Loss
@@ -32,6 +33,7 @@ def run(
     targets: Tensor | ep.Tensor | Literal["each"] | int | None = None,
     epsilon: Tensor | ep.Tensor | None = None,
     starts: Tensor | ep.Tensor | None = None,
+    auxiliary: Images | None = None,
     **options: Any,
 ) -> AttackResult:
     """Attack ``model`` with one sentence of four words: attack, loss, gradient, criterion.
@@ -44,6 +46,7 @@ def run(
     targets: classes (N,), ``"each"`` for every other class, a number for so many of the likeliest, or None.
     epsilon: a budget for each sample (N,), instead of the one of ``threat``.
     starts: starting points like ``inputs``, for attacks that take one.
+    auxiliary: images that the attacker owns besides these, for attacks that learn from some.
     options: fields of :class:`advplug.problem.Options`, such as ``seed``, ``restarts``, ``early_end``.
 
     Returns
@@ -68,6 +71,7 @@ def run(
         targets=raw(targets) if isinstance(targets, ep.Tensor) else targets,
         epsilon=None if epsilon is None else raw(epsilon),
         starts=None if starts is None else raw(starts),
+        auxiliary=auxiliary,
         options=Options(**options),
     )
     result = run_attack(attack, problem)

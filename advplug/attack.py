@@ -7,28 +7,45 @@ from __future__ import annotations
 
 import inspect
 from abc import ABC, abstractmethod
-from typing import Any, ClassVar, Generic, Protocol, TypeVar
+from collections.abc import Sequence
+from typing import Any, ClassVar, Generic, NamedTuple, Protocol, TypeVar
 
 import eagerpy as ep
 from torch import Tensor
 
 from advplug.losses import CrossEntropy, Loss
 from advplug.ops import norms
+from advplug.oracle import Oracle
+from advplug.problem import Problem
 from advplug.task import Task
 
 
 class Attack(ABC):
     """An attack. Hyper-parameters are keyword-only constructor arguments, each with the default of its paper.
 
-    ``norms`` names the norms it can work under; ``minimum_norm`` says that it needs no budget.
+    ``norms`` names the norms it can work under; ``minimum_norm`` says that it needs no budget, ``needs_auxiliary``
+    that it needs images of the attacker's own, and ``fixed_loss`` that it takes no other losses than its own.
     """
 
     norms: ClassVar[tuple[str, ...]] = ("linf", "l2", "l1", "l0")
     minimum_norm: ClassVar[bool] = False
+    needs_auxiliary: ClassVar[bool] = False
+    fixed_loss: ClassVar[bool] = False
 
     @abstractmethod
     def run(self, task: Task) -> None:
         """Search. Every point that is evaluated through ``task`` is a candidate; nothing is returned."""
+
+    def stages(self, problem: Problem) -> Sequence[Stage] | None:
+        """Attacks to run instead of this one, each on the survivors of those before; None runs it itself."""
+        return None
+
+    def prepare(self, problem: Problem, oracle: Oracle) -> Any:
+        """What all batches of a run share, such as a model trained for it; they read it as ``task.prepared``.
+
+        ``oracle`` gives scores (m, K) of the model for inputs (m, ...), charged in equal parts to all samples.
+        """
+        return None
 
     @property
     def planned_steps(self) -> int:
@@ -56,6 +73,19 @@ class Attack(ABC):
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({', '.join(f'{name}={value!r}' for name, value in self.parameters().items())})"
+
+
+class Stage(NamedTuple):
+    """One attack of several that run one after the other; ``name`` as it stands in tables."""
+
+    name: str
+    attack: Attack
+    problem: Problem
+
+    @property
+    def planned_steps(self) -> int:
+        """Steps of all its rounds, if every sample lasts."""
+        return self.attack.planned_steps * self.problem.rounds
 
 
 class HasPoint(Protocol):

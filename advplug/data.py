@@ -19,8 +19,8 @@ class Images:
 
     inputs: torch.Tensor
     labels: torch.Tensor
-    class_names: tuple[str, ...]
-    name: str
+    class_names: tuple[str, ...] = ()
+    name: str = "images"
 
     def __len__(self) -> int:
         return int(self.inputs.shape[0])

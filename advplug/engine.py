@@ -1,41 +1,34 @@
-"""Runs an attack: restarts, targets, batches, best points, verification. Knows no attack's mathematics."""
+"""Runs attacks: one, several in a row, one at several budgets. What one does to its samples is in ``search``."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from advplug.attack import Attack
+from advplug.attack import Attack, Stage
 from advplug.errors import InvalidInput
-from advplug.guard import guarded
-from advplug.memory import rows_within
-from advplug.objective import Ledger, Objective
-from advplug.ops import norms, take
-from advplug.problem import Problem, check_loss
+from advplug.problem import Problem
 from advplug.result import AttackResult
-from advplug.rng import Noise
-from advplug.task import Rows, Task
-from advplug.verify import allowed, box, decide, retract, success_rate
+from advplug.search import check, search
+
+_OF_ONE_ATTACK = ("forwards", "backwards", "lost_gradients")
 
 
 def run_attack(attack: Attack, problem: Problem) -> AttackResult:
-    """Run ``attack`` on every sample that is right before it, in as many rounds as restarts and targets ask for.
+    """Run ``attack`` on every sample that is right before it; an attack of several stages, one stage after the other.
 
     Raises
     ------
-    InvalidInput: the attack does not work under this threat model.
+    InvalidInput: the attack does not work on this problem.
     NonFiniteLogits: the model returned NaN or infinite logits.
     """
-    _check(attack, problem)
-    with guarded(problem.model, problem.options.seed, problem.inputs.device):
-        run = _Run(attack, problem)
-        for number, targets in run.rounds():
-            run.round(number, targets)
-        return run.result
+    check(attack, problem)
+    stages = attack.stages(problem)
+    return search(attack, problem) if stages is None else _run_stages(stages)
 
 
 def run_cascade(attacks: Iterable[tuple[Attack, Problem]]) -> list[AttackResult]:
@@ -62,24 +55,58 @@ def run_sweep(attack: Attack, problem: Problem, epsilons: Sequence[float]) -> li
     return results
 
 
+def _run_stages(stages: Sequence[Stage]) -> AttackResult:
+    """The stages as one run: the queries of all, and in ``stage`` which of them succeeded."""
+    total, done = sum(stage.planned_steps for stage in stages), 0
+    attacks = []
+    for stage in stages:
+        attacks.append((stage.attack, _counting_from(done, total, stage)))
+        done += stage.planned_steps
+    results = run_cascade(attacks)
+    first = torch.full_like(results[-1].restart, -1)
+    for number, result in enumerate(results):
+        first[result.success & (first < 0)] = number
+    return replace(
+        results[-1],
+        **{name: torch.stack([getattr(result, name) for result in results]).sum(0) for name in _OF_ONE_ATTACK},
+        trace=torch.cat([result.trace for result in results]),
+        stage=first,
+        stages=tuple(stage.name for stage in stages),
+    )
+
+
+def _counting_from(before: int, total: int, stage: Stage) -> Problem:
+    """The stage's problem, whose progress goes on from ``before``; it counts as planned, however soon it is over."""
+    options = stage.problem.options
+    report = options.progress
+    if report is None:
+        return stage.problem
+
+    def progress(done: int, planned: int, alive: int) -> None:
+        report(before + stage.planned_steps * done // max(planned, 1), total, alive)
+
+    return replace(stage.problem, options=replace(options, progress=progress))
+
+
 def _continue(attack: Attack, problem: Problem, before: AttackResult | None) -> AttackResult:
     """Attack what ``before`` left standing, and put its successes back in."""
     if before is None:
         return run_attack(attack, problem)
     rows = (~before.success & before.correct).nonzero().squeeze(1)
-    merged = {
+    merged: dict[str, Any] = {
         "adversarials": before.adversarials.clone(),
         **{
             name: getattr(before, name).clone()
-            for name in ("success", "rate", "detected", "distance", "target", "restart")
+            for name in ("success", "rate", "detected", "distance", "target", "restart", "stage")
         },
-        **{name: torch.zeros_like(getattr(before, name)) for name in ("forwards", "backwards", "lost_gradients")},
+        **{name: torch.zeros_like(getattr(before, name)) for name in _OF_ONE_ATTACK},
         "trace": before.trace[:0],
     }
     if len(rows):
         after = run_attack(attack, _subset(problem, rows))
         for name in merged.keys() - {"trace"}:
             merged[name][rows] = getattr(after, name)
+        merged["rate"] = torch.maximum(merged["rate"], before.rate)  # of a stochastic model, the most that was found
         merged["trace"] = after.trace.new_full((len(after.trace), len(before.success)), torch.nan)
         merged["trace"][:, rows] = after.trace
     return replace(before, **merged)
@@ -93,224 +120,3 @@ def _subset(problem: Problem, rows: Tensor) -> Problem:
 
     names = ("inputs", "labels", "targets", "epsilon", "samples", "starts")
     return replace(problem, **{name: chosen(getattr(problem, name)) for name in names})
-
-
-def _check(attack: Attack, problem: Problem) -> None:
-    norm, name = problem.threat.norm, type(attack).__name__
-    if norm not in attack.norms:
-        raise InvalidInput(f"{name} does not work under {norm}: choose one of {', '.join(attack.norms)}")
-    if problem.epsilon is None and not attack.minimum_norm:
-        raise InvalidInput(f"{name} needs a budget: give the threat model an epsilon, such as {norm}:0.3")
-    if problem.loss is None:
-        check_loss(attack.default_loss, problem.model, problem.targets)
-
-
-class _Run:
-    """The state of one call of :func:`run_attack`."""
-
-    def __init__(self, attack: Attack, problem: Problem) -> None:
-        self.attack, self.problem = attack, problem
-        model = problem.model
-        parameter = next(model.parameters(), None)
-        self.dtype = problem.inputs.dtype if parameter is None else parameter.dtype
-        self.inputs = problem.inputs.to(self.dtype)
-        self.max_rows = rows_within(problem.options.memory_budget, model, self.inputs[:1])
-        self.stops = problem.epsilon is not None and problem.options.early_end and not model.stochastic
-        clean = decide(model, self.inputs, problem.options.draws, self.max_rows)
-        wrong = torch.stack([(d.labels != problem.labels) | ~d.accepted for d in clean]).float().mean(0)
-        self.result = AttackResult.empty(problem.inputs, wrong < 0.5, wrong)
-        self.ledger = Ledger(len(problem.inputs), problem.inputs.device)
-        self.cost = torch.full_like(self.result.distance, torch.inf)
-        self.trace: list[Tensor] = []
-        self.steps_done = 0
-        others = model.num_classes - 1
-        match problem.targets:
-            case "each":
-                self.classes = others
-            case int(count):
-                self.classes = min(count, others)
-            case _:
-                self.classes = 1  # given, or none
-        self.at_once = min(problem.options.targets_at_once, self.classes, self.max_rows)
-        self.total_rounds = problem.options.restarts * -(-self.classes // self.at_once)
-
-    def rounds(self) -> Iterator[tuple[int, Tensor | None]]:
-        """Pairs (restart, targets (N,) or (N, several)) until nothing is left to attack."""
-        for restart in range(self.problem.options.restarts):
-            for targets in self._target_sets():
-                if bool(self._standing().any()):
-                    yield restart, targets
-
-    def round(self, restart: int, targets: Tensor | None) -> None:
-        """Attack everything that still stands, in batches that fit."""
-        rows = self._standing().nonzero().squeeze(1)
-        size = min(self.problem.options.batch_size or len(rows), max(1, self.max_rows // self.at_once))
-        traces: list[list[tuple[Tensor, Tensor]]] = []
-        queue = list(rows.split(size))
-        while queue:
-            chunk = queue.pop(0)
-            try:
-                traces.append(self._batch(chunk, restart, targets))
-            except torch.cuda.OutOfMemoryError:
-                if len(chunk) == 1 and self.max_rows == 1:
-                    raise
-                self.max_rows = max(1, self.max_rows // 2)  # random numbers belong to samples, so a repeat is the same
-                queue[:0] = chunk.split(max(1, len(chunk) // 2))
-        self._store_traces(traces)
-
-    def _batch(self, rows: Tensor, restart: int, targets: Tensor | None) -> list[tuple[Tensor, Tensor]]:
-        problem = self.problem
-        if targets is not None:
-            targets = targets[rows]
-            rows = rows.repeat_interleave(targets[0].numel())  # one for each target
-            targets = targets.flatten()
-        batch = self._rows(rows, restart, targets)
-        objective = Objective(
-            model=problem.model,
-            loss=problem.loss or self.attack.default_loss,
-            labels=batch.labels,
-            targets=batch.targets,
-            samples=batch.samples,
-            ledger=self.ledger,
-            max_rows=self.max_rows,
-        )
-        shared = self.at_once > 1
-        task = Task(problem, batch, objective, self._tick, cost=self.attack.cost, restart=restart, shared=shared)
-        self.attack.run(task)
-        for part in task.close():
-            for rows_ in _one_for_each_sample(part) if shared else [part]:
-                if len(rows_.samples):
-                    self._keep(rows_, restart)
-        return task.trace
-
-    def _rows(self, rows: Tensor, restart: int, targets: Tensor | None) -> Rows:
-        problem, inputs = self.problem, self.inputs[rows]
-        epsilon = None if problem.epsilon is None else problem.epsilon[rows]
-        lower, upper = box(problem.inputs[rows], epsilon, problem.threat, self.dtype)
-        best = inputs.clone()
-        if epsilon is None:  # an earlier round's point stands until a nearer one is found
-            best = self.result.adversarials[rows].to(self.dtype)
-        return Rows(
-            samples=rows,
-            inputs=inputs,
-            labels=problem.labels[rows],
-            targets=targets,
-            epsilon=epsilon,
-            lower=lower,
-            upper=upper,
-            noise=Noise.of(problem.options.seed, problem.samples[rows], restart),
-            starts=None if problem.starts is None else problem.starts[rows].to(self.dtype),
-            best_x=best,
-            best_rate=torch.zeros(rows.shape, device=rows.device),
-            best_cost=self.cost[rows],
-            done=torch.zeros_like(rows, dtype=torch.bool),
-            finite=torch.ones_like(rows, dtype=torch.bool),
-            lost=torch.zeros_like(rows),
-        )
-
-    def _keep(self, part: Rows, restart: int) -> None:
-        """Verify the best points on the arrays that will be returned, and keep those that beat earlier rounds."""
-        problem, result = self.problem, self.result
-        result.lost_gradients[part.samples] += part.lost
-        if problem.model.rejects:
-            decision = decide(problem.model, part.best_x, 1, self.max_rows)[0]
-            detected = (decision.labels != part.labels) & ~decision.accepted
-            result.detected[part.samples] = detected & ~result.success[part.samples]
-        if not bool((part.best_rate > 0).any()):
-            return
-        part = take(part, (part.best_rate > 0).nonzero().squeeze(1))
-        rows, original, targets = part.samples, problem.inputs[part.samples], part.targets
-        candidates = retract(part.best_x, original, part.epsilon, problem.threat).to(original.dtype)
-        rate = self._success_rate(part, candidates)
-        if part.epsilon is None and not problem.model.stochastic:
-            candidates, rate = self._pushed_over(part, candidates, rate)
-        rate = torch.where(allowed(candidates, original, part.epsilon, problem.threat), rate, 0)
-        delta = candidates.double() - original.double()
-        distance, cost = norms(delta, problem.threat.norm), self.attack.cost(delta, problem.threat.norm)
-        closer = cost < self.cost[rows]
-        better = (rate > result.rate[rows]) | ((rate == result.rate[rows]) & (rate > 0) & closer)
-        result.rate[rows[better]] = rate[better]
-        won = better & (rate > 0.5)
-        rows = rows[won]
-        result.success[rows] = True
-        result.detected[rows] = False
-        result.adversarials[rows] = candidates[won]
-        result.distance[rows] = distance[won]
-        self.cost[rows] = cost[won]
-        result.restart[rows] = restart
-        if targets is not None:
-            result.target[rows] = targets[won]
-
-    def _success_rate(self, part: Rows, candidates: Tensor) -> Tensor:
-        """Share of fresh decisions on ``candidates`` that count, float32 (n,)."""
-        return success_rate(
-            self.problem.model,
-            candidates.to(self.dtype),
-            self.problem.criterion,
-            labels=part.labels,
-            targets=part.targets,
-            draws=self.problem.options.draws,
-            rows=self.max_rows,
-        )
-
-    def _pushed_over(self, part: Rows, candidates: Tensor, rate: Tensor) -> tuple[Tensor, Tensor]:
-        """Push candidates that a fresh decision refuses a hair further, at most by a thousandth of their distance.
-
-        The nearest point lies so close to the boundary that the rounding of another batch size can turn its answer.
-        """
-        clean = part.inputs.to(candidates.dtype)
-        for share in (1e-5, 1e-4, 1e-3):
-            refused = (rate <= 0.5).nonzero().squeeze(1)
-            if not len(refused):
-                break
-            further = (candidates + share * (candidates - clean)).clamp(*self.problem.threat.bounds)[refused]
-            candidates = candidates.index_copy(0, refused, further)
-            rate = rate.index_copy(0, refused, self._success_rate(take(part, refused), further))
-        return candidates, rate
-
-    def _standing(self) -> Tensor:
-        """Samples worth another round: right before the attack, and not broken unless better points still count."""
-        return self.result.correct & ~self.result.success if self.stops else self.result.correct
-
-    def _target_sets(self) -> Iterator[Tensor | None]:
-        problem = self.problem
-        if problem.targets is None or isinstance(problem.targets, Tensor):
-            yield problem.targets
-        else:
-            yield from self._other_classes()[:, : self.classes].split(self.at_once, dim=1)
-
-    @torch.no_grad()
-    def _other_classes(self) -> Tensor:
-        """All classes but the true one, the likeliest on the clean input first, int64 (N, K - 1)."""
-        logits = torch.cat([self.problem.model(chunk) for chunk in self.inputs.split(self.max_rows)])
-        logits = logits.scatter(1, self.problem.labels[:, None], -torch.inf)
-        return logits.argsort(dim=1, descending=True, stable=True)[:, :-1]
-
-    def _store_traces(self, traces: list[list[tuple[Tensor, Tensor]]]) -> None:
-        length = max((len(trace) for trace in traces), default=0)
-        table = torch.full((length, len(self.inputs)), torch.inf, device=self.inputs.device)
-        for trace in traces:
-            for step, (rows, loss) in enumerate(trace):  # the least where a sample has several rows
-                values = torch.where(loss.isnan(), torch.inf, loss).to(table.dtype)
-                table[step].scatter_reduce_(0, rows, values, "amin")
-        table = torch.where(table == torch.inf, torch.nan, table)
-        self.result = replace(
-            self.result,
-            trace=torch.cat((self.result.trace, table)),
-            forwards=self.ledger.forwards,
-            backwards=self.ledger.backwards,
-        )
-
-    def _tick(self, alive: int) -> None:
-        self.steps_done += 1
-        if self.problem.options.progress is not None:
-            total = self.attack.planned_steps * self.total_rounds
-            self.problem.options.progress(min(self.steps_done, total), total, alive)
-
-
-def _one_for_each_sample(part: Rows) -> Iterator[Rows]:
-    """``part`` in pieces that hold no sample twice, so that writing to its samples is well defined."""
-    ordered, order = part.samples.sort(stable=True)
-    place = torch.arange(len(order), device=order.device) - torch.searchsorted(ordered, ordered)
-    for number in range(int(place.max()) + 1 if len(place) else 0):
-        yield take(part, order[place == number])

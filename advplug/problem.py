@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from advplug.criteria import Criterion, default_criterion
+from advplug.data import Images
 from advplug.errors import InvalidInput
 from advplug.gradients import Exact, GradientEstimator
 from advplug.guard import guarded
@@ -64,7 +65,7 @@ class Problem:
     ``inputs`` float (N, ...) within ``threat.bounds``; ``labels`` int64 (N,); ``targets`` int64 (N,), ``"each"`` for
     every other class, a number for so many of the likeliest, or None; ``epsilon`` float64 (N,) or None for minimum
     norm; ``loss`` None for the attack's own; ``starts`` like ``inputs`` or None; ``samples`` int64 (N,): what seeds
-    each sample's random numbers.
+    each sample's random numbers; ``auxiliary`` images that the attacker owns besides these, or None.
     """
 
     model: DefendedModel
@@ -78,7 +79,25 @@ class Problem:
     criterion: Criterion
     samples: Tensor
     starts: Tensor | None = None
+    auxiliary: Images | None = None
     options: Options = field(default_factory=Options)
+
+    @property
+    def target_classes(self) -> int:
+        """How many target classes each sample is run for; 1 where there are none."""
+        others = self.model.num_classes - 1
+        match self.targets:
+            case "each":
+                return others
+            case int(count):
+                return min(count, others)
+        return 1
+
+    @property
+    def rounds(self) -> int:
+        """Runs of the attack on a sample that lasts to the end."""
+        at_once = min(self.options.targets_at_once, self.target_classes)
+        return self.options.restarts * -(-self.target_classes // at_once)
 
 
 def make_problem(
@@ -94,6 +113,7 @@ def make_problem(
     criterion: Criterion | None = None,
     samples: Tensor | None = None,
     starts: Tensor | None = None,
+    auxiliary: Images | None = None,
     options: Options | None = None,
 ) -> Problem:
     """Check everything and fill in the defaults: exact gradients, the threat model's goal; the loss is the attack's.
@@ -104,6 +124,7 @@ def make_problem(
     inputs: float32 or float64 (N, ...), N >= 1.
     labels: integers (N,) below the number of classes.
     epsilon: a budget for each sample, (N,), instead of ``threat.epsilon``.
+    auxiliary: images like ``inputs``, with labels, for attacks that learn from images of the attacker's own.
 
     Raises
     ------
@@ -137,6 +158,7 @@ def make_problem(
         criterion=criterion,
         samples=torch.arange(len(inputs), device=inputs.device) if samples is None else samples,
         starts=_starts(starts, inputs),
+        auxiliary=None if auxiliary is None else _own_images(auxiliary, inputs, threat, model.num_classes),
         options=options or Options(),
     )
 
@@ -214,3 +236,18 @@ def _starts(starts: Tensor | None, inputs: Tensor) -> Tensor | None:
     if starts is not None and starts.shape != inputs.shape:
         raise InvalidInput(f"starts have shape {tuple(starts.shape)}, the inputs {tuple(inputs.shape)}")
     return starts
+
+
+def _own_images(auxiliary: Images, inputs: Tensor, threat: ThreatModel, classes: int) -> Images:
+    """The attacker's own images, checked like those attacked and on their device."""
+    if not isinstance(auxiliary, Images):
+        raise InvalidInput(f"auxiliary is a {type(auxiliary).__name__}: pass advplug.Images(inputs, labels)")
+    try:
+        _check_inputs(auxiliary.inputs, threat)
+        _classes("labels", auxiliary.labels, auxiliary.inputs, classes)
+    except InvalidInput as error:
+        raise InvalidInput(f"auxiliary images: {error}") from error
+    if auxiliary.inputs.shape[1:] != inputs.shape[1:]:
+        shapes = tuple(auxiliary.inputs.shape[1:]), tuple(inputs.shape[1:])
+        raise InvalidInput(f"auxiliary images have shape {shapes[0]}, those attacked {shapes[1]}: make them alike")
+    return auxiliary.to(inputs.device)

@@ -27,10 +27,12 @@ class AttackResult:
     distance: float64 (N,), norm of the perturbation under the threat model; NaN where there is no success.
     target: int64 (N,), class aimed at in the successful round; -1 for none.
     restart: int64 (N,), number of the successful restart; -1 for none.
+    stage: int64 (N,), number of the stage that succeeded in an attack of several; -1 for none.
     forwards, backwards: int64 (N,), passes that the search spent on each sample; verification is not charged.
     lost_gradients: int64 (N,), steps at which the gradient was zero throughout or not finite: a sign of masking.
     trace: float32 (T, N), loss at each evaluation, NaN where the sample had left; rounds follow one another.
         Where several targets of a sample share a batch, the least of theirs.
+    stages: names of the stages of an attack of several; empty for others.
     """
 
     adversarials: Tensor
@@ -42,10 +44,12 @@ class AttackResult:
     distance: Tensor
     target: Tensor
     restart: Tensor
+    stage: Tensor
     forwards: Tensor
     backwards: Tensor
     lost_gradients: Tensor
     trace: Tensor
+    stages: tuple[str, ...] = ()
 
     @property
     def robust_accuracy(self) -> float:
@@ -61,6 +65,11 @@ class AttackResult:
         What a minimum-norm run says of each budget at once; of a run with a budget it says nothing beyond that.
         """
         return float((self.correct & ~(self.distance <= epsilon * (1 + TOLERANCE))).double().mean())
+
+    def accuracy_after_stages(self) -> tuple[tuple[str, float], ...]:
+        """Pairs (stage, share of all samples that are right and that no stage up to this one has broken)."""
+        left = [self.correct & ~(self.success & (self.stage <= number)) for number in range(len(self.stages))]
+        return tuple((name, float(rows.double().mean())) for name, rows in zip(self.stages, left, strict=True))
 
     @property
     def clean_accuracy(self) -> float:
@@ -81,6 +90,7 @@ class AttackResult:
             distance=torch.full((count,), torch.nan, dtype=torch.float64, device=device),
             target=torch.full((count,), -1, device=device),
             restart=torch.full((count,), -1, device=device),
+            stage=torch.full((count,), -1, device=device),
             forwards=torch.zeros(count, dtype=torch.int64, device=device),
             backwards=torch.zeros(count, dtype=torch.int64, device=device),
             lost_gradients=torch.zeros(count, dtype=torch.int64, device=device),

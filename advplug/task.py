@@ -80,7 +80,8 @@ class Task:
 
     ``inputs`` (n, ...) are the clean samples; ``lower`` and ``upper`` the box they may move in (already cut to the
     budget under linf); ``epsilon`` (n,) the budgets; ``t`` the current step; ``restart`` the number of this restart,
-    0 for the first, as some attacks start from the input there and at random later.
+    0 for the first, as some attacks start from the input there and at random later; ``prepared`` what
+    :meth:`advplug.attack.Attack.prepare` returned.
     """
 
     def __init__(
@@ -91,10 +92,12 @@ class Task:
         tick: Callable[[int], None],
         *,
         cost: Cost,
+        prepared: Any = None,
         restart: int = 0,
         shared: bool = False,
     ) -> None:
         self.problem = problem
+        self.prepared = prepared
         self.restart = restart
         self._cost = cost
         self._shared = shared  # samples have several rows, one for each target, and fall with the first of them

@@ -28,7 +28,8 @@ class Settings(BaseModel):
     losses: list[str] | None = None
     gradients: list[str] | None = None
     restarts: PositiveInt | None = None
-    targets: Literal["each"] | None = None
+    targets: Literal["each"] | PositiveInt | None = None
+    auxiliary: str | None = None
     bounds: tuple[float, float] | None = None
     limit: int | None = None
     seed: int | None = None
@@ -63,6 +64,8 @@ def read(path: Path) -> dict[str, Any]:
     for name in ("attacks", "losses", "gradients", "bounds", "epsilons"):
         if name in fields:
             fields[name] = ",".join(map(str, fields[name]))
+    if "targets" in fields:
+        fields["targets"] = str(fields["targets"])
     chosen = fields.pop("set", {})
     fields["settings"] = [f"{attack}.{key}={pairs[key]!r}" for attack, pairs in chosen.items() for key in pairs]
     return fields

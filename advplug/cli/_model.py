@@ -23,10 +23,15 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class Source:
-    """What to attack, as texts from the command line; ``limit`` None takes all samples."""
+    """What to attack, as texts from the command line; ``limit`` None takes all samples.
+
+    ``auxiliary`` names images that the attacker owns besides those, for attacks that learn from some; None for what
+    ``limit`` leaves of the data.
+    """
 
     model: str
     data: str | None
+    auxiliary: str | None
     threat: str | None
     bounds: tuple[float, float]
     limit: int | None
@@ -94,6 +99,21 @@ def read_data(name: str, limit: int | None, manager: Manager, split: str | None 
     return loaded
 
 
+def _split(
+    source: Source, name: str, recipes: Sequence[Recipe], manager: Manager, split: str | None = None
+) -> tuple[Images, Images | None]:
+    """The images to attack, and those of the attacker's own if one of the attacks needs some."""
+    from advplug.evaluation.job import OWN_IMAGES, set_apart
+
+    needing = next((recipe for recipe in recipes if recipe.attack.needs_auxiliary), None)
+    if needing is None:
+        return read_data(name, source.limit, manager, split), None
+    if source.auxiliary is not None:
+        return read_data(name, source.limit, manager, split), read_data(source.auxiliary, None, manager)
+    images = read_data(name, None if source.limit is None else source.limit + OWN_IMAGES, manager, split)
+    return set_apart(images, source.limit, needing.name)
+
+
 def _own_job(source: Source, recipes: Sequence[Recipe], device: str, manager: Manager) -> Job:
     from advplug.evaluation import model_job
     from advplug.threat import ThreatModel
@@ -103,10 +123,15 @@ def _own_job(source: Source, recipes: Sequence[Recipe], device: str, manager: Ma
     if source.threat is None:
         raise InvalidInput("--threat is missing: give norm and budget, such as --threat linf:8/255")
     threat = ThreatModel.parse(source.threat, bounds=source.bounds)
-    images = read_data(source.data, source.limit, manager)
-    low, high = source.bounds
-    images = replace(images, inputs=(low + (high - low) * images.inputs).clamp(low, high))
-    return model_job(source.model, read_model(source.model), images, threat, recipes, device=device)
+    images, own = _split(source, source.data, recipes, manager)
+    model = read_model(source.model)
+    job = model_job(source.model, model, _in_bounds(images, source.bounds), threat, recipes, device=device)
+    return replace(job, auxiliary=None if own is None else _in_bounds(own, source.bounds))
+
+
+def _in_bounds(images: Images, bounds: tuple[float, float]) -> Images:
+    low, high = bounds
+    return replace(images, inputs=(low + (high - low) * images.inputs).clamp(low, high))
 
 
 def _defense_job(source: Source, recipes: Sequence[Recipe], device: str, manager: Manager) -> Job:
@@ -120,8 +145,9 @@ def _defense_job(source: Source, recipes: Sequence[Recipe], device: str, manager
         raise UnknownPlugin(f"{error}. A model of your own is package.module:callable") from error
     preset = preset or next(iter(defense.presets))
     chosen = defense.preset(preset)
-    images = read_data(source.data or chosen.data, source.limit, manager, None if source.data else chosen.test_split)
+    split = None if source.data else chosen.test_split
+    images, own = _split(source, source.data or chosen.data, recipes, manager, split)
     model = defense.build(preset, device)
     threat = chosen.threat if source.threat is None else ThreatModel.parse(source.threat, bounds=model.bounds)
     job = model_job(name, model, images, threat, recipes, device=device)
-    return replace(job, preset=preset, plugins=(f"defense:{name}",))
+    return replace(job, preset=preset, plugins=(f"defense:{name}",), auxiliary=own)

@@ -41,7 +41,7 @@ def read_recipes(
     *,
     settings: Sequence[str],
     restarts: int,
-    targets: Literal["each"] | None,
+    targets: Literal["each"] | int | None,
     manager: Manager,
 ) -> list[Recipe]:
     """Each attack plugin with each loss, None for its own; ``settings`` are texts like ``pgd.steps=100``.
@@ -49,7 +49,7 @@ def read_recipes(
     Raises
     ------
     UnknownPlugin: no such attack.
-    InvalidInput: no such loss or parameter, a value that the attack refuses, or losses for another library's attack.
+    InvalidInput: no such loss or parameter, a value that the attack refuses, or losses for an attack that has its own.
     """
     from advplug import losses as library
     from advplug.adaptive import Recipe
@@ -62,8 +62,8 @@ def read_recipes(
     for name in attacks:
         attack = _attack(name, manager.load(f"attack:{name}"), chosen.get(name, {}))
         peer = getattr(manager.find(f"attack:{name}"), "library", "")
-        if peer and losses:
-            raise InvalidInput(f"{name} minimises the loss of its library: leave --losses out, or attack with it apart")
+        if losses and attack.fixed_loss:
+            raise InvalidInput(f"{name} brings its own losses: leave --losses out, or attack with it apart")
         for word in losses or [""]:
             title = f"{name}, {word}" if losses and len(losses) > 1 else name
             # None of these was made for the model at hand: they are the baseline that an adaptive attack has to beat.
@@ -80,6 +80,20 @@ def read_recipes(
                 )
             )
     return found
+
+
+def read_targets(text: str | None) -> Literal["each"] | int | None:
+    """``each``, or a number of classes.
+
+    Raises
+    ------
+    InvalidInput: anything else.
+    """
+    if text is None or text == "each":
+        return text  # type: ignore[return-value]
+    if not text.isdecimal() or int(text) < 1:
+        raise InvalidInput(f"--targets {text}: write each, or a number of classes")
+    return int(text)
 
 
 def read_gradients(texts: Sequence[str]) -> list[Gradient]:

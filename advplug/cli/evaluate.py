@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import click
 
@@ -45,7 +44,8 @@ def _defaults(ctx: click.Context, _: click.Parameter, path: Path | None) -> Path
     "--set", "settings", multiple=True, metavar="ATTACK.NAME=VALUE", help="An attack's parameter; repeatable."
 )
 @click.option("--restarts", type=click.IntRange(min=1), default=1, show_default=True)
-@click.option("--targets", type=click.Choice(("each",)), help="Aim at every other class in turn.")
+@click.option("--targets", help="each: aim at every other class in turn; N: at the N likeliest.")
+@click.option("--auxiliary", help="Images of the attacker's own, as in --data; else what --limit leaves of the data.")
 @click.option("--bounds", default="0,1", show_default=True, help="Valid range of inputs; images are rescaled to it.")
 @_evaluation.options
 @click.pass_context
@@ -60,7 +60,8 @@ def command(
     gradients: str | None,
     settings: tuple[str, ...],
     restarts: int,
-    targets: Any,
+    targets: str | None,
+    auxiliary: str | None,
     bounds: str,
     limit: int,
     seed: int,
@@ -80,10 +81,12 @@ def command(
         losses = "cross-entropy,margin"
     chosen = None if losses is None else _list(losses)
     recipes = _recipes.read_recipes(
-        names, chosen, settings=settings, restarts=restarts, targets=targets, manager=manager
+        names, chosen, settings=settings, restarts=restarts, targets=_recipes.read_targets(targets), manager=manager
     )
     words = None if gradients is None else _recipes.read_gradients(_list(gradients))
-    source = _model.Source(model=model, data=data, threat=threat, bounds=_bounds(bounds), limit=limit or None)
+    source = _model.Source(
+        model=model, data=data, auxiliary=auxiliary, threat=threat, bounds=_bounds(bounds), limit=limit or None
+    )
     job = _model.read_job(source, recipes, device=usable_device(device), manager=manager)
     job = replace(job, seed=seed, batch_size=batch_size)
     if words is not None:

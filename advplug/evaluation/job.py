@@ -19,6 +19,9 @@ from advplug.model import DefendedModel
 from advplug.problem import as_defended
 from advplug.threat import ThreatModel
 
+OWN_IMAGES = 5000
+"""How many images of the same data, at most, go to attacks that need some of the attacker's own."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Job:
@@ -30,6 +33,7 @@ class Job:
     recipes: the attacks, in the order they run.
     sweep: smaller budgets, ascending, at which every attack runs as well; a minimum-norm run reads them off its
         distances. Empty for none.
+    auxiliary: images that the attacker owns besides those attacked, for attacks that learn from some.
     run: directory that is written and resumed from; None writes nothing.
     """
 
@@ -45,12 +49,15 @@ class Job:
     claim: str | None = None
     lesson: str | None = None
     plugins: tuple[str, ...] = ()
+    auxiliary: Images | None = None
     run: Path | None = None
 
     def fingerprint(self) -> str:
         """Hash of the model's weights, the data, the threat model and the seed: what a record must agree on."""
         digest = hashlib.sha256(repr((type(self.model).__name__, self.threat, self.seed)).encode())
         tensors = [*self.model.state_dict().values(), self.images.inputs, self.images.labels]
+        if self.auxiliary is not None:
+            tensors += [self.auxiliary.inputs, self.auxiliary.labels]
         for tensor in tensors:
             digest.update(tensor.detach().cpu().contiguous().numpy().tobytes())
         return digest.hexdigest()
@@ -89,9 +96,14 @@ def case_job(
     defense: Defense = manager.load(f"defense:{case.breaks}")()
     configuration = defense.preset(preset)
     model = defense.build(preset, device, weights)
+    needing = next((recipe for recipe in extra if recipe.attack.needs_auxiliary), None)
     if images is None:
         dataset: Dataset = manager.load(f"data:{configuration.data}")()
-        images = dataset.load(configuration.test_split, limit)
+        wanted = limit if limit is None or needing is None else limit + OWN_IMAGES
+        images = dataset.load(configuration.test_split, wanted)
+    own = None
+    if needing is not None:
+        images, own = set_apart(images, limit, needing.name)
     threat = configuration.threat
     return Job(
         case=name,
@@ -106,8 +118,24 @@ def case_job(
         lesson=case.lesson,
         plugins=(f"adaptive:{name}", f"defense:{case.breaks}", f"data:{configuration.data}"),
         sweep=tuple(sweep),
+        auxiliary=own,
         run=run,
     )
+
+
+def set_apart(images: Images, limit: int | None, attack: str) -> tuple[Images, Images]:
+    """The first ``limit`` images to attack, the rest for the attacker; ``attack`` is the one that needs them.
+
+    Raises
+    ------
+    InvalidInput: there is no rest.
+    """
+    if limit is None or len(images) <= limit:
+        raise InvalidInput(
+            f"{attack} needs images that the attacker owns, and all {len(images)} are attacked: lower --limit, or name "
+            "other ones with --auxiliary"
+        )
+    return images[:limit], images[limit:]
 
 
 def model_job(

@@ -30,6 +30,7 @@ class Row:
     words: the recipe.
     sweep: pairs (epsilon, robust accuracy), ascending, of the attack run at each budget, the last the row's own; of a
         minimum-norm run, read off its distances.
+    stages: pairs (stage, robust accuracy after it) of an attack of several stages; empty for others.
     shrunk: pairs (epsilon, accuracy): an upper bound at smaller budgets, from shrinking the adversarials found.
     arrays: per-sample records as in :class:`advplug.result.AttackResult`, and ``predicted``, int64 (N,), the class
         that the model gives to each adversarial (to the clean input where there is none).
@@ -49,6 +50,7 @@ class Row:
     mean_distance: float | None = None
     words: Mapping[str, str] = field(default_factory=dict)
     sweep: tuple[tuple[float, float], ...] = ()
+    stages: tuple[tuple[str, float], ...] = ()
     shrunk: tuple[tuple[float, float], ...] = ()
     arrays: Arrays = field(default_factory=dict, repr=False, compare=False)
 

@@ -104,8 +104,8 @@ class RunDirectory:
 
 
 def _row(figures: dict[str, Any], arrays: dict[str, Any]) -> Row:
-    for name in ("sweep", "shrunk"):
-        figures[name] = tuple((epsilon, accuracy) for epsilon, accuracy in figures[name])
+    for name in ("sweep", "shrunk", "stages"):
+        figures[name] = tuple((at, accuracy) for at, accuracy in figures[name])
     return Row(**figures, arrays=arrays)
 
 

@@ -35,8 +35,8 @@ Each attack that is run, not read back, starts with a call of no steps done and 
 
 _HOST = "advplug-host"
 _RECORDED = (
-    "success", "rate", "correct", "flips", "detected", "distance", "target", "restart", "forwards", "backwards",
-    "lost_gradients", "trace",
+    "success", "rate", "correct", "flips", "detected", "distance", "target", "restart", "stage", "forwards",
+    "backwards", "lost_gradients", "trace",
 )  # fmt: skip
 
 
@@ -127,6 +127,7 @@ def _problem(job: Job, recipe: Recipe, watch: Watch | None) -> Problem:
         loss=recipe.loss,
         gradient=recipe.gradient,
         criterion=recipe.criterion,
+        auxiliary=job.auxiliary,
         options=Options(seed=job.seed, restarts=recipe.restarts, batch_size=job.batch_size, progress=progress),
     )
 
@@ -165,6 +166,7 @@ def _row(job: Job, recipe: Recipe, problem: Problem) -> Row:
         source=recipe.source,
         words=recipe.words(),
         sweep=sweep,
+        stages=result.accuracy_after_stages(),
         shrunk=shrunk,
         arrays=_arrays(result) | {"predicted": predicted},
     )

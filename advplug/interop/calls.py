@@ -15,7 +15,7 @@ from advplug.result import AttackResult
 from advplug.threat import ThreatModel
 from advplug.verify import decide
 
-_WORDS = ("loss", "gradient", "criterion")
+_WORDS = ("loss", "gradient", "criterion", "auxiliary")
 OPTIONS = (*_WORDS, *(field.name for field in fields(Options)))
 """Keywords that the adapters pass on to the problem."""
 
@@ -69,7 +69,7 @@ def pose(
     starts: Tensor | None = None,
     **options: Any,
 ) -> Call:
-    """Build the problem; ``options`` are ``loss``, ``gradient``, ``criterion`` and fields of Options.
+    """Build the problem; ``options`` are ``loss``, ``gradient``, ``criterion``, ``auxiliary`` and fields of Options.
 
     Raises
     ------

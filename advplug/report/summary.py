@@ -153,6 +153,10 @@ def remarks(evaluation: Evaluation) -> list[str]:
             f"The model is stochastic: {percent(evaluation.flips)} of its draws on clean inputs are wrong, and robust "
             "accuracy is the expectation over fresh draws."
         )
+    for row in evaluation.rows:
+        if row.stages:
+            left = ", ".join(f"{name} {percent(accuracy)}" for name, accuracy in row.stages)
+            found.append(f"{row.name}, accuracy after each stage: {left}.")
     if distance_columns(evaluation):
         found.append(
             "No budget: accuracy is the share that no perturbation was found for. Median and mean distance are those "

@@ -72,7 +72,8 @@ def check_keeps_shape_dtype_and_type(subject: Subject) -> None:
         inputs, labels = (ep.astensor(x), ep.astensor(y)) if eager else (x, y)
         watched = Watched(attack)
         try:
-            result = run(watched, case.model.to(device), inputs, labels, case.threat(attack.norms[0]))
+            threat = case.threat(attack.norms[0])
+            result = run(watched, case.model.to(device), inputs, labels, threat, auxiliary=case.auxiliary)
         except InvalidInput:
             require(len(shape) == 1, f"refuses images of shape {shape}")
             continue  # an attack on images may refuse vectors
@@ -148,7 +149,8 @@ def check_leaves_the_inputs_alone(subject: Subject) -> None:
     """The caller's inputs and labels are not written to."""
     case = linear_case()
     inputs, labels = case.inputs.clone(), case.labels.clone()
-    run(subject.new(), case.model, case.inputs, case.labels, case.threat(subject.new().norms[0]))
+    threat = case.threat(subject.new().norms[0])
+    run(subject.new(), case.model, case.inputs, case.labels, threat, auxiliary=case.auxiliary)
     require(torch.equal(case.inputs, inputs), "writes to the caller's inputs: copy before an update in place")
     require(torch.equal(case.labels, labels), "writes to the caller's labels: copy before an update in place")
 
@@ -183,7 +185,15 @@ def check_does_not_depend_on_the_batch(subject: Subject) -> None:
     options = Options(early_end=False)
     for i in range(3):
         rows = torch.tensor([i])
-        single = make_problem(case.model, case.inputs[rows], case.labels[rows], threat, samples=rows, options=options)
+        single = make_problem(
+            case.model,
+            case.inputs[rows],
+            case.labels[rows],
+            threat,
+            samples=rows,
+            auxiliary=case.auxiliary,
+            options=options,
+        )
         result = run_attack(subject.new(), single)
         same = torch.allclose(result.adversarials[0], together.adversarials[i], rtol=0, atol=1e-6)
         alone, among = result.trace[:, 0], together.trace[:, i]
@@ -304,7 +314,8 @@ def check_works_as_a_foolbox_attack(subject: Subject) -> None:
     case, attack = linear_case(), subject.new()
     threat = case.threat(attack.norms[0])
     inputs, labels = case.inputs.clone(), case.labels.clone()
-    found = attack(as_foolbox_model(case.model), inputs, labels, epsilons=[threat.epsilon], norm=threat.norm)
+    options = {"epsilons": [threat.epsilon], "norm": threat.norm, "auxiliary": case.auxiliary}
+    found = attack(as_foolbox_model(case.model), inputs, labels, **options)
     require(isinstance(found, tuple) and len(found) == 3, "gives no (raw, clipped, success): leave __call__ alone")
     points, clipped, success = found
     require(points[0].shape == clipped[0].shape == case.inputs.shape, "raw and clipped are not like the inputs")

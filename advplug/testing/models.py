@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,10 +12,13 @@ import torch
 from torch import Tensor, nn
 
 from advplug.api import run
-from advplug.attack import Attack
+from advplug.attack import Attack, Stage
+from advplug.data import Images
 from advplug.losses import Loss
 from advplug.model import DefendedModel, PlainModel
 from advplug.ops import raw
+from advplug.oracle import Oracle
+from advplug.problem import Problem
 from advplug.result import AttackResult
 from advplug.task import Task
 from advplug.testing.linear import linear_model
@@ -24,16 +27,19 @@ from advplug.threat import Norm, ThreatModel
 IMAGE = (3, 4, 4)
 CLASSES = 4
 UNIT = (0.0, 1.0)
+OWN_IMAGES = 64
+"""How many images a case brings for attacks that learn from the attacker's own."""
 
 
 @dataclass(frozen=True)
 class Case:
-    """A model, ``inputs`` (N, ...) in ``bounds``, and the ``labels`` (N,) that it gives them."""
+    """A model, ``inputs`` (N, ...) in ``bounds``, and the ``labels`` (N,) it gives them; ``auxiliary`` has others."""
 
     model: DefendedModel
     inputs: Tensor
     labels: Tensor
     bounds: tuple[float, float] = UNIT
+    auxiliary: Images | None = None
 
     def threat(self, norm: Norm, share: float = 1.0, *, targeted: bool = False) -> ThreatModel:
         """A budget that breaks most samples of :func:`linear_case`, times ``share``; random noise breaks few."""
@@ -63,11 +69,15 @@ def linear_case(
     """A linear model and random inputs; ``margin`` keeps them that share of the range away from the bounds."""
     model = linear_model(classes, shape, dtype=dtype)
     low, high = bounds
-    share = torch.rand(count, *shape, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
-    inputs = (low + (high - low) * (margin + (1 - 2 * margin) * share)).to(dtype)
-    with torch.no_grad():
-        labels = model(inputs).argmax(1)
-    return Case(defended(model, classes, bounds), inputs, labels, bounds)
+
+    def labelled(count: int, seed: int) -> tuple[Tensor, Tensor]:
+        share = torch.rand(count, *shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+        inputs = (low + (high - low) * (margin + (1 - 2 * margin) * share)).to(dtype)
+        with torch.no_grad():
+            return inputs, model(inputs).argmax(1)
+
+    inputs, labels = labelled(count, 1)
+    return Case(defended(model, classes, bounds), inputs, labels, bounds, Images(*labelled(OWN_IMAGES, 2)))
 
 
 def network_case(count: int = 8) -> Case:
@@ -76,10 +86,10 @@ def network_case(count: int = 8) -> Case:
         torch.manual_seed(0)
         layers = nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.ReLU(), nn.Dropout(0.5), nn.Flatten(), nn.Linear(16, CLASSES)
     model = defended(nn.Sequential(*layers))
-    inputs = torch.rand(count, *IMAGE, generator=torch.Generator().manual_seed(1))
+    inputs = torch.rand(count + OWN_IMAGES, *IMAGE, generator=torch.Generator().manual_seed(1))
     with torch.no_grad():
         labels = model(inputs).argmax(1)
-    return Case(model, inputs, labels)
+    return Case(model, inputs[:count], labels[:count], auxiliary=Images(inputs[count:], labels[count:]))
 
 
 class Watched(Attack):
@@ -89,6 +99,20 @@ class Watched(Attack):
         self.attack = attack
         self.points: list[tuple[Tensor, Tensor, Tensor | None]] = []
         self.norms, self.minimum_norm = attack.norms, attack.minimum_norm  # type: ignore[misc]
+        self.needs_auxiliary, self.fixed_loss = attack.needs_auxiliary, attack.fixed_loss  # type: ignore[misc]
+
+    def stages(self, problem: Problem) -> Sequence[Stage] | None:
+        stages = self.attack.stages(problem)
+        return None if stages is None else [stage._replace(attack=self._alike(stage.attack)) for stage in stages]
+
+    def _alike(self, attack: Attack) -> Watched:
+        """``attack``, watched with the same list of points."""
+        watched = Watched(attack)
+        watched.points = self.points
+        return watched
+
+    def prepare(self, problem: Problem, oracle: Oracle) -> Any:
+        return self.attack.prepare(problem, oracle)
 
     @property
     def planned_steps(self) -> int:
@@ -118,7 +142,8 @@ class Watched(Attack):
 
 def attacked(attack: Attack, case: Case, threat: ThreatModel, **options: Any) -> AttackResult:
     """Run ``attack`` on copies of the inputs and labels of a case."""
-    return run(attack, case.model, case.inputs.clone(), case.labels.clone(), threat, **options)
+    inputs, labels = case.inputs.clone(), case.labels.clone()
+    return run(attack, case.model, inputs, labels, threat, auxiliary=case.auxiliary, **options)
 
 
 class NaNAway(nn.Module):
@@ -138,9 +163,11 @@ class NaNAway(nn.Module):
     def case(cls, count: int = 8) -> Case:
         """This model, and inputs on the grid."""
         model = defended(cls())
-        inputs = (torch.randint(16, (count, *IMAGE), generator=torch.Generator().manual_seed(1)) + 0.5) / 16
+        grid = torch.randint(16, (count + OWN_IMAGES, *IMAGE), generator=torch.Generator().manual_seed(1))
+        inputs = (grid + 0.5) / 16
         with torch.no_grad():
-            return Case(model, inputs, model(inputs).argmax(1))
+            labels = model(inputs).argmax(1)
+        return Case(model, inputs[:count], labels[:count], auxiliary=Images(inputs[count:], labels[count:]))
 
 
 def count_rows(model: nn.Module) -> Callable[[], int]:

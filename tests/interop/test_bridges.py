@@ -36,7 +36,7 @@ def test_one_table_of_three_libraries(tmp_path: Path, capsys: pytest.CaptureFixt
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (["--attacks", "pgd,foolbox:LinfPGD", "--loss", "margin"], "foolbox:LinfPGD minimises the loss of its library"),
+        (["--attacks", "pgd,foolbox:LinfPGD", "--loss", "margin"], "foolbox:LinfPGD brings its own losses"),
         (["--attacks", "art:HopSkipJump", "--gradient", "eot:4"], "art:HopSkipJump takes exact gradients, or none"),
         (["--attacks", "foolbox:LinfPGD"], "does not work under l2"),
         (["--attacks", "foolbox:LinfPGD", "--set", "foolbox:LinfPGD.step=3"], "did you mean steps?"),

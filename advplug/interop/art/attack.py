@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import Any, cast, get_args
+from typing import Any, ClassVar, cast, get_args
 
 import art.attacks.evasion
 import numpy as np
@@ -46,6 +46,8 @@ class ArtAttack(Attack):
     ------
     InvalidInput: unknown name, or parameters for a function.
     """
+
+    fixed_loss: ClassVar[bool] = True
 
     def __init__(
         self,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, cast, get_args
+from typing import Any, ClassVar, cast, get_args
 
 import foolbox
 import torch
@@ -51,6 +51,8 @@ class FoolboxAttack(Attack):
     InvalidInput: unknown name, wrong parameters, or an attack of another kind.
     PeerError: Foolbox misses a package, such as numba for Brendel-Bethge.
     """
+
+    fixed_loss: ClassVar[bool] = True
 
     def __init__(self, attack: Any, parameters: Mapping[str, Any] | None = None) -> None:
         self.attack = attack
