@@ -1,5 +1,6 @@
-"""The contract of attack:fgm."""
+"""The contract of attack:fgm and attack:fgm-steps."""
 
 from advplug.testing import conformance
 
 test_conformance = conformance("attack:fgm")
+test_steps = conformance("attack:fgm-steps")

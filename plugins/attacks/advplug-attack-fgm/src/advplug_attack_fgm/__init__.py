@@ -1,4 +1,4 @@
-"""The fast gradient method as an advplug plugin."""
+"""The fast gradient method, and gradient steps without a budget, as an advplug plugin."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from advplug import AttackSpec, hookimpl
 
 @hookimpl
 def advplug_attacks() -> list[AttackSpec]:
-    """Name the attack; torch is imported when it is loaded."""
+    """Name the attacks; torch is imported when one is loaded."""
     return [
         AttackSpec(
             name="fgm",
@@ -15,5 +15,13 @@ def advplug_attacks() -> list[AttackSpec]:
             summary="Fast gradient method, in one step or several, under Linf, L2 and L1",
             reference="Explaining and Harnessing Adversarial Examples, ICLR 2015 (1412.6572); in steps: 1607.02533",
             tags=frozenset({"linf", "l2", "l1", "targeted", "fixed-budget"}),
-        )
+        ),
+        AttackSpec(
+            name="fgm-steps",
+            factory="advplug_attack_fgm._steps:GradientSteps",
+            summary="Steps along the gradient until the goal is reached, of equal multiplier or equal perturbation",
+            reference="Perturbation Analysis of Gradient-based Adversarial Attacks, Pattern Recognition Letters 2020"
+            " (2006.01456)",
+            tags=frozenset({"l2", "targeted", "minimum-norm"}),
+        ),
     ]
