@@ -93,9 +93,32 @@ class Adversary:
         return projections.l2(flat, radius, low, high).view_as(delta)
 
 
+@dataclass(frozen=True)
+class Batch:
+    """One batch of training: images ``x`` (N, C, H, W), labels ``y`` (N,), and what the adversary made of ``x``.
+
+    ``adversarial`` is like ``x``, None where the recipe has no adversary; ``generator`` lives on the CPU.
+    """
+
+    x: Tensor
+    y: Tensor
+    adversarial: Tensor | None
+    generator: torch.Generator
+
+
+Objective = Callable[[nn.Module, Batch], tuple[Tensor, Tensor]]
+"""What a step makes small, a scalar, and logits (N, K) of the images by which the report judges accuracy."""
+
+
+def cross_entropy(model: nn.Module, batch: Batch) -> tuple[Tensor, Tensor]:
+    """Cross-entropy on the adversarial images, on clean ones where there is no adversary."""
+    logits = model(batch.x if batch.adversarial is None else batch.adversarial)
+    return F.cross_entropy(logits, batch.y), logits
+
+
 @dataclass(frozen=True, kw_only=True)
 class Recipe:
-    """How a preset is trained: cross-entropy without weight decay.
+    """How a preset is trained, without weight decay.
 
     Parameters
     ----------
@@ -104,6 +127,7 @@ class Recipe:
     batch: images a step.
     augment: mirror at random and crop at random after padding by 4.
     adversary: makes the images of adversarial training; None trains on clean ones.
+    objective: the training loss; cross-entropy unless given.
     drop_at: epoch from which the rate is a tenth, ``epochs`` for a constant one; None warms up over 15 % of the steps,
         then follows a cosine.
     ramp: epochs over which budget and step of the adversary grow from zero to their full size. From a wide budget and
@@ -123,6 +147,7 @@ class Recipe:
     drop_at: int | None = None
     ramp: int = 0
     optimiser: Optimiser = "sgd"
+    objective: Objective = cross_entropy
 
     def __post_init__(self) -> None:
         if self.optimiser not in get_args(Optimiser):
@@ -186,10 +211,8 @@ def fit(
             adversary = recipe.adversary_at(step, per_epoch)
             step += 1
             x, y = (_augment(inputs, generator) if recipe.augment else inputs).to(device), labels.to(device)
-            if adversary is not None:
-                x = adversary(model, x, y, generator)
-            logits = model(x)
-            loss = F.cross_entropy(logits, y)
+            adversarial = None if adversary is None else adversary(model, x, y, generator)
+            loss, logits = recipe.objective(model, Batch(x, y, adversarial, generator))
             optimiser.zero_grad()
             loss.backward()
             optimiser.step()

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from advplug.data import Images
 from advplug.errors import InvalidInput
-from advplug.training import PROBES, Adversary, Recipe, fit, seeded
+from advplug.training import PROBES, Adversary, Batch, Recipe, fit, seeded
 
 NORMS = ["linf", "l2"]
 examples = settings(max_examples=40, deadline=None)
@@ -174,3 +174,25 @@ def test_bad_settings_are_refused() -> None:
         Recipe(epochs=1, rate=0.1, optimiser="rmsprop")  # type: ignore[arg-type]
     with pytest.raises(InvalidInput, match="too few"):
         trained(Recipe(epochs=1, rate=0.1), bright_halves(1))
+
+
+@pytest.mark.parametrize("adversary", [None, Adversary(epsilon=0.1, step=0.1, steps=1)])
+def test_a_recipe_may_have_another_objective(adversary: Adversary | None) -> None:
+    seen: list[Batch] = []
+
+    def squared_error(model: nn.Module, batch: Batch) -> tuple[Tensor, Tensor]:
+        seen.append(batch)
+        logits = model(batch.x)
+        return (logits - nn.functional.one_hot(batch.y, 2)).square().mean(), logits
+
+    data = bright_halves(64)
+    model, reports = trained(Recipe(epochs=6, rate=0.1, batch=16, objective=squared_error, adversary=adversary), data)
+    assert reports[-1]["accuracy"] > 0.9
+    assert reports[-1]["loss"] < 0.3
+    assert model(data.inputs).abs().max() < 3  # scores near 0 and 1, where cross-entropy lets them grow
+    for batch in seen:
+        if adversary is None:
+            assert batch.adversarial is None
+        else:
+            assert batch.adversarial is not None
+            assert 0 < size(batch.adversarial - batch.x, "linf").max() <= 0.1 + 1e-6
