@@ -72,8 +72,16 @@ class Defense(ABC):
                 f"preset {preset!r} ships no weights: train it (advplug train) and pass --weights FILE"
             )
         model = self.network(preset)
-        load_weights(model, path)
+        load_weights(self.trained_part(preset, model), path)
         return model.to(device).eval()
+
+    def trained_part(self, preset: str, model: DefendedModel) -> torch.nn.Module:
+        """The part of ``model`` that :meth:`train` makes and whose weights ship: all of it, unless overridden.
+
+        A detector around the classifier of another defense ships its statistics alone; :meth:`network` then brings the
+        classifier with its weights.
+        """
+        return model
 
     def preset(self, name: str) -> Preset:
         """The preset of that name."""

@@ -40,3 +40,7 @@ class DataUnavailable(AdvplugError):
 
 class NonFiniteLogits(AdvplugError, ArithmeticError):
     """The model returned NaN or infinite logits: an error state, never a success."""
+
+
+class RobustnessWarning(UserWarning):
+    """A figure is not to be believed: the message says what was seen and which word of the attack to change."""

@@ -75,18 +75,33 @@ class EOT(GradientEstimator):
 
 @dataclass(frozen=True)
 class Smoothed(GradientEstimator):
-    """Gradient of the Gaussian-smoothed loss: mean of ``of`` over ``draws`` inputs ``x + sigma * u``, u ~ N(0, I)."""
+    """Gradient of the Gaussian-smoothed loss: mean of ``of`` over ``draws`` inputs ``x + sigma * u``, u ~ N(0, I).
+
+    Parameters
+    ----------
+    sigma: standard deviation of the noise, in the units of the input.
+    draws: noisy inputs for each gradient.
+    of: where the gradient at each of them comes from.
+    clip: cut the noisy inputs to the bounds, as a detector does that adds noise itself: EOT over its noise.
+    centre: the gradient at ``x`` itself joins the mean, as one more draw, so that the loss falls there as well.
+    """
 
     sigma: float
     draws: int
     of: GradientEstimator = field(default_factory=Exact)
+    clip: bool = False
+    centre: bool = False
 
     def __post_init__(self) -> None:
         _at_least_one(self.draws)
 
     def __call__(self, objective: Objective, x: Tensor, noise: Noise, step: int) -> Estimate:
-        loss, logits = objective.value(x)
-        _, gradient, _ = _averaged(self, objective, x, noise, step, scale=self.sigma)
+        here = self.of(objective, x, noise, step) if self.centre else None
+        loss, logits = objective.value(x) if here is None else (here.loss, here.logits)
+        bounds = objective.model.bounds if self.clip else None
+        _, gradient, _ = _averaged(self, objective, x, noise, step, scale=self.sigma, bounds=bounds)
+        if here is not None:
+            gradient = (self.draws * gradient + here.gradient) / (self.draws + 1)
         return Estimate(loss, gradient, logits)
 
 
@@ -144,14 +159,26 @@ class FiniteDifference(GradientEstimator):
 
 
 def _averaged(
-    estimator: EOT | Smoothed, objective: Objective, x: Tensor, noise: Noise, step: int, *, scale: float
+    estimator: EOT | Smoothed,
+    objective: Objective,
+    x: Tensor,
+    noise: Noise,
+    step: int,
+    *,
+    scale: float,
+    bounds: tuple[float, float] | None = None,
 ) -> Estimate:
-    """Mean of ``estimator.of`` over stacked copies of ``x``, with Gaussian noise of standard deviation ``scale``."""
+    """Mean of ``estimator.of`` over stacked copies of ``x``, with Gaussian noise of standard deviation ``scale``.
+
+    ``bounds`` are what the noisy copies are cut to, None for nothing.
+    """
     losses, gradients, logits = [], [], []
     for first, draws in objective.chunks(estimator.draws):
         copies = x.expand(draws, *x.shape)
         if scale:
             copies = copies + scale * noise.normal(step, tuple(x.shape[1:]), draws, first).to(x)
+        if bounds is not None:
+            copies = copies.clamp(*bounds)
         inner = estimator.of(objective.tiled(draws), copies.flatten(0, 1), noise.tiled(draws, first), step)
         losses.append(inner.loss.unflatten(0, (draws, len(x))).sum(0))
         gradients.append(inner.gradient.unflatten(0, (draws, len(x))).sum(0))

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import eagerpy as ep
 import torch
@@ -17,6 +17,9 @@ from torch import Tensor
 from advplug.errors import InvalidInput
 from advplug.model import DefendedModel
 from advplug.ops import best_other, largest, pick, raw, wrap
+
+LEAST_PROBABILITY = 1e-30
+"""Below it a log probability is not told apart from that of zero."""
 
 
 @dataclass(frozen=True)
@@ -77,6 +80,21 @@ class Margin(Loss):
         else:
             gap = best_other(view.logits, view.targets) - pick(view.logits, view.targets)
         return gap if self.kappa == float("inf") else ep.maximum(gap, -self.kappa)
+
+
+@dataclass(frozen=True)
+class LogMargin(Loss):
+    """:class:`Margin` of log probabilities (Chen et al. 2017, eqs. 4 and 5), whichever scores the model gives.
+
+    Logits differ by as much as log probabilities do, and are taken as they are.
+    """
+
+    kappa: float = float("inf")
+
+    def __call__(self, view: View) -> ep.Tensor:
+        if view.model.outputs == "probabilities":
+            view = replace(view, logits=ep.maximum(view.logits, LEAST_PROBABILITY).log())
+        return Margin(self.kappa)(view)
 
 
 @dataclass(frozen=True)

@@ -156,6 +156,7 @@ class _Run:
             best = self.result.adversarials[rows].to(self.dtype)
         return Rows(
             samples=rows,
+            place=torch.arange(len(rows), device=rows.device),
             inputs=inputs,
             labels=problem.labels[rows],
             targets=targets,

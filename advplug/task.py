@@ -15,7 +15,7 @@ from advplug.errors import NonFiniteLogits
 from advplug.gradients import GradientEstimator
 from advplug.losses import Loss
 from advplug.model import Decision
-from advplug.objective import Objective
+from advplug.objective import Ledger, Objective
 from advplug.ops import raw, wrap
 from advplug.problem import Problem
 from advplug.projections import PROJECTIONS
@@ -55,10 +55,12 @@ class Rows:
 
     ``best_rate`` is the share of the model's draws that the best point fooled (0 or 1 for deterministic models),
     ``best_cost`` its loss, or in a minimum-norm run what the attack makes small, its distance as a rule; such runs
-    start from the best point of earlier rounds. ``lost`` counts steps without a usable gradient.
+    start from the best point of earlier rounds. ``lost`` counts steps without a usable gradient. ``place`` is the row
+    of each in the batch as it was at the start.
     """
 
     samples: Tensor
+    place: Tensor
     inputs: Tensor
     labels: Tensor
     targets: Tensor | None
@@ -186,6 +188,45 @@ class Task:
         """Loss, logits and success at ``x`` (n, ...), without a gradient; ``targets`` as in :meth:`query`."""
         point = raw(x).detach()
         return self._record(point, *self._steering(None, targets).value(point), None, wish=wish)
+
+    def losses(self, points: Callable[[int, int], ep.Tensor], count: int) -> ep.Tensor:
+        """Losses (count, n) of ``count`` points around each sample: charged, not judged, and never the best point.
+
+        ``points(first, many)`` makes those from number ``first`` on, (many, n, ...): as many as fit into memory.
+        """
+        pieces = []
+        for first, many in self._objective.chunks(count):
+            x = raw(points(first, many)).detach()
+            values, _ = self._objective.tiled(many).value(x.flatten(0, 1))
+            pieces.append(values.unflatten(0, (many, len(self.rows.samples))))
+        return wrap(torch.cat(pieces))
+
+    def elsewhere(self, problem: Problem, loss: Loss, cost: Cost, prepared: Any) -> Task:
+        """The same rows under another problem, such as another model: nothing found yet, and no query charged here.
+
+        For attacks that search on a model of their own; what they find counts once it is evaluated here.
+        """
+        rows, inputs = self.rows, self.rows.inputs
+        fresh = replace(
+            rows,
+            place=torch.arange(len(inputs), device=inputs.device),
+            best_x=inputs.clone(),
+            best_rate=torch.zeros_like(rows.best_rate),
+            best_cost=torch.full_like(rows.best_cost, torch.inf),
+            done=torch.zeros_like(rows.done),
+            finite=torch.ones_like(rows.finite),
+            lost=torch.zeros_like(rows.lost),
+        )
+        objective = Objective(
+            model=problem.model,
+            loss=loss,
+            labels=rows.labels,
+            targets=rows.targets,
+            samples=rows.samples,
+            ledger=Ledger(len(self.problem.inputs), inputs.device),
+            max_rows=self._max_rows,
+        )
+        return Task(problem, fresh, objective, self._tick, cost=cost, prepared=prepared, restart=self.restart)
 
     def finish(self, done: ep.Tensor) -> None:
         """Search no further for the samples of ``done``, bool (n,): they keep their best point and leave the batch."""

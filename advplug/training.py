@@ -128,8 +128,8 @@ class Recipe:
     augment: mirror at random and crop at random after padding by 4.
     adversary: makes the images of adversarial training; None trains on clean ones.
     objective: the training loss; cross-entropy unless given.
-    drop_at: epoch from which the rate is a tenth, ``epochs`` for a constant one; None warms up over 15 % of the steps,
-        then follows a cosine.
+    drop_at: epoch from which the rate is a tenth, or several, each of which divides it by ten; ``epochs`` for a
+        constant one. None warms up over 15 % of the steps, then follows a cosine.
     ramp: epochs over which budget and step of the adversary grow from zero to their full size. From a wide budget and
         random weights, training may never leave the constant answer.
     optimiser: ``sgd``, stochastic gradient descent with momentum 0.9, or ``adam``.
@@ -144,7 +144,7 @@ class Recipe:
     batch: int = 128
     augment: bool = False
     adversary: Adversary | None = None
-    drop_at: int | None = None
+    drop_at: int | tuple[int, ...] | None = None
     ramp: int = 0
     optimiser: Optimiser = "sgd"
     objective: Objective = cross_entropy
@@ -156,7 +156,8 @@ class Recipe:
     def rate_at(self, step: int, steps_per_epoch: int) -> float:
         """Learning rate of step ``step``, counted from 0."""
         if self.drop_at is not None:
-            return self.rate if step < self.drop_at * steps_per_epoch else self.rate / 10
+            drops = (self.drop_at,) if isinstance(self.drop_at, int) else self.drop_at
+            return self.rate / 10.0 ** sum(step >= epoch * steps_per_epoch for epoch in drops)
         done = (step + 1) / (self.epochs * steps_per_epoch)
         warm = 0.15
         if done < warm:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from dataclasses import dataclass, replace
-from typing import Generic, NamedTuple, TypeVar
+from typing import ClassVar, Generic, NamedTuple, TypeVar
 
 import eagerpy as ep
 
@@ -16,7 +16,6 @@ from advplug.task import Task, Wish
 Inner = TypeVar("Inner", bound=HasPoint)
 
 _UNBOUNDED = 1e9  # an upper end above this was never set by a success
-_PATIENCE = 3  # looks; with fewer, descents that cross a plateau end before it does
 _LEAST_GAIN = 1e-4  # a descent that gains a smaller share between two looks stands still
 
 
@@ -79,6 +78,8 @@ class WeightSearchAttack(IterativeAttack[Search[Inner]], Generic[Inner]):
     search_steps: int
     iterations: int
     initial_c: float
+    idle_looks: ClassVar[int] = 3
+    """Looks without a gain after which a descent stands still; with fewer, one on a plateau may end before its edge."""
 
     @property
     def steps(self) -> int:  # type: ignore[override]
@@ -130,7 +131,7 @@ class WeightSearchAttack(IterativeAttack[Search[Inner]], Generic[Inner]):
         # At the first look, and without an objective, infinity minus infinity compares as false.
         still = state.least > state.before - _LEAST_GAIN * state.before.abs()
         idle = ep.where(still, state.idle + 1, 0 * state.idle)
-        over, state = ep.logical_or(over, idle >= _PATIENCE), replace(state, before=state.least, idle=idle)
+        over, state = ep.logical_or(over, idle >= self.idle_looks), replace(state, before=state.least, idle=idle)
         task.finish(ep.logical_and(over, state.descents >= self.search_steps))
         fresh = replace(self.init(task), weights=state.weights.next(), descents=state.descents + 1)
         return ops.choose(raw(over), fresh, state)  # type: ignore[no-any-return]

@@ -67,7 +67,7 @@ def command(
         "seconds": round(perf_counter() - start, 3),
         "metrics": metrics,
     }
-    _write(path, model, record)
+    _write(path, plugin.trained_part(preset, model), record)
     if as_json:
         _console.print_json({**record, "weights": str(path), "record": str(path.with_suffix(".json"))})
     else:
@@ -104,7 +104,7 @@ def _versions(distribution: str, version: str) -> dict[str, str]:
 
 
 def _write(path: Path, model: nn.Module, record: Mapping[str, Any]) -> None:
-    """Write weights and record; an interrupted or failed write leaves an earlier pair of files as it was."""
+    """Write the weights of ``model`` and the record; an interrupted or failed write leaves an earlier pair of files as it was."""
     from safetensors.torch import save_file
 
     # Copies: safetensors refuses tensors that share memory.

@@ -11,7 +11,7 @@ import numpy as np
 if TYPE_CHECKING:
     from advplug.evaluation.records import Evaluation, Row
 
-_MANY, _CLEARLY = 0.1, 0.05  # shares of the samples: a finding is not made of one or two of them
+MANY, CLEARLY = 0.1, 0.05  # shares of the samples: a finding is not made of one or two of them
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,27 +31,28 @@ def signs_of_masking(evaluation: Evaluation) -> Iterator[Finding]:
     """What the host itself looks for: gradients that are lost or lead nowhere (Athalye et al. 2018)."""
     for row in evaluation.rows:
         lost = _share_without_gradient(row)
-        if lost > _MANY:
+        if lost > MANY:
             yield Finding(
                 name="lost-gradients",
                 status="warn",
-                message=f"{row.name}: {_percent(lost)} of the samples had a zero or non-finite gradient in most steps.",
+                message=f"{row.name}: {percent(lost)} of the samples had a zero or non-finite gradient in most steps.",
                 advice="Change the loss (margin does not saturate) or the gradient (finite differences; BPDA).",
             )
     scores = [row for row in evaluation.rows if row.gradients == 0 < row.queries]
     best = min(scores, key=lambda row: row.robust_accuracy, default=None)
     least = min((row.robust_accuracy for row in evaluation.rows if row.gradients > 0), default=0.0)
-    if best is not None and best.robust_accuracy < least - _CLEARLY:
+    if best is not None and best.robust_accuracy < least - CLEARLY:
         yield Finding(
             name="masked-gradients",
             status="warn",
-            message=f"{best.name}, which sees scores alone, leaves {_percent(best.robust_accuracy)}, every attack with "
-            f"gradients at least {_percent(least)}: the model hides its gradient, which is no robustness.",
+            message=f"{best.name}, which sees scores alone, leaves {percent(best.robust_accuracy)}, every attack with "
+            f"gradients at least {percent(least)}: the model hides its gradient, which is no robustness.",
             advice="Believe no attack with exact gradients; change the gradient: finite differences, smoothed or BPDA.",
         )
 
 
-def _percent(share: float) -> str:
+def percent(share: float) -> str:
+    """A fraction as text, ``0.125`` as ``12.5 %``."""
     return f"{100 * share:.1f} %"
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+import warnings
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -13,10 +14,12 @@ from numpy.typing import NDArray
 
 from advplug.adaptive import Recipe
 from advplug.engine import run_attack, run_sweep
+from advplug.errors import RobustnessWarning
 from advplug.evaluation.curve import shrink
 from advplug.evaluation.diagnostics import Finding, signs_of_masking
 from advplug.evaluation.environment import describe
 from advplug.evaluation.job import Job
+from advplug.evaluation.preflight import averages, preflight
 from advplug.evaluation.records import Evaluation, Row
 from advplug.evaluation.run_directory import RunDirectory
 from advplug.guard import guarded
@@ -77,7 +80,9 @@ class _HostEvaluation:
             if row is None:
                 if self.watch is not None:
                     self.watch(recipe.name, 0, 0, len(job.images))
-                row = _row(job, recipe, problem)
+                with warnings.catch_warnings():
+                    warnings.simplefilter("ignore", RobustnessWarning)  # they become findings
+                    row = _row(job, recipe, problem)
                 if directory is not None:
                     directory.save_row(key, row)
             rows.append(row)
@@ -90,8 +95,14 @@ class _HostEvaluation:
         return evaluation if directory is None else directory.save(evaluation, keys)
 
     @hookimpl
-    def advplug_diagnose(self, evaluation: Evaluation) -> list[Finding]:
-        return list(signs_of_masking(evaluation))
+    def advplug_diagnose(self, job: Job, evaluation: Evaluation) -> list[Finding]:
+        found = list(signs_of_masking(evaluation))
+        if job.claim is not None:  # a case knows what it attacks
+            return found
+        recipe = next((recipe for recipe in job.recipes if averages(recipe.gradient)), job.recipes[0])
+        lost = any(finding.name == "lost-gradients" for finding in found)  # then it need not be said of the inputs, too
+        before = preflight(_problem(job, recipe, None))
+        return found + [finding for finding in before if not (lost and finding.name == "zero-gradients")]
 
     def _evaluation(self, job: Job, rows: tuple[Row, ...]) -> Evaluation:
         correct, flips, rejected = _clean(job)

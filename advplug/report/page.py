@@ -11,6 +11,7 @@ from jinja2 import Environment, StrictUndefined
 from matplotlib.figure import Figure
 
 from advplug.errors import InvalidInput, InvalidSpec
+from advplug.evaluation.diagnostics import percent
 from advplug.evaluation.records import Evaluation
 from advplug.files import replace_file
 from advplug.manager import default_manager
@@ -80,7 +81,7 @@ def _tiles(evaluation: Evaluation) -> list[tuple[str, str, float, str]]:
     if best is not None:
         adapted = summary.is_case(evaluation)
         shown.append((best.role, "adaptive attack" if adapted else "strongest attack", best.robust_accuracy))
-    return [(role, label, share, summary.percent(share)) for role, label, share in shown]
+    return [(role, label, share, percent(share)) for role, label, share in shown]
 
 
 def _pictures(evaluation: Evaluation) -> Iterator[Picture]:

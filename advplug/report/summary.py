@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+from advplug.evaluation.diagnostics import percent
 from advplug.evaluation.records import Evaluation, Row
 from advplug.threat import ThreatModel
 
@@ -33,11 +34,6 @@ class Line:
     seconds: str = ""
     published: str = ""
     note: int | None = None
-
-
-def percent(share: float) -> str:
-    """A fraction as text, ``0.125`` as ``12.5 %``."""
-    return f"{100 * share:.1f} %"
 
 
 def interval(share: float, samples: int) -> tuple[float, float]:

@@ -103,8 +103,9 @@ def check_respects_epsilon(subject: Subject) -> None:
     for norm in subject.new().norms:
         threat, watched = case.threat(norm), Watched(subject.new())
         result = attacked(watched, case, threat)
-        for point, clean, epsilon in [] if watched.minimum_norm else watched.points:
-            assert epsilon is not None
+        for point, clean, epsilon in watched.points:
+            if epsilon is None:
+                continue
             excess = float((norms(point - clean, norm) / epsilon).max()) - 1
             advice = "they never count: use task.project"
             require(excess <= SLACK, f"{norm}: proposes points {excess:.1%} beyond epsilon, {advice}")
@@ -263,9 +264,14 @@ def check_counts_its_queries(subject: Subject) -> None:
     """``forwards`` covers every input that the model sees during the search."""
     case = linear_case()
     rows = count_rows(case.model)
-    result = attacked(subject.new(), case, case.threat(subject.new().norms[0]), early_end=False)
-    charged, count = int(result.forwards.sum()), len(case.labels)
-    uncharged = rows() - charged - 2 * count - 1  # the engine decides before and after, and measures one input
+    threat, count = case.threat(subject.new().norms[0]), len(case.labels)
+    problem = make_problem(case.model, case.inputs, case.labels, threat, auxiliary=case.auxiliary)
+    stages = subject.new().stages(problem)
+    before = rows()  # what it costs to lay out the stages is no search
+    result = attacked(subject.new(), case, threat, early_end=False)
+    charged = int(result.forwards.sum())
+    around = (1 if stages is None else len(stages)) * (2 * count + 1) + before  # engine: before, after, one to measure
+    uncharged = rows() - before - charged - around
     require(charged > 0, "charges no query: ask the model through task.gradient, task.query or task.evaluate")
     require(uncharged <= 0, f"{uncharged} inputs went through the model uncharged: use task.query or task.charge")
 

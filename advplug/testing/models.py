@@ -93,7 +93,10 @@ def network_case(count: int = 8) -> Case:
 
 
 class Watched(Attack):
-    """``attack``, with every point that it evaluates kept in ``points``: triples (point, clean input, budget)."""
+    """``attack``, with every point that it evaluates kept in ``points``: triples (point, clean input, budget).
+
+    The budget is None for a minimum-norm attack, which may look beyond it.
+    """
 
     def __init__(self, attack: Attack) -> None:
         self.attack = attack
@@ -133,7 +136,7 @@ class Watched(Attack):
     def _watching(self, function: Callable[..., Any], task: Task) -> Callable[..., Any]:
         def watched(x: ep.Tensor, *words: Any, **more: Any) -> Any:
             rows = task.rows
-            epsilon = None if rows.epsilon is None else rows.epsilon.clone()
+            epsilon = None if self.minimum_norm or rows.epsilon is None else rows.epsilon.clone()
             self.points.append((raw(x).detach().clone(), rows.inputs.clone(), epsilon))
             return function(x, *words, **more)
 

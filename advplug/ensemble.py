@@ -1,0 +1,71 @@
+"""Several models as one, and losses that look at each of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+
+import eagerpy as ep
+import torch
+from torch import Tensor, nn
+
+from advplug.losses import Loss, View
+from advplug.model import DefendedModel
+from advplug.ops import raw, wrap
+
+
+class Ensemble(DefendedModel):
+    """Models of the same classes, whose logits are averaged; the module ``members`` gives those of each.
+
+    Parameters
+    ----------
+    models: from inputs (N, ...) to logits (N, num_classes); one or more.
+    """
+
+    def __init__(self, models: Iterable[nn.Module], num_classes: int, bounds: tuple[float, float] = (0.0, 1.0)) -> None:
+        super().__init__(num_classes, bounds)
+        self.members = _Members(models)
+        self.stochastic = any(getattr(model, "stochastic", False) for model in self.members)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.member_logits(x).mean(1)
+
+    def member_logits(self, x: Tensor) -> Tensor:
+        """Logits (N, M, K) of the M members."""
+        logits: Tensor = self.members(x)
+        return logits
+
+
+class _Members(nn.ModuleList):
+    """A module of its own, so that a loss can ask for its output and costs no second forward pass."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.stack([model(x) for model in self], 1)
+
+
+@dataclass(frozen=True)
+class OverMembers(Loss):
+    """The mean over an ensemble's members of the loss ``of``, each at its own logits (Liu et al. 2017 average them).
+
+    ``part`` names the module of the model that gives the logits of all members, (n, M, K).
+    """
+
+    of: Loss
+    part: str = "members"
+
+    @property
+    def parts(self) -> tuple[str, ...]:  # type: ignore[override]
+        return (self.part, *self.of.parts)
+
+    @property
+    def needs_targets(self) -> bool:  # type: ignore[override]
+        return self.of.needs_targets
+
+    @property
+    def min_classes(self) -> int:  # type: ignore[override]
+        return self.of.min_classes
+
+    def __call__(self, view: View) -> ep.Tensor:
+        members = raw(view.parts[self.part]).unbind(1)
+        losses = [raw(self.of(replace(view, logits=wrap(logits)))) for logits in members]
+        return wrap(torch.stack(losses).mean(0))

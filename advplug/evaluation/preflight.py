@@ -1,0 +1,130 @@
+"""What shows before any attack that the standard ones will not be enough, and which word to change."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+import torch
+from torch import Tensor
+
+from advplug.errors import AdvplugError
+from advplug.evaluation.diagnostics import MANY, Finding, percent
+from advplug.gradients import EOT, Exact, GradientEstimator
+from advplug.guard import guarded
+from advplug.losses import CrossEntropy, Loss, Margin
+from advplug.memory import rows_within
+from advplug.objective import Ledger, Objective
+from advplug.problem import Problem
+from advplug.rng import Noise
+
+SAMPLES = 64
+"""How many samples are looked at, at most."""
+
+
+def preflight(problem: Problem) -> list[Finding]:
+    """Everything that can be seen at the clean inputs."""
+    return [*signs_in_answers(problem), *signs_in_decisions(problem), *signs_in_gradients(problem)]
+
+
+def signs_in_answers(problem: Problem) -> Iterator[Finding]:
+    """Random answers that nothing averages over, and probabilities in place of logits."""
+    first, second = _answers(problem, 0), _answers(problem, 1)
+    if not torch.allclose(first, second, rtol=1e-4, atol=1e-5) and not averages(problem.gradient):
+        undeclared = "" if problem.model.stochastic else ", and the model does not say that it is stochastic"
+        yield Finding(
+            name="stochastic",
+            status="warn",
+            message=f"Two passes over the same inputs differ{undeclared}: the gradient of one draw misleads.",
+            advice="Change the gradient: EOT(20), on the command line --gradients eot:20"
+            + ("; declare stochastic = True." if undeclared else "."),
+        )
+    if bool((first >= 0).all()) and torch.allclose(first.sum(1), torch.ones(len(first)).to(first), atol=1e-4):
+        yield Finding(
+            name="probabilities",
+            status="warn",
+            message="The scores are probabilities: cross-entropy on top of them takes softmax twice, and saturates.",
+            advice="Give the logits before softmax, or change the loss: margin.",
+        )
+
+
+def signs_in_decisions(problem: Problem) -> Iterator[Finding]:
+    """Inputs that are turned away, of which scores and their losses know nothing."""
+    if problem.model.rejects:
+        yield Finding(
+            name="detector",
+            status="warn",
+            message="The model rejects inputs, and no standard loss knows what it rejects.",
+            advice="Change the loss to one that passes the detector too, such as matching a benign input's logits.",
+        )
+
+
+def signs_in_gradients(problem: Problem) -> Iterator[Finding]:
+    """Gradients of cross-entropy that are zero at the clean inputs, and whether another loss has some."""
+    if not isinstance(problem.gradient, Exact):
+        return
+    lost = _share_without(CrossEntropy(), problem)
+    if lost <= MANY:
+        return
+    helps = _share_without(Margin(), problem) < lost / 2
+    yield Finding(
+        name="zero-gradients",
+        status="warn",
+        message=f"The gradient of cross-entropy is zero at {percent(lost)} of the inputs"
+        + (": it saturates there." if helps else ", and so is that of the margin: the model hides it."),
+        advice="Change the loss: margin, which does not saturate."
+        if helps
+        else "Change the gradient: finite differences, smoothed or BPDA; and believe attacks that see scores alone.",
+    )
+
+
+def averages(gradient: GradientEstimator) -> bool:
+    """Whether ``gradient`` averages over the model's draws somewhere."""
+    inner = getattr(gradient, "of", None)
+    return isinstance(gradient, EOT) or (isinstance(inner, GradientEstimator) and averages(inner))
+
+
+def _answers(problem: Problem, seed: int) -> Tensor:
+    """Scores (n, K) of the first samples, with the global generators at ``seed``."""
+    inputs = _some(problem).inputs
+    with guarded(problem.model, seed, inputs.device), torch.no_grad():
+        return torch.cat([problem.model(chunk) for chunk in inputs.split(_rows(problem, inputs))])
+
+
+def _share_without(loss: Loss, problem: Problem) -> float:
+    """Share of the first samples at which ``loss`` has no usable gradient."""
+    few = _some(problem)
+    with guarded(few.model, few.options.seed, few.inputs.device):
+        rows = _rows(few, few.inputs)
+        lost = [_without(loss, few, rows) for rows in torch.arange(len(few.inputs)).split(rows)]
+    return float(torch.cat(lost).double().mean())
+
+
+def _without(loss: Loss, problem: Problem, rows: Tensor) -> Tensor:
+    """Whether the gradient of ``loss`` is zero throughout or not finite, bool (n,) for the samples ``rows``."""
+    x, device = problem.inputs[rows], problem.inputs.device
+    objective = Objective(
+        model=problem.model,
+        loss=loss,
+        labels=problem.labels[rows],
+        targets=None,
+        samples=torch.arange(len(rows), device=device),
+        ledger=Ledger(len(rows), device),
+        max_rows=len(rows),
+    )
+    try:
+        gradient = Exact()(objective, x, Noise.of(0, problem.samples[rows], 0), 0).gradient
+    except AdvplugError:  # no gradient at all
+        return torch.ones(len(rows), dtype=torch.bool)
+    peak = gradient.flatten(1).abs().amax(1)
+    return ~((peak > 0) & peak.isfinite()).cpu()
+
+
+def _some(problem: Problem) -> Problem:
+    parameter = next(problem.model.parameters(), None)
+    inputs = problem.inputs[:SAMPLES] if parameter is None else problem.inputs[:SAMPLES].to(parameter.dtype)
+    return replace(problem, inputs=inputs, labels=problem.labels[:SAMPLES], samples=problem.samples[:SAMPLES])
+
+
+def _rows(problem: Problem, inputs: Tensor) -> int:
+    return rows_within(problem.options.memory_budget, problem.model, inputs[:1])

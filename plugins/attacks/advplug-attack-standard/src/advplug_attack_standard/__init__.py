@@ -1,0 +1,36 @@
+"""The attacks to run first, as one advplug plugin."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from advplug import AttackSpec, hookimpl
+
+if TYPE_CHECKING:
+    from advplug.evaluation import Evaluation
+    from advplug.evaluation.diagnostics import Finding
+
+
+@hookimpl
+def advplug_attacks() -> list[AttackSpec]:
+    """Name the attack; torch is imported when it is loaded."""
+    return [
+        AttackSpec(
+            name="standard",
+            factory="advplug_attack_standard._standard:Standard",
+            summary="The attacks to run first: APGD, targeted APGD, targeted FAB and Square, each on the survivors",
+            reference=(
+                "Reliable evaluation of adversarial robustness with an ensemble of diverse parameter-free attacks, "
+                "ICML 2020 (2003.01690)"
+            ),
+            tags=frozenset({"linf", "l2", "l1", "targeted", "fixed-budget"}),
+        )
+    ]
+
+
+@hookimpl
+def advplug_diagnose(evaluation: Evaluation) -> list[Finding]:
+    """Say where the stage that sees scores alone broke what gradients had not."""
+    from advplug_attack_standard._findings import scores_beat_gradients
+
+    return list(scores_beat_gradients(evaluation))

@@ -1,0 +1,90 @@
+"""AutoAttack's standard suite (Croce and Hein 2020, section 6) as a cascade of advplug attacks."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import ClassVar
+
+from advplug.attack import Attack, Stage
+from advplug.errors import InvalidInput, RobustnessWarning
+from advplug.evaluation.preflight import preflight
+from advplug.losses import DLR, CrossEntropy, Loss, Margin, TargetedDLR
+from advplug.manager import load
+from advplug.problem import Problem
+from advplug.task import Task
+
+SQUARE = "square"
+"""Name of the stage that sees scores alone."""
+
+
+class Standard(Attack):
+    """The attacks to run first on any model: each stage sees what the ones before left standing.
+
+    1. ``apgd-ce``: Auto-PGD on cross-entropy.
+    2. ``apgd-t``: Auto-PGD on the targeted difference-of-logits ratio, at each of the likeliest other classes; on the
+       margin for models of fewer than four classes, where that ratio is not defined.
+    3. ``fab-t``: the fast adaptive boundary attack at the same classes.
+    4. ``square``: random search from scores alone; not under L1.
+
+    A stochastic model gets ``apgd-ce`` and ``apgd-dlr``, the authors' version for such models: the gradient should
+    average over its draws. Number of classes and bounds are those of the model. A targeted threat model aims every
+    stage at the given targets.
+
+    What can be seen before the search that makes the suite weak (random answers, zero gradients, probabilities for
+    logits, a detector) is a :class:`RobustnessWarning`; ``advplug evaluate`` prints it as a finding.
+
+    Parameters
+    ----------
+    steps: of each run of APGD and FAB.
+    targets: how many of the likeliest other classes the targeted stages aim at.
+    queries: of Square, for each sample.
+
+    Raises
+    ------
+    InvalidInput: a number below 1, or another loss than the stages' own.
+    """
+
+    norms: ClassVar[tuple[str, ...]] = ("linf", "l2", "l1")
+    fixed_loss: ClassVar[bool] = True
+
+    def __init__(self, *, steps: int = 100, targets: int = 9, queries: int = 5000) -> None:
+        for name, number in (("steps", steps), ("targets", targets)):
+            if number < 1:
+                raise InvalidInput(f"{name} is {number}: give at least 1")
+        self.steps = steps
+        self.targets = targets
+        self.queries = queries
+        load("attack:square")(queries=queries)  # refuses what it cannot take
+
+    def run(self, task: Task) -> None:
+        """Never called: the engine runs the stages."""
+        raise TypeError("the standard suite runs in stages: use advplug.run or advplug.engine.run_attack")
+
+    def stages(self, problem: Problem) -> Sequence[Stage]:
+        for finding in preflight(problem):
+            warnings.warn(f"{finding.message} {finding.advice}", RobustnessWarning, stacklevel=4)
+        apgd = load("attack:apgd")(steps=self.steps)
+        # Untargeted, the likeliest other classes are only where some stages steer to, unless the caller named some.
+        whole = problem if problem.threat.targeted else replace(problem, targets=None)
+        classes = replace(problem, targets=self.targets) if problem.targets is None else problem
+        stages = [Stage("apgd-ce", apgd, replace(whole, loss=CrossEntropy()))]
+        if problem.model.stochastic:
+            loss: Loss = (
+                DLR() if problem.model.num_classes >= DLR.min_classes and not problem.threat.targeted else Margin()
+            )
+            return [*stages, Stage("apgd-dlr", apgd, replace(whole, loss=loss))]
+        ratio: Loss = TargetedDLR() if problem.model.num_classes >= TargetedDLR.min_classes else Margin()
+        stages += [
+            Stage("apgd-t", apgd, replace(classes, loss=ratio)),
+            Stage("fab-t", load("attack:fab")(steps=self.steps), classes),
+        ]
+        if problem.threat.norm != "l1":
+            stages.append(Stage(SQUARE, load("attack:square")(queries=self.queries), whole))
+        return stages
+
+    @property
+    def planned_steps(self) -> int:
+        """Steps of a sample that no stage breaks."""
+        return (1 + 2 * self.targets) * self.steps + self.queries

@@ -1,0 +1,16 @@
+"""The contract of attack:standard."""
+
+from __future__ import annotations
+
+import pytest
+from advplug_attack_standard._standard import Standard
+
+from advplug.testing import conformance
+
+test_conformance = conformance("attack:standard")
+
+
+@pytest.fixture(autouse=True)
+def fewer_queries(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The contract does not depend on their number, and the defaults take minutes: `advplug check` has them."""
+    monkeypatch.setitem(Standard.__init__.__kwdefaults__, "queries", 200)
