@@ -66,6 +66,23 @@ class CrossEntropy(Loss):
 
 
 @dataclass(frozen=True)
+class TemperedCrossEntropy(Loss):
+    """:class:`CrossEntropy` of ``z / temperature``: has a gradient where the softmax of ``z`` saturates.
+
+    For networks trained at a temperature, or otherwise led to logits far apart (Carlini and Wagner 2016).
+    """
+
+    temperature: float = 100.0
+
+    def __post_init__(self) -> None:
+        if not self.temperature > 0:
+            raise InvalidInput(f"temperature is {self.temperature}: give a positive number")
+
+    def __call__(self, view: View) -> ep.Tensor:
+        return CrossEntropy()(replace(view, logits=view.logits / self.temperature))
+
+
+@dataclass(frozen=True)
 class Margin(Loss):
     """``max(z_y - max_{j != y} z_j, -kappa)``, or ``max(max_{j != t} z_j - z_t, -kappa)`` (Carlini, Wagner 2017, f6).
 

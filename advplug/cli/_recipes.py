@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 LOSSES = {
     "cross-entropy": "CrossEntropy",
+    "tempered-cross-entropy": "TemperedCrossEntropy",
     "margin": "Margin",
     "logistic-margin": "LogisticMargin",
     "class-gaps": "ClassGaps",
