@@ -1,0 +1,20 @@
+"""Max-Mahalanobis centre networks as an advplug plugin."""
+
+from __future__ import annotations
+
+from advplug import DefenseSpec, hookimpl
+
+
+@hookimpl
+def advplug_defenses() -> list[DefenseSpec]:
+    """Name the defense; torch is imported when it is loaded."""
+    return [
+        DefenseSpec(
+            name="mmc",
+            factory="advplug_defense_mmc._defense:MMC",
+            summary="Features drawn to fixed, evenly spread class centres instead of a softmax",
+            reference="Pang et al., Rethinking Softmax Cross-Entropy Loss for Adversarial Robustness, ICLR 2020 "
+            "(1905.10626)",
+            tags=frozenset({"linf", "gradient-masking", "saturation", "white-box"}),
+        )
+    ]
