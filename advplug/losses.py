@@ -43,6 +43,8 @@ class View:
 class Loss(ABC):
     """A per-sample loss. ``parts`` names modules of the model (or ``"features"``) whose outputs the loss needs.
 
+    ``"name:input"`` is what goes into the module ``name``.
+
     A loss may have M values per sample, (n, M), for attacks that linearise each of them; the least one counts.
     """
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 import torch
@@ -36,6 +37,10 @@ UNTARGETED: list[tuple[Loss, Callable[[Tensor, int], Tensor]]] = [
     (losses.CrossEntropy(), lambda z, y: z.log_softmax(0)[y]),
     (losses.Margin(), lambda z, y: z[y] - _others(z, y).max()),
     (losses.Margin(kappa=0.5), lambda z, y: (z[y] - _others(z, y).max()).clamp(min=-0.5)),
+    (
+        losses.LogMargin(kappa=0.5),
+        lambda z, y: (z.softmax(0).log()[y] - _others(z.softmax(0).log(), y).max()).clamp(-0.5),
+    ),
     (losses.Logit(), lambda z, y: z[y]),
     (losses.MultiTargetLogit(a=2.0), lambda z, y: (2 * z[y] - _others(z, y).max()).clamp(min=-20)),
     (losses.DLR(), _dlr),
@@ -44,6 +49,7 @@ TARGETED: list[tuple[Loss, Callable[[Tensor, int, int], Tensor]]] = [
     (losses.CrossEntropy(), lambda z, y, t: -z.log_softmax(0)[t]),
     (losses.Margin(), lambda z, y, t: _others(z, t).max() - z[t]),
     (losses.Margin(kappa=0.5), lambda z, y, t: (_others(z, t).max() - z[t]).clamp(min=-0.5)),
+    (losses.LogMargin(), lambda z, y, t: (_others(z.softmax(0), t).max() / z.softmax(0)[t]).log()),
     (losses.Logit(), lambda z, y, t: -z[t]),
     (losses.MultiTargetLogit(kappa=1.0), lambda z, y, t: (_others(z, t).max() - z[t]).clamp(min=-1)),
     (losses.TargetedDLR(), _targeted_dlr),
@@ -81,6 +87,18 @@ def test_losses_match_their_formulas(seed: int, scale: float) -> None:
 def test_losses_are_differentiable(loss: Loss) -> None:
     z = torch.randn(3, 5, dtype=torch.float64, requires_grad=True)
     assert torch.autograd.gradcheck(lambda v: raw(loss(_view(v, torch.tensor([0, 1, 2])))), z)
+
+
+class _Probabilities(PlainModel):
+    outputs = "probabilities"
+
+
+def test_log_margin_takes_the_logarithm_of_probabilities() -> None:
+    """With a floor: a model that is certain gives a large margin, not an infinite one."""
+    p, y = torch.tensor([[0.2, 0.5, 0.3], [1.0, 0.0, 0.0]], dtype=torch.float64), torch.tensor([1, 0])
+    view = replace(_view(p, y), model=_Probabilities(nn.Identity(), 3))
+    expected = torch.tensor([0.5 / 0.3, 1e30], dtype=torch.float64).log()
+    torch.testing.assert_close(raw(losses.LogMargin()(view)), expected)
 
 
 def test_matching_losses_are_squared_distances() -> None:

@@ -13,9 +13,9 @@ from advplug.attack import IterativeAttack
 from advplug.errors import InvalidInput
 from advplug.losses import Loss, Margin
 from advplug.ops import choose, norms, per_sample, raw, wrap
+from advplug.tanh_box import TanhBox
 from advplug.task import Task, Wish
 from advplug.wishes import confident
-from advplug_attack_cw._box import TanhBox
 
 Importance = Literal["reach", "change"]
 

@@ -10,10 +10,10 @@ from advplug.adam import Adam
 from advplug.errors import InvalidInput
 from advplug.losses import Loss, Margin
 from advplug.ops import per_sample
+from advplug.tanh_box import TanhBox
 from advplug.task import Task, Wish
 from advplug.weight_search import WeightSearchAttack
 from advplug.wishes import confident
-from advplug_attack_cw._box import TanhBox
 
 PAPERS_RATE = 0.01
 OVERSHOOT = 0.3
