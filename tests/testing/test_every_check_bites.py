@@ -29,6 +29,7 @@ SOUND = [
     ("defense", defenses.Good, {}),
     ("defense", defenses.GoodStochastic, {}),
     ("defense", defenses.GoodDetector, {}),
+    ("defense", defenses.GoodWithImages, {}),
     ("adaptive", adaptive.Good, {}),
     ("data", data.Good, {}),
 ]

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from advplug.data import Images
 from advplug.defense import Defense, Preset, Report
+from advplug.errors import DataUnavailable
 from advplug.model import Decision, DefendedModel
 from advplug.threat import ThreatModel
 
@@ -59,7 +60,7 @@ def preset(weights: Path | None, data: str = "squares", summary: str = "a linear
 
 def equip(folder: Path) -> None:
     """Write the weights of every defense of this module into ``folder``, and point their presets to them."""
-    for defense in [Good, GoodStochastic, GoodDetector, *BAD.values()]:
+    for defense in [Good, GoodStochastic, GoodDetector, GoodWithImages, *BAD.values()]:
         path = folder / f"{defense.__name__}.safetensors"
         save_file(defense.model().state_dict(), path)
         if defense.recorded:
@@ -88,6 +89,20 @@ class RejectingNet(Net):
 
 class GoodDetector(Good):
     model = RejectingNet
+
+
+class GoodWithImages(Good):
+    """One of its presets holds images of a data set that is not here."""
+
+    @classmethod
+    def make_presets(cls, weights: Path) -> dict[str, Preset]:
+        return {"squares": preset(weights), "elsewhere": preset(weights)}
+
+    def build(self, preset: str, device: torch.device | str = "cpu", weights: Path | None = None) -> DefendedModel:
+        model = super().build(preset, device, weights)
+        if preset == "elsewhere":
+            raise DataUnavailable("its images are not here")
+        return model
 
 
 class HasNoSummary(Good):
