@@ -9,8 +9,6 @@ import eagerpy as ep
 import torch
 from torch import Tensor
 
-_ORDERS = {"linf": torch.inf, "l2": 2.0, "l1": 1.0, "l0": 0.0}
-
 
 def raw(x: ep.Tensor | Tensor) -> Tensor:
     """The torch tensor behind ``x``."""
@@ -45,13 +43,31 @@ def largest(scores: ep.Tensor, count: int) -> ep.Tensor:
 
 def norms(delta: Tensor, norm: str) -> Tensor:
     """The ``norm`` of every flattened row of ``delta`` (n, ...), float64 (n,); l0 counts non-zero values."""
-    distance: Tensor = torch.linalg.vector_norm(delta.flatten(1), _ORDERS[norm], dim=1, dtype=torch.float64)
-    return distance
+    return _norm(delta.flatten(1).double(), norm)
 
 
 def size(delta: ep.Tensor, norm: str) -> ep.Tensor:
     """The same in the dtype of ``delta``, for the steps of an attack."""
-    return wrap(torch.linalg.vector_norm(raw(delta).flatten(1), _ORDERS[norm], dim=1))
+    return wrap(_norm(raw(delta).flatten(1), norm))
+
+
+def _norm(rows: Tensor, norm: str) -> Tensor:
+    """The ``norm`` of every row of (n, d). Torch's own takes up to ten times as long on the host for all but l2."""
+    match norm:
+        case "linf":
+            return rows.abs().amax(1)
+        case "l1":
+            return rows.abs().sum(1)
+        case "l0":
+            return (rows != 0).sum(1).to(rows.dtype)
+    distance: Tensor = torch.linalg.vector_norm(rows, dim=1)
+    return distance
+
+
+def lowest_and_highest(x: Tensor) -> tuple[Tensor, Tensor]:
+    """The least and the greatest value of each row of (n, ...), (n,) each; NaN where one is."""
+    rows = x.flatten(1)
+    return rows.amin(1), rows.amax(1)
 
 
 def unit(delta: ep.Tensor, norm: str = "l2") -> ep.Tensor:

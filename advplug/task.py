@@ -21,9 +21,10 @@ from advplug.problem import Problem
 from advplug.projections import PROJECTIONS
 from advplug.rng import Noise
 from advplug.starts import random_start
-from advplug.verify import ROUNDING, allowed
+from advplug.verify import ROUNDING
 
 _CHECK_EVERY = 8  # steps between looks at which samples are done, on devices where looking waits for the device
+_CACHES = 24  # a batch that fits into memory is about so many times as large as one that fits into a processor's caches
 _WORTH_DROPPING = 15 / 16  # compact the batch when at most this share of it still searches
 
 S = TypeVar("S")
@@ -189,6 +190,22 @@ class Task:
         point = raw(x).detach()
         return self._record(point, *self._steering(None, targets).value(point), None, wish=wish)
 
+    def evaluate_best(self, points: ep.Tensor) -> tuple[ep.Tensor, ep.Tensor]:
+        """The points (n, ...) of least loss among ``points`` (m, n, ...), and their loss (n,); only they are judged."""
+        x = raw(points).detach()
+        if len(x) == 1:
+            return wrap(x[0]), self.evaluate(wrap(x[0])).loss
+        objective = self._objective
+        if self._on_host:  # batches that outgrow the caches take longer than their parts
+            objective = replace(objective, max_rows=max(1, objective.max_rows // _CACHES))
+        chunks = objective.chunks(len(x))
+        found = [objective.tiled(many).value(x[first : first + many].flatten(0, 1)) for first, many in chunks]
+        loss = torch.cat([values.unflatten(0, (-1, x.shape[1])) for values, _ in found])
+        logits = torch.cat([scores.unflatten(0, (-1, x.shape[1])) for _, scores in found])
+        least, rows = loss.argmin(0), torch.arange(x.shape[1], device=x.device)
+        x = x[least, rows]
+        return wrap(x), self._record(x, loss[least, rows], logits[least, rows], None, wish=None).loss
+
     def losses(self, points: Callable[[int, int], ep.Tensor], count: int) -> ep.Tensor:
         """Losses (count, n) of ``count`` points around each sample: charged, not judged, and never the best point.
 
@@ -273,8 +290,7 @@ class Task:
     def drop_finished(self, state: S) -> S:
         """End of a step: report progress, and drop the samples that are done from the batch and from ``state``."""
         self._tick(len(self.rows.samples))
-        on_host = self.rows.done.device.type == "cpu"
-        if not (on_host or self.t % _CHECK_EVERY == _CHECK_EVERY - 1):
+        if not (self._on_host or self.t % _CHECK_EVERY == _CHECK_EVERY - 1):
             return state
         keep = (~self.rows.done).nonzero().squeeze(1)
         if len(keep) > _WORTH_DROPPING * len(self.rows.done):
@@ -345,13 +361,14 @@ class Task:
             cost = smallest.double()
             better = (rate > rows.best_rate) | ((rate == rows.best_rate) & (cost < rows.best_cost))
         # A point that verification would refuse must not stand in the way of one that it accepts.
-        better &= finite & allowed(x, rows.inputs, rows.epsilon, self.threat, ROUNDING)
+        better &= finite & self._allowed(x)
         better &= ~rows.done  # a sample that is done keeps its first success, whoever shares its batch
         self.trace.append((rows.samples, smallest.masked_fill(rows.done | (not comparable), torch.nan)))
         rows.finite.logical_and_(finite | rows.done)
-        rows.best_x.copy_(torch.where(better.view(-1, *(1,) * (x.ndim - 1)), x, rows.best_x))
-        rows.best_rate.copy_(torch.where(better, rate, rows.best_rate))
-        rows.best_cost.copy_(torch.where(better, cost, rows.best_cost))
+        if not self._on_host or bool(better.any()):  # elsewhere looking would wait for the device
+            rows.best_x.copy_(torch.where(better.view(-1, *(1,) * (x.ndim - 1)), x, rows.best_x))
+            rows.best_rate.copy_(torch.where(better, rate, rows.best_rate))
+            rows.best_cost.copy_(torch.where(better, cost, rows.best_cost))
         if self._stops:
             fallen = better & (rate == 1)
             if self._shared:
@@ -359,6 +376,19 @@ class Task:
             rows.done.logical_or_(fallen)
             self._ledger.live = (~rows.done).long()
         return Query(wrap(loss), gradient, wrap(logits), wrap(rate > 0.5))
+
+    def _allowed(self, x: Tensor) -> Tensor:
+        """Whether ``x`` is in bounds and in the budget but for rounding, bool (n,); :mod:`advplug.verify` is exact."""
+        lowest, highest = ops.lowest_and_highest(x)  # NaN where one value is, which no comparison lets pass
+        fine = (lowest >= self.threat.bounds[0]) & (highest <= self.threat.bounds[1])
+        if self.rows.epsilon is None:
+            return fine
+        distance = raw(ops.size(wrap(x - self.rows.inputs), self.threat.norm))
+        return fine & (distance <= self.rows.epsilon * (1 + ROUNDING))
+
+    @property
+    def _on_host(self) -> bool:
+        return self.rows.done.device.type == "cpu"
 
     def _success_rate(self, x: Tensor, logits: Tensor) -> Tensor:
         """Share of the draws that the criterion counts, float32 (n,)."""

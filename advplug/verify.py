@@ -8,7 +8,7 @@ from torch import Tensor
 from advplug.criteria import Criterion
 from advplug.errors import NonFiniteLogits
 from advplug.model import Decision, DefendedModel
-from advplug.ops import norms
+from advplug.ops import lowest_and_highest, norms
 from advplug.threat import ThreatModel
 
 TOLERANCE = 1e-6
@@ -47,7 +47,7 @@ def allowed(
     candidates: Tensor, inputs: Tensor, epsilon: Tensor | None, threat: ThreatModel, tolerance: float = TOLERANCE
 ) -> Tensor:
     """Whether each candidate (n, ...) is finite, in bounds and within the budget; bool (n,)."""
-    lowest, highest = candidates.flatten(1).aminmax(dim=1)  # NaN where one value is, which no comparison lets pass
+    lowest, highest = lowest_and_highest(candidates)  # NaN where one value is, which no comparison lets pass
     fine = (lowest >= threat.bounds[0]) & (highest <= threat.bounds[1])
     if epsilon is not None:
         fine &= norms(candidates.double() - inputs.double(), threat.norm) <= epsilon * (1 + tolerance)

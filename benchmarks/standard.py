@@ -51,16 +51,17 @@ class Figure:
 @click.option("--limit", default=200, show_default=True, help="Images, wrong ones included.")
 @click.option("--skip", default=0, show_default=True, help="Leave out the first images.")
 @click.option("--targets-at-once", default=1, show_default=True, help="Target classes of a sample in one batch; ours.")
+@click.option("--steps", default=100, show_default=True, help="Of APGD and FAB, ours; torchattacks packages 10.")
 @click.option("--threads", default=1, show_default=True)
 @click.option("--json", "file", type=click.Path(dir_okay=False, path_type=Path), help="Write the rows there, too.")
-def main(*, only: str, limit: int, skip: int, targets_at_once: int, threads: int, file: Path | None) -> None:
+def main(*, only: str, limit: int, skip: int, targets_at_once: int, steps: int, threads: int, file: Path | None) -> None:
     """Compare, and print one table; the suites take turns in running first."""
     torch.set_num_threads(threads)
     rows: list[tuple[str, Figure, Figure]] = []
     for number, name in enumerate(only.split(",")):
         net, x, y, threat = _case(name, skip, limit)
         suites: dict[str, Callable[[nn.Module], Tensor]] = {
-            "ours": lambda model, x=x, y=y, threat=threat: _ours(model, x, y, threat, targets_at_once),
+            "ours": lambda model, x=x, y=y, threat=threat: _ours(model, x, y, threat, steps, targets_at_once),
             "theirs": lambda model, x=x, y=y, threat=threat: _theirs(model, x, y, threat),
         }
         order = list(suites) if number % 2 else list(reversed(suites))
@@ -80,8 +81,10 @@ def _case(name: str, skip: int, limit: int) -> tuple[nn.Module, Tensor, Tensor, 
     return model.eval(), images.inputs, images.labels, CASES[name]
 
 
-def _ours(model: nn.Module, x: Tensor, y: Tensor, threat: ThreatModel, targets_at_once: int) -> Tensor:
-    found = run(load("attack:standard")(), model, x, y, threat, targets_at_once=targets_at_once)
+def _ours(
+    model: nn.Module, x: Tensor, y: Tensor, threat: ThreatModel, steps: int, targets_at_once: int
+) -> Tensor:
+    found = run(load("attack:standard")(steps=steps), model, x, y, threat, targets_at_once=targets_at_once)
     assert isinstance(found.adversarials, Tensor)
     return found.adversarials
 

@@ -47,18 +47,23 @@ class Square(IterativeAttack[State]):
     ----------
     queries: evaluations of each sample, the first one included.
     p_init: share of the image that the first windows cover; it is halved on a schedule that ``queries`` stretches.
+    proposals: windows that are tried on a sample at once, of which the best is kept; 1 is the paper's. More take less
+        time where samples alone do not fill the device, and as many queries.
     """
 
     norms: ClassVar[tuple[str, ...]] = ("linf", "l2")
 
-    def __init__(self, *, queries: int = 5000, p_init: float = 0.8) -> None:
+    def __init__(self, *, queries: int = 5000, p_init: float = 0.8, proposals: int = 1) -> None:
         if queries < 2:
             raise InvalidInput(f"queries is {queries}: give at least 2, such as 5000")
         if not 0 < p_init <= 1:
             raise InvalidInput(f"p_init is {p_init}: give a share above 0 and at most 1, such as 0.8")
+        if not 1 <= proposals < queries:
+            raise InvalidInput(f"proposals is {proposals}: give at least 1, and fewer than queries")
         self.queries = queries
         self.p_init = p_init
-        self.steps = queries - 1
+        self.proposals = proposals
+        self.steps = (queries - 1) // proposals
 
     @property
     def default_loss(self) -> Loss:
@@ -74,17 +79,17 @@ class Square(IterativeAttack[State]):
 
     def step(self, task: Task, state: State) -> State:
         propose = recoloured if task.threat.norm == "linf" else moved_mass
-        x = wrap(propose(task, raw(state.x), self.share(task.t)))
-        loss = task.evaluate(x).loss
+        p = self.share(task.t * self.proposals)
+        x, loss = task.evaluate_best(wrap(propose(task, raw(state.x), p, self.proposals)))
         better = loss < state.loss
         return State(ep.where(per_sample(better, x), x, state.x), ep.where(better, loss, state.loss))
 
     def conclude(self, task: Task, state: State) -> None:
         """Nothing: every point was evaluated when it was proposed."""
 
-    def share(self, t: int) -> float:
-        """The share p of the image that the window of step ``t`` covers."""
-        halvings = sum(10_000 * t // self.queries > at for at in SHRINKS_AT)
+    def share(self, tried: int) -> float:
+        """The share p of the image that the next window covers, after so many windows."""
+        halvings = sum(10_000 * tried // self.queries > at for at in SHRINKS_AT)
         return self.p_init * 0.5**halvings
 
 
@@ -99,19 +104,19 @@ def stripes(task: Task) -> Tensor:
     return torch.where(up, upper, lower).view_as(raw(task.inputs))
 
 
-def recoloured(task: Task, x: Tensor, p: float) -> Tensor:
-    """Algorithm 2: each channel of a window goes to one end of the budget."""
+def recoloured(task: Task, x: Tensor, p: float, proposals: int) -> Tensor:
+    """Algorithm 2: each channel of a window goes to one end of the budget, (proposals, n, ...)."""
     lower, upper, images = as_images(raw(task.lower)), as_images(raw(task.upper)), as_images(x)
     channels, height, width = images.shape[1:]
     sides = window_sides(p, height, width)
-    random = task.noise.uniform(task.t, (2 + channels,))
-    mask = torch.zeros(len(x), height * width, dtype=torch.bool, device=x.device)
-    mask = mask.scatter(1, window(random[:, :2], sides, height, width), True).view(-1, 1, height, width)
-    up = (random[:, 2:] < 0.5)[:, :, None, None]
-    one = torch.where(mask, torch.where(up, upper, lower), images)
-    other = torch.where(mask, torch.where(up, lower, upper), images)
-    nothing_new = (one == images).flatten(1).all(1).view(-1, 1, 1, 1)
-    return torch.where(nothing_new, other, one).view_as(x)
+    random = task.noise.uniform(task.t, (proposals, 2 + channels)).transpose(0, 1)
+    cells = window(random[..., :2].flatten(0, 1), sides, height, width).view(proposals, len(x), 1, -1)
+    cells = cells.expand(-1, -1, channels, -1)
+    of_each = (every.flatten(2).expand(proposals, -1, -1, -1) for every in (images, lower, upper))
+    images, low, high = (every if number == 0 else every.gather(3, cells) for number, every in enumerate(of_each))
+    up = (random[..., 2:] < 0.5)[..., None]
+    nothing_new = (torch.where(up, high, low) == images.gather(3, cells)).flatten(2).all(2)[..., None, None]
+    return images.scatter(3, cells, torch.where(up ^ nothing_new, high, low)).view(proposals, *x.shape)
 
 
 # --- L2 ---
@@ -134,12 +139,17 @@ def tiles(task: Task) -> Tensor:
     return at_budget(task, torch.nn.functional.pad(delta, (left, right, above, below)))
 
 
-def moved_mass(task: Task, x: Tensor, p: float) -> Tensor:
+def moved_mass(task: Task, x: Tensor, p: float, proposals: int) -> Tensor:
     """Algorithm 3: a second window gives its mass, and what is left of the budget, to a new bump in the first."""
+    return torch.stack([with_bump(task, x, p, number) for number in range(proposals)])
+
+
+def with_bump(task: Task, x: Tensor, p: float, number: int) -> Tensor:
+    """Proposal ``number`` of a step, (n, ...)."""
     delta = as_images(x - raw(task.inputs))
     channels, height, width = delta.shape[1:]
     sides = window_sides(p, height, width, odd=True)
-    random = task.noise.uniform(task.t, (5 + channels,))
+    random = task.noise.uniform(task.t, (number + 1, 5 + channels))[:, -1]
     first = window(random[:, :2], sides, height, width)[:, None].expand(-1, channels, -1)
     second = window(random[:, 2:4], sides, height, width)[:, None].expand(-1, channels, -1)
     flat = delta.flatten(2)
