@@ -14,7 +14,7 @@ from advplug.losses import Loss
 from advplug.model import DefendedModel
 from advplug.threat import ThreatModel
 
-Role = Literal["baseline", "intermediate", "adaptive"]
+Role = Literal["baseline", "intermediate", "control", "adaptive"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,7 +28,9 @@ class Recipe:
         threat model.
     targets: None, ``"each"`` for every other class in turn, or a number for so many of the likeliest.
     restarts: independent runs, later ones on survivors only.
-    role: ``baseline`` (the evaluation the defense's authors ran), ``intermediate`` or ``adaptive``.
+    role: ``baseline`` (the evaluation the defense's authors ran), ``intermediate``, ``control`` (run ``on`` the network
+        without the defense: what there is to lose) or ``adaptive``.
+    on: another model that the attack is run on, and judged by; None for the defended one.
     library: distribution whose attack it is.
     published: robust accuracy in [0, 1] that the source reports for this attack, None where it reports none.
     source: where that figure stands.
@@ -42,6 +44,7 @@ class Recipe:
     targets: Literal["each"] | int | None = None
     restarts: int = 1
     role: Role = "adaptive"
+    on: DefendedModel | None = None
     library: str = "advplug"
     published: float | None = None
     source: str | None = None
@@ -50,7 +53,8 @@ class Recipe:
         """The sentence as text, for records; two recipes of equal words run alike."""
         names = ("attack", "gradient", "criterion", "targets", "restarts")
         loss = self.loss or self.attack.default_loss
-        return {"attack": repr(self.attack), "loss": repr(loss)} | {name: repr(getattr(self, name)) for name in names}
+        words = {"attack": repr(self.attack), "loss": repr(loss)} | {name: repr(getattr(self, name)) for name in names}
+        return words if self.on is None else words | {"on": type(self.on).__name__}
 
 
 class AdaptiveAttack(ABC):
@@ -69,4 +73,4 @@ class AdaptiveAttack(ABC):
 
     @abstractmethod
     def recipes(self, preset: str, threat: ThreatModel, model: DefendedModel) -> Sequence[Recipe]:
-        """Intermediate attempts and, last, the attack that breaks the defense."""
+        """Intermediate attempts, controls and, last, the attack that breaks the defense."""

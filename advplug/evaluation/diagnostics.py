@@ -38,9 +38,10 @@ def signs_of_masking(evaluation: Evaluation) -> Iterator[Finding]:
                 message=f"{row.name}: {percent(lost)} of the samples had a zero or non-finite gradient in most steps.",
                 advice="Change the loss (margin does not saturate) or the gradient (finite differences; BPDA).",
             )
-    scores = [row for row in evaluation.rows if row.gradients == 0 < row.queries]
+    rows = [row for row in evaluation.rows if row.role != "control"]  # of another model
+    scores = [row for row in rows if row.gradients == 0 < row.queries]
     best = min(scores, key=lambda row: row.robust_accuracy, default=None)
-    least = min((row.robust_accuracy for row in evaluation.rows if row.gradients > 0), default=0.0)
+    least = min((row.robust_accuracy for row in rows if row.gradients > 0), default=0.0)
     if best is not None and best.robust_accuracy < least - CLEARLY:
         yield Finding(
             name="masked-gradients",

@@ -93,12 +93,22 @@ class Evaluation:
 
     @property
     def broken(self) -> bool:
-        """The strongest adaptive attack leaves at most 5 %, or a third of what the strongest baseline leaves."""
-        baselines = [row.robust_accuracy for row in self.rows if row.role == "baseline"]
-        adaptive = [row.robust_accuracy for row in self.rows if row.role == "adaptive"]
+        """Whether the strongest adaptive attack leaves next to nothing of what the defense adds.
+
+        That is at most 5 %, a third of what the strongest baseline leaves, or five points more than the network keeps
+        without the defense, where a control says how much that is.
+        """
+        adaptive = self._left("adaptive")
         if not adaptive:
             return False
-        return min(adaptive) <= max(0.05, min(baselines, default=self.clean_accuracy) / 3)
+        baseline, control = (
+            min(self._left("baseline"), default=self.clean_accuracy),
+            min(self._left("control"), default=0),
+        )
+        return min(adaptive) <= max(0.05, baseline / 3, control + 0.05)
+
+    def _left(self, role: str) -> list[float]:
+        return [row.robust_accuracy for row in self.rows if row.role == role]
 
     def to_json(self) -> dict[str, Any]:
         """The document that ``--json`` prints."""

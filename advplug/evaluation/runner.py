@@ -130,7 +130,7 @@ def _problem(job: Job, recipe: Recipe, watch: Watch | None) -> Problem:
             watch(recipe.name, done, total, alive)
 
     return make_problem(
-        job.model,
+        recipe.on or job.model,
         job.images.inputs,
         job.images.labels,
         job.threat,
@@ -167,7 +167,7 @@ def _row(job: Job, recipe: Recipe, problem: Problem) -> Row:
         name=recipe.name,
         library=recipe.library,
         robust_accuracy=result.robust_accuracy,
-        detected=_mean(result.detected, attacked) if job.model.rejects else None,
+        detected=_mean(result.detected, attacked) if problem.model.rejects else None,
         queries=_mean(result.forwards, attacked),
         gradients=_mean(result.backwards, attacked),
         seconds=seconds,

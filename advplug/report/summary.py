@@ -92,7 +92,9 @@ def verdict(evaluation: Evaluation) -> str:
     if baseline is not None:
         before = f"{percent(baseline.robust_accuracy)} under the strongest baseline ({baseline.name}), "
     word = "broken" if evaluation.broken else "not broken"
-    return f"{start} is {word}: {clean}, {before}{left} adaptive attack ({best.name})."
+    control = min((row.robust_accuracy for row in evaluation.rows if row.role == "control"), default=None)
+    after = "" if control is None else f" The network alone, without the defense, keeps {percent(control)}."
+    return f"{start} is {word}: {clean}, {before}{left} adaptive attack ({best.name}).{after}"
 
 
 def _nearest(evaluation: Evaluation) -> str:

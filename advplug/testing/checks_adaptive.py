@@ -79,9 +79,10 @@ def check_recipes_have_different_names(subject: Subject) -> None:
 
 
 def check_last_recipe_alone_is_adaptive(subject: Subject) -> None:
-    """Baselines have the role baseline, the last recipe is adaptive, and those before it are intermediate."""
+    """Baselines have the role baseline, the last recipe is adaptive; those before it are intermediate or controls."""
     for line in _lines(subject):
-        expected = ["baseline"] * len(line.baselines) + ["intermediate"] * (len(line.recipes) - 1) + ["adaptive"]
+        before = ["control" if recipe.role == "control" else "intermediate" for recipe in line.recipes[:-1]]
+        expected = ["baseline"] * len(line.baselines) + before + ["adaptive"]
         wrong = [
             f"{recipe.name} is {recipe.role}, not {role}"
             for recipe, role in zip(line.everything, expected, strict=True)
@@ -149,7 +150,7 @@ def _check_gradient(line: Line, recipe: Recipe, x: torch.Tensor) -> None:
     name, labels = f"preset {line.preset}, {recipe.name}", torch.zeros(len(x), dtype=torch.int64)
     loss = recipe.loss or recipe.attack.default_loss
     objective = Objective(
-        model=line.model,
+        model=recipe.on or line.model,
         loss=loss,
         labels=labels,
         targets=labels + 1 if recipe.targets or loss.needs_targets else None,
