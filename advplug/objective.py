@@ -118,7 +118,7 @@ class Objective:
 
 
 class _capture(ExitStack):  # noqa: N801  (a context manager that reads as a verb)
-    """Collect the outputs of named modules during one forward pass."""
+    """Collect the outputs of named modules, or the input of ``name:input``, during one forward pass."""
 
     def __init__(self, model: DefendedModel, names: tuple[str, ...]) -> None:
         super().__init__()
@@ -128,9 +128,15 @@ class _capture(ExitStack):  # noqa: N801  (a context manager that reads as a ver
         parts: dict[str, Tensor] = {}
         modules = dict(self._model.named_modules()) if self._names else {}
         for name in self._names:
+            owner, _, side = name.partition(":")
             if name in modules:
                 hook = modules[name].register_forward_hook(
                     lambda _m, _i, output, name=name: parts.update({name: output})
                 )
                 self.callback(hook.remove)
+            elif owner in modules and side == "input":
+                before = modules[owner].register_forward_pre_hook(
+                    lambda _m, inputs, name=name: parts.update({name: inputs[0]})
+                )
+                self.callback(before.remove)
         return parts
