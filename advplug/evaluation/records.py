@@ -101,11 +101,9 @@ class Evaluation:
         adaptive = self._left("adaptive")
         if not adaptive:
             return False
-        baseline, control = (
-            min(self._left("baseline"), default=self.clean_accuracy),
-            min(self._left("control"), default=0),
-        )
-        return min(adaptive) <= max(0.05, baseline / 3, control + 0.05)
+        baseline = min(self._left("baseline"), default=self.clean_accuracy)
+        alone = min(self._left("control"), default=0.0)
+        return min(adaptive) <= max(0.05, baseline / 3, alone + 0.05)
 
     def _left(self, role: str) -> list[float]:
         return [row.robust_accuracy for row in self.rows if row.role == role]
