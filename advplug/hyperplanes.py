@@ -11,6 +11,7 @@ from torch import Tensor
 
 from advplug.errors import InvalidInput
 from advplug.ops import raw, wrap
+from advplug.projections import least_scale
 
 ORDER = {"linf": math.inf, "l2": 2.0, "l1": 1.0}
 
@@ -90,29 +91,14 @@ def to_hyperplane(w: Tensor, gap: Tensor, low: Tensor, high: Tensor, norm: str) 
     size, goal = push.abs(), gap.abs()[:, None]
     match norm:
         case "linf":  # every coordinate moves by the same t, or as far as it can
-            length = room.minimum(_least_scale(size * room, size, goal))
+            length = room.minimum(least_scale(size * room, size, goal))
         case "l2":  # every coordinate moves by t |w|, or as far as it can
-            length = room.minimum(_least_scale(size * room, size.square(), goal) * size)
+            length = room.minimum(least_scale(size * room, size.square(), goal) * size)
         case "l1":  # the steepest coordinates move as far as they can, the last of them in part
             length = _steepest_first(size, room, goal)
         case _:
             raise InvalidInput(f"no step to a hyperplane under {norm!r}: choose linf, l2 or l1")
     return push.sign() * length
-
-
-def _least_scale(most: Tensor, slope: Tensor, goal: Tensor) -> Tensor:
-    """The least ``t`` (n, 1) with ``sum_i min(most_i, t slope_i) >= goal``; if none, one at which all are at most.
-
-    The sum is linear between the ``t`` at which one more term comes to its most, so sorting these solves it.
-    """
-    end, order = torch.where(slope > 0, most / slope, 0).sort(dim=1)
-    most, slope = most.gather(1, order), slope.gather(1, order)
-    full = most.cumsum(1)
-    rising = slope.flip(1).cumsum(1).flip(1)  # this term and those after it; from the back, so that nothing cancels
-    index = torch.searchsorted(full + end * (rising - slope), goal).clamp_max(end.shape[1] - 1)
-    missing = goal - (full - most).gather(1, index)
-    t = missing / rising.gather(1, index).clamp_min(torch.finfo(end.dtype).tiny)
-    return t.clamp_min(0).minimum(end[:, -1:])
 
 
 def _steepest_first(size: Tensor, room: Tensor, goal: Tensor) -> Tensor:

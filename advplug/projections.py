@@ -10,6 +10,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+_BETWEEN_LOOKS = 8  # rounds between looks at whether the search is over, on devices where looking waits for the device
+
 
 def linf(delta: Tensor, radius: Tensor, low: Tensor, high: Tensor) -> Tensor:
     """Nearest point with every |value| at most the radius."""
@@ -19,19 +21,11 @@ def linf(delta: Tensor, radius: Tensor, low: Tensor, high: Tensor) -> Tensor:
 def l2(delta: Tensor, radius: Tensor, low: Tensor, high: Tensor) -> Tensor:
     """Nearest point of Euclidean norm at most the radius: ``clip(s * delta, low, high)`` with the right s in [0, 1].
 
-    With magnitudes a and rooms c, ``N(s) = sum_i min(s a_i, c_i)^2`` grows with s, and value i saturates at c_i / a_i.
-    Between two neighbouring breakpoints N is a quadratic in s, so sorting them gives s in closed form.
+    With magnitudes a and rooms c, ``N = sum_i min(s^2 a_i^2, c_i^2)`` is piecewise linear in s^2.
     """
     size, room = _reach(delta, low, high)
-    knot, order = torch.where(size > 0, room / size, torch.inf).sort(1)
-    saturated = _running(room.square().gather(1, order))  # norm^2 of the values saturated before each knot
-    free = _remaining(size.square().gather(1, order))
-    norm_at_knot = saturated + room.square().gather(1, order) + knot.square() * _shifted(free)
-    norm_at_knot = torch.where(knot.isinf(), torch.inf, norm_at_knot)
-    segment = (norm_at_knot < radius.square()).sum(1, keepdim=True).clamp(max=delta.shape[1] - 1)
-    left = (radius.square() - saturated.gather(1, segment)).clamp(min=0)
-    scale = (left / free.gather(1, segment).clamp(min=torch.finfo(delta.dtype).tiny)).sqrt().clamp(max=1)
-    return _clip(scale * delta, low, high)
+    share = least_scale(room.square(), size.square(), radius.square())
+    return _clip(share.sqrt().clamp(max=1) * delta, low, high)
 
 
 def l1(delta: Tensor, radius: Tensor, low: Tensor, high: Tensor) -> Tensor:
@@ -77,15 +71,28 @@ def _clip(delta: Tensor, low: Tensor, high: Tensor) -> Tensor:
     return torch.minimum(torch.maximum(delta, low), high)
 
 
-def _running(values: Tensor) -> Tensor:
-    """Sum of the values before each."""
-    return values.cumsum(1) - values
+def least_scale(most: Tensor, slope: Tensor, goal: Tensor) -> Tensor:
+    """The least ``t`` (n, 1) with ``sum_i min(most_i, t slope_i) >= goal``; if none, one at which all are at most.
 
+    The sum is concave and piecewise linear in t, so Newton's method comes from below and ends at the exact solution
+    when the same terms stay below their most twice; a handful of rounds, where sorting the breakpoints takes longer.
 
-def _remaining(values: Tensor) -> Tensor:
-    """Sum of each value and all after it, summed from the end: no cancellation where few are left."""
-    return values.flip(1).cumsum(1).flip(1)
-
-
-def _shifted(values: Tensor) -> Tensor:
-    return torch.cat((values[:, 1:], torch.zeros_like(values[:, :1])), 1)
+    Parameters
+    ----------
+    most, slope: at least 0, (n, d).
+    goal: at least 0, (n, 1).
+    """
+    tiny = torch.finfo(most.dtype).tiny
+    rising, total = slope.sum(1, keepdim=True), most.sum(1, keepdim=True)
+    t = goal / rising.clamp(min=tiny)
+    before = None
+    for number in range(most.shape[1]):
+        below = t * slope < most
+        looks = below.device.type == "cpu" or number % _BETWEEN_LOOKS == _BETWEEN_LOOKS - 1
+        if looks and before is not None and torch.equal(below, before):
+            break
+        before, counted = below, below.to(most.dtype)
+        rising = (slope * counted).sum(1, keepdim=True)
+        missing = goal - (total - (most * counted).sum(1, keepdim=True))
+        t = torch.maximum(t, torch.where(rising > 0, missing / rising.clamp(min=tiny), t))
+    return t
