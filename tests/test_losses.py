@@ -150,6 +150,14 @@ def test_a_named_part_is_captured_in_the_same_forward_pass() -> None:
     assert not net.body._forward_hooks, "the hook is taken off again"
 
 
+def test_what_goes_into_a_module_is_a_part_too() -> None:
+    loss = losses.PartLoss("module.head:input", lambda part, view: part.sum(axis=1))
+    objective, net = _objective(loss)
+    x = torch.randn(2, 4)
+    torch.testing.assert_close(objective(x)[0], torch.relu(net.body(x)).sum(1))
+    assert not net.head._forward_pre_hooks, "the hook is taken off again"
+
+
 def test_an_unknown_part_is_refused() -> None:
     objective, _ = _objective(losses.PartLoss("nowhere", lambda part, view: part.sum(axis=1)))
     with pytest.raises(InvalidInput, match="nowhere"):
