@@ -38,7 +38,7 @@ class Prepared(NamedTuple):
 
 
 class SurrogateAttack(Attack):
-    """``attack`` on a model of the attacker's own, and one query for each of its results.
+    """``attack`` on a model of the attacker's own, and one query for each of its results (of a random model, several).
 
     It goes on after its first success there, and where it has none, its best point is tried all the same. What it can
     do (norms, minimum norm, losses) is what ``attack`` can.
@@ -99,7 +99,9 @@ class SurrogateAttack(Attack):
         self.inner.run(own)
         left = own.close()
         found = torch.cat([rows.best_x for rows in left])
-        task.evaluate(wrap(found[torch.cat([rows.place for rows in left]).argsort()]))
+        x = wrap(found[torch.cat([rows.place for rows in left]).argsort()])
+        for _ in range(options.draws if task.problem.model.stochastic else 1):  # one draw may miss what most let pass
+            task.evaluate(x)
 
 
 def points(images: Tensor, problem: Problem) -> Tensor:

@@ -66,18 +66,21 @@ def linear_case(
     margin: float = 0.0,
     dtype: torch.dtype = torch.float32,
 ) -> Case:
-    """A linear model and random inputs; ``margin`` keeps them that share of the range away from the bounds."""
+    """A linear model and random inputs; ``margin`` keeps them that share of the range away from the bounds.
+
+    The attacker's own images fill the whole range: close to its middle the model gives all of them the same class.
+    """
     model = linear_model(classes, shape, dtype=dtype)
     low, high = bounds
 
-    def labelled(count: int, seed: int) -> tuple[Tensor, Tensor]:
+    def labelled(count: int, seed: int, margin: float) -> tuple[Tensor, Tensor]:
         share = torch.rand(count, *shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
         inputs = (low + (high - low) * (margin + (1 - 2 * margin) * share)).to(dtype)
         with torch.no_grad():
             return inputs, model(inputs).argmax(1)
 
-    inputs, labels = labelled(count, 1)
-    return Case(defended(model, classes, bounds), inputs, labels, bounds, Images(*labelled(OWN_IMAGES, 2)))
+    inputs, labels = labelled(count, 1, margin)
+    return Case(defended(model, classes, bounds), inputs, labels, bounds, Images(*labelled(OWN_IMAGES, 2, 0.0)))
 
 
 def network_case(count: int = 8) -> Case:

@@ -1,0 +1,19 @@
+"""The substitute black-box attack as an advplug plugin."""
+
+from __future__ import annotations
+
+from advplug import AttackSpec, hookimpl
+
+
+@hookimpl
+def advplug_attacks() -> list[AttackSpec]:
+    """Name the attack; torch is imported when it is loaded."""
+    return [
+        AttackSpec(
+            name="substitute",
+            factory="advplug_attack_substitute._substitute:Substitute",
+            summary="Trains a copy from the model's decisions alone, and attacks the copy with any attack",
+            reference="Practical Black-Box Attacks against Machine Learning, ASIA CCS 2017 (1602.02697)",
+            tags=frozenset({"linf", "l2", "l1", "targeted", "fixed-budget", "decision-based"}),
+        )
+    ]
