@@ -1,0 +1,151 @@
+"""ZOO beside white-box Carlini-Wagner on digits, and what a small search space saves on pictures: two tables.
+
+python benchmarks/zoo.py --only digits|pictures [--limit N] [--json FILE]
+
+Both give the attack a model without a gradient that returns probabilities. The first digits and pictures are left out:
+the settings below were chosen on them. Rows are printed, and written to FILE, as they come.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import click
+import torch
+from imagenet import Pictures, efficientnet_lite0, known_pictures
+from torch import Tensor, nn
+
+from advplug import PlainModel, ThreatModel, load, run
+from advplug.attack import Attack
+from advplug.result import AttackResult
+
+Row = dict[str, Any]
+SEARCH = {"search_steps": 4, "initial_c": 2.0, "iterations": 250, "coordinates": 64, "patience": None}
+DIGITS: dict[str, dict[str, Any]] = {
+    "adam": {"eta": 0.06, "last_eta": 0.002},
+    "newton": {"solver": "newton", "eta": 0.4, "last_eta": 0.02},
+}
+SPACES: dict[str, dict[str, Any]] = {
+    "all values": {"space": None},
+    "32 x 32 throughout": {"space": 32},
+    "8, 16, 32": {"space": 8, "schedule": ((6, 16), (30, 32))},
+}
+UNLIMITED = 1000.0
+"""A budget that nothing exceeds: the run ends at the first success."""
+AT_ONCE = 8
+"""Pictures in one forward pass: their activations fit into the caches, those of more do not."""
+
+
+class ScoresOnly(PlainModel):
+    """Probabilities of ``net``, computed where no gradient can follow."""
+
+    outputs = "probabilities"
+
+    def __init__(self, net: nn.Module, num_classes: int) -> None:
+        super().__init__(self._ask, num_classes)
+        self._net = [net]  # in a list: its parameters are none of the model's
+
+    @torch.no_grad()
+    def _ask(self, x: Tensor) -> Tensor:
+        return self._net[0](x).double().softmax(1)
+
+
+@click.command()
+@click.option("--only", type=click.Choice(["digits", "pictures"]), required=True)
+@click.option("--limit", default=20, show_default=True, help="Digits or pictures.")
+@click.option("--skip", default=2, show_default=True, help="Pictures left out; of digits the first 100 are.")
+@click.option("--queries", default=2500, show_default=True, help="Give up a picture after so many.")
+@click.option("--solvers", default="adam,newton", show_default=True)
+@click.option("--json", "path", type=click.Path(path_type=Path), help="Write the rows there.")
+def main(*, only: str, limit: int, skip: int, queries: int, solvers: str, path: Path | None) -> None:
+    """Print a row for each run."""
+    torch.set_num_threads(1)
+    rows = []
+    for row in digits(limit, solvers.split(",")) if only == "digits" else pictures(limit, skip, queries):
+        rows.append(row)
+        print("  ".join(f"{key} {value}" for key, value in row.items()), flush=True)
+        if path is not None:
+            path.write_text(json.dumps(rows, indent=1) + "\n", encoding="utf-8")
+
+
+def digits(limit: int, solvers: list[str]) -> Iterator[Row]:
+    """Success, mean distance and queries of each attack, untargeted and towards a random wrong class."""
+    net = load("defense:adversarial-training")().build("mnist").requires_grad_(False)
+    data = load("data:mnist")().load("shipped", 100 + 2 * limit)
+    right = (net(data.inputs).argmax(1) == data.labels).nonzero().squeeze(1)
+    chosen = right[right >= 100][:limit]
+    x, y = data.inputs[chosen], data.labels[chosen]
+    wrong = (y + torch.randint(1, 10, y.shape, generator=torch.Generator().manual_seed(0))) % 10
+    blind = ScoresOnly(net, 10)
+    for goal, targets in (("untargeted", None), ("targeted", wrong)):
+        threat = ThreatModel("l2", targeted=targets is not None)
+        white = load("attack:cw")(initial_c=0.01)  # nine weights, 1000 iterations each
+        result, cost = _timed(white, net, x, y, threat, targets=targets)
+        yield {"goal": goal, "attack": "cw", **_summary(result), **cost}
+        for solver in solvers:
+            attack = load("attack:zoo")(**SEARCH, **DIGITS[solver])
+            result, cost = _timed(attack, blind, x, y, threat, targets=targets)
+            first = run(attack, blind, x, y, replace(threat, epsilon=UNLIMITED), targets=targets)
+            asked = first.forwards[first.success].double()
+            name = {"goal": goal, "attack": f"zoo {solver}"}
+            yield {**name, **_summary(result), **cost, "first success": f"{asked.median():.0f}"}
+
+
+def _timed(attack: Attack, *problem: Any, **options: Any) -> tuple[AttackResult, Row]:
+    start = time.perf_counter()
+    result = run(attack, *problem, **options)
+    return result, {"seconds": f"{time.perf_counter() - start:.0f}"}
+
+
+def _summary(result: AttackResult) -> Row:
+    found = result.success
+    return {
+        "digits": len(found),
+        "success %": f"{100 * found.double().mean():.1f}",
+        "mean L2": f"{result.distance[found].mean():.4f}",
+        "queries": int(result.forwards.double().mean()),
+        "gradients": int(result.backwards.double().mean()),
+    }
+
+
+def pictures(limit: int, skip: int, queries: int) -> Iterator[Row]:
+    """Queries to the first success in each space, untargeted, one picture after the other."""
+    net = efficientnet_lite0()
+    known = known_pictures(net)
+    model = ScoresOnly(net.to(memory_format=torch.channels_last), 1000)
+    known = Pictures(*(part[skip : skip + limit] for part in known))
+    coordinates = 32
+    for number, (x, y) in enumerate(zip(known.x, known.y, strict=True)):
+        for name, space in SPACES.items():
+            attack = load("attack:zoo")(
+                search_steps=1,
+                initial_c=10.0,
+                iterations=queries // (2 * coordinates + 1),
+                coordinates=coordinates,
+                eta=0.1,
+                tanh=True,
+                patience=None,
+                **space,
+            )
+            threat = ThreatModel("l2", UNLIMITED)
+            result, cost = _timed(attack, model, x[None], y[None], threat, memory_budget=AT_ONCE * x.nbytes * 3)
+            yield {
+                "picture": skip + number,
+                "class": int(y),
+                "space": name,
+                "found": bool(result.success),
+                "queries": int(result.forwards),
+                "L2": f"{float(result.distance):.2f}",
+                "margin": f"{float(result.trace[0, 0]):.2f}",
+                "left": f"{float(result.trace[:, 0].nan_to_num(torch.inf).amin()):.2f}",
+                **cost,
+            }
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,22 @@
+"""The zeroth-order optimisation attack as an advplug plugin."""
+
+from __future__ import annotations
+
+from advplug import AttackSpec, hookimpl
+
+
+@hookimpl
+def advplug_attacks() -> list[AttackSpec]:
+    """Name the attack; torch is imported when it is loaded."""
+    return [
+        AttackSpec(
+            name="zoo",
+            factory="advplug_attack_zoo._zoo:ZOO",
+            summary="Carlini and Wagner L2 from scores alone: finite differences along single coordinates",
+            reference=(
+                "ZOO: Zeroth Order Optimization Based Black-box Attacks to Deep Neural Networks without Training "
+                "Substitute Models, AISec 2017 (1708.03999)"
+            ),
+            tags=frozenset({"l2", "targeted", "minimum-norm", "score-based"}),
+        )
+    ]

@@ -1,0 +1,223 @@
+"""What ZOO finds from scores alone, how near to the least distance, and at how many queries."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+from advplug_attack_zoo._zoo import ZOO
+from torch import Tensor, nn
+
+from advplug import PlainModel, ThreatModel, run
+from advplug.errors import AdvplugError, InvalidInput
+from advplug.losses import LogMargin, Margin
+from advplug.testing.digits import shipped_digits
+from advplug.testing.linear import distance_over_optimum, linear_model
+
+L2 = ThreatModel("l2")
+FEW: dict[str, Any] = {"search_steps": 3, "iterations": 60, "initial_c": 1.0, "eta": 0.05}
+
+
+class ScoresOnly(PlainModel):
+    """Probabilities of ``net``, with no gradient to them; ``asked`` counts the inputs that it saw."""
+
+    outputs = "probabilities"
+
+    def __init__(self, net: nn.Module, classes: int) -> None:
+        super().__init__(self._ask, classes)
+        self._net = [net]  # in a list: its parameters are none of the model's
+        self.asked = 0
+
+    @torch.no_grad()
+    def _ask(self, x: Tensor) -> Tensor:
+        self.asked += len(x)
+        return self._net[0](x).double().softmax(1)
+
+
+def case(classes: int = 4, shape: tuple[int, ...] = (12,), count: int = 5) -> tuple[nn.Module, Tensor, Tensor]:
+    """A linear model, inputs and the labels it gives them."""
+    net = linear_model(classes, shape)
+    x = torch.rand(count, *shape, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    return net, x, net(x).argmax(1)
+
+
+@pytest.mark.parametrize("bounds", [(0.0, 1.0), (-1.0, 3.0)])
+@pytest.mark.parametrize(("classes", "targeted"), [(2, False), (5, False), (2, True)])
+@pytest.mark.parametrize("solver", ["adam", "newton", "adam-newton"])
+def test_the_least_distance(solver: Any, bounds: tuple[float, float], classes: int, targeted: bool) -> None:
+    step = {"adam": 0.01, "newton": 0.5, "adam-newton": 0.5}[solver]
+    attack = ZOO(solver=solver, search_steps=12, iterations=200, coordinates=24, eta=step, initial_c=1.0, h=1e-3)
+    for batch in (1, 8):
+        ratio = distance_over_optimum(attack, "l2", bounds=bounds, batch=batch, classes=classes, targeted=targeted)
+        assert (ratio <= 1.05).all(), ratio
+
+
+@pytest.mark.parametrize("tanh", [False, True])
+def test_with_and_without_tanh(tanh: bool) -> None:
+    attack = ZOO(search_steps=9, iterations=300, coordinates=12, initial_c=1.0, tanh=tanh)
+    ratio = distance_over_optimum(attack, "l2", shape=(12,))
+    assert (ratio <= 1.05).all(), ratio
+
+
+def test_near_the_white_box_on_digits() -> None:
+    """Scores alone, at a fraction of the iterations of the paper."""
+    cw = pytest.importorskip("advplug_attack_cw._l2")
+    net, x, y = shipped_digits("mnist", 3, "adversarial-training")
+    white = run(cw.CarliniWagnerL2(search_steps=4, iterations=300, initial_c=1.0), net, x, y, L2)
+    attack = ZOO(search_steps=2, iterations=150, initial_c=1.0, eta=0.03)
+    black = run(attack, ScoresOnly(net, 10), x, y, L2)
+    assert black.success.all()
+    assert not black.backwards.any()
+    assert (black.distance <= 1.25 * white.distance).all(), black.distance / white.distance
+
+
+def test_no_gradient_is_asked_for() -> None:
+    net, x, y = case()
+    model = ScoresOnly(net, 4)
+    assert not model(x.requires_grad_()).requires_grad
+    result = run(ZOO(**FEW), model, x.detach(), y, L2)
+    assert result.success.all()
+    assert not result.backwards.any()
+    assert not result.lost_gradients.any()
+
+
+def test_the_loss_of_probabilities_is_that_of_the_logits() -> None:
+    net, x, y = case()
+    logits = run(ZOO(**FEW), net, x, y, L2)
+    probabilities = run(ZOO(**FEW), ScoresOnly(net, 4), x, y, L2)
+    margin = run(ZOO(**FEW), net, x, y, L2, loss=Margin(0.0))
+    torch.testing.assert_close(probabilities.distance, logits.distance, rtol=1e-3, atol=0)
+    torch.testing.assert_close(margin.distance, logits.distance, rtol=0, atol=0)
+
+
+def test_every_query_is_counted() -> None:
+    net, x, y = case(count=1)
+    model = ScoresOnly(net, 4)
+    attack = ZOO(search_steps=2, iterations=7, coordinates=5, patience=None)
+    before = run(attack, model, x, y, L2).forwards
+    assert before.tolist() == [2 * 7 * (2 * 5 + 1) + 1], "each iteration, and the last point"
+    clean_and_check = model.asked - int(before)
+    assert 0 < clean_and_check < 10
+
+
+def test_more_coordinates_than_there_are_means_all() -> None:
+    net, x, y = case(count=1)
+    result = run(ZOO(search_steps=1, iterations=3, coordinates=128, patience=None), net, x, y, L2)
+    assert result.forwards.tolist() == [3 * (2 * 12 + 1) + 1]
+
+
+def test_a_budget_ends_each_sample_at_its_first_success() -> None:
+    net, x, y = case()
+    least = run(ZOO(**FEW), net, x, y, L2).distance
+    epsilon = least * torch.tensor([1.5, 1.5, 1.5, 0.5, 0.5])
+    result = run(ZOO(**FEW), net, x, y, ThreatModel("l2", 1.0), epsilon=epsilon)
+    assert result.success.tolist() == [True, True, True, False, False]
+    assert (result.distance[:3] <= epsilon[:3]).all()
+    assert (result.forwards[:3] < result.forwards[3:].min()).all()
+
+
+def test_targets_of_each_sample() -> None:
+    net, x, y = case()
+    targets = (y + torch.tensor([1, 2, 3, 1, 2])) % 4
+    settings = {**FEW, "initial_c": 10.0}
+    result = run(ZOO(**settings), ScoresOnly(net, 4), x, y, ThreatModel("l2", targeted=True), targets=targets)
+    assert result.success.all()
+    assert torch.equal(net(result.adversarials).argmax(1), targets)
+
+
+def test_a_sample_is_attacked_alike_in_any_company() -> None:
+    net, x, y = case()
+    together = run(ZOO(**FEW, patience=20), net, x, y, L2)
+    for i in (0, 3):
+        alone = run(ZOO(**FEW, patience=20), net, x[i : i + 1], y[i : i + 1], L2)
+        assert alone.forwards[0] == together.forwards[i]
+        torch.testing.assert_close(alone.adversarials[0], together.adversarials[i])
+
+
+@pytest.mark.parametrize("bounds", [(0.0, 1.0), (-1.0, 3.0)])
+@pytest.mark.parametrize("tanh", [False, True])
+def test_values_at_the_bounds_move_and_queries_stay_inside(bounds: tuple[float, float], tanh: bool) -> None:
+    net = linear_model(2, (16,))
+    seen = []
+
+    def ask(x: Tensor) -> Tensor:
+        seen.append((float(x.min()), float(x.max())))
+        return net(x)  # type: ignore[no-any-return]
+
+    x = torch.where(torch.arange(64).view(4, 16) % 3 == 0, *bounds).double()
+    y = net(x).argmax(1)
+    attack = ZOO(search_steps=3, iterations=100, initial_c=1.0, tanh=tanh)
+    found = run(attack, PlainModel(ask, 2, bounds), x, y, ThreatModel("l2", bounds=bounds))
+    assert found.success.all()
+    assert min(low for low, _ in seen) >= bounds[0]
+    assert max(high for _, high in seen) <= bounds[1]
+
+
+def test_adam_begins_anew_at_the_first_success() -> None:
+    """As the paper says, that changes what comes after the first success, and not when it comes."""
+    net, x, y = case(shape=(3, 4, 4))
+    settings = {**FEW, "search_steps": 1, "initial_c": 20.0, "patience": None, "coordinates": 8}
+    plain, anew = (run(ZOO(**settings, adam_reset=on), net, x, y, L2) for on in (False, True))
+    assert plain.success.all()
+    assert not torch.equal(plain.adversarials, anew.adversarials)
+    wide = ThreatModel("l2", 100.0)
+    first, first_anew = (run(ZOO(**settings, adam_reset=on), net, x, y, wide).forwards for on in (False, True))
+    assert torch.equal(first, first_anew)
+
+
+def test_patience_saves_queries() -> None:
+    net, x, y = case()
+    settings = {**FEW, "iterations": 200}
+    long = run(ZOO(**settings, patience=None), net, x, y, L2)
+    short = run(ZOO(**settings, patience=20), net, x, y, L2)
+    assert short.success.all()
+    assert short.forwards.sum() < 0.9 * long.forwards.sum()
+
+
+def test_a_model_that_is_sure_of_itself_still_shows_its_margin() -> None:
+    """Probabilities of 1 and 1e-29: their difference is flat, that of their logarithms is not."""
+    net, x, y = case(2)
+    net[1].weight.data *= 20  # type: ignore[index, operator, union-attr]
+    model = ScoresOnly(net, 2)
+    settings = {**FEW, "search_steps": 1}
+    assert run(ZOO(**settings), model, x, y, L2).success.all()
+    assert not run(ZOO(**settings), model, x, y, L2, loss=Margin(0.0)).success.all()
+    assert ZOO().default_loss == LogMargin(0.0)
+
+
+def test_art_works_on_one_sample_at_a_time() -> None:
+    """Its queries for two samples come one sample after the other; ours share forward passes."""
+    zoo = pytest.importorskip("art.attacks.evasion").ZooAttack
+    estimator = pytest.importorskip("art.estimators.classification").PyTorchClassifier
+    net, x, y = case(shape=(1, 4, 4), count=2)
+    batches: list[Tensor] = []
+    net.register_forward_pre_hook(lambda _, args: batches.append(args[0].detach()))
+    peer = estimator(net.float(), nn.CrossEntropyLoss(), (1, 4, 4), 4, clip_values=(0, 1), device_type="cpu")
+    zoo(peer, max_iter=2, nb_parallel=4, use_resize=False, use_importance=False, verbose=False).generate(
+        x.float().numpy(), y.numpy()
+    )
+    assert all(len(batch) == 1 for batch in batches[1:])
+    batches.clear()
+    run(ZOO(iterations=2, search_steps=1, coordinates=4), net, x.float(), y, L2)
+    assert max(len(batch) for batch in batches) == 2 * 4 * 2, "two queries for each of four coordinates, both samples"
+
+
+BAD: list[dict[str, Any]] = [
+    {"search_steps": 0}, {"iterations": 0}, {"coordinates": 0}, {"eta": 0.0}, {"last_eta": 0.0}, {"h": 0.0}, {"h": 0.5},
+    {"initial_c": 0.0}, {"solver": "sgd"}, {"beta1": 1.0}, {"beta2": -0.1}, {"patience": 0}, {"space": 0},
+    {"schedule": ((10, 16),)}, {"space": 8, "schedule": ((0, 16),)}, {"space": 8, "schedule": ((5, 4),)},
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("settings", BAD, ids=str)
+def test_settings_out_of_range_are_refused(settings: dict[str, Any]) -> None:
+    with pytest.raises(InvalidInput, match=next(iter(settings))):
+        ZOO(**settings)
+
+
+@pytest.mark.parametrize(("shape", "words"), [((12,), "images"), ((1, 6, 6), "exceeds")])
+def test_a_space_needs_images_of_its_size(shape: tuple[int, ...], words: str) -> None:
+    net, x, y = case(shape=shape)
+    with pytest.raises(AdvplugError, match=words):
+        run(ZOO(space=8), net, x, y, L2)
