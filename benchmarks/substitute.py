@@ -1,0 +1,118 @@
+"""The substitute black box against a plain MNIST network (the baseline of Chen et al. 2017, ZOO, table 1): one table.
+
+python benchmarks/substitute.py [--limit 100] [--first 500] [--seeds 0,1,2] [--iterations 200] [--json FILE]
+
+The substitute starts from 150 shipped digits that are not attacked, in the network's own architecture.
+"""
+
+from __future__ import annotations
+
+import json
+import statistics
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import click
+import torch
+from rich.console import Console
+from rich.table import Table
+from torch import Tensor, nn
+
+from advplug import Images, ThreatModel, load, run
+from advplug.oracle import Oracle
+from advplug.problem import Options, make_problem
+from advplug.result import AttackResult
+
+OWN = 150
+SEARCH = 9
+
+CAPTION = """ASR: share of the images that are right before the attack whose result the network gives the target, or \
+any wrong class. L2: mean over those. agreement: share of the attacked images on which substitute and network agree. \
+queries: of each image, its share of the training's included."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """One run; shares in percent."""
+
+    seed: int
+    attack: str
+    goal: str
+    asr: float
+    l2: float
+    agreement: float
+    queries: float
+
+
+@click.command()
+@click.option("--first", default=500, show_default=True, help="Number of the first shipped digit that is attacked.")
+@click.option("--limit", default=100, show_default=True, help="Digits.")
+@click.option("--seeds", default="0,1,2", show_default=True, help="Of the substitutes.")
+@click.option("--iterations", default=200, show_default=True, help="Of C&W, for each of the nine weights.")
+@click.option("--json", "file", type=click.Path(dir_okay=False, path_type=Path), help="Write the rows there, too.")
+def main(*, first: int, limit: int, seeds: str, iterations: int, file: Path | None) -> None:
+    """Print the table. Targets are random wrong classes."""
+    torch.set_num_threads(1)
+    net = load("defense:adversarial-training")().build("mnist").requires_grad_(False)
+    digits = load("data:mnist")().load("shipped", first + limit + OWN)
+    x, y = digits.inputs[first : first + limit], digits.labels[first : first + limit]
+    targets = (y + torch.randint(1, 10, y.shape, generator=torch.Generator().manual_seed(0))) % 10
+    rows = []
+    for seed in (int(text) for text in seeds.split(",")):
+        substitute, asked = trained(net, digits[first + limit :], seed)
+        with torch.no_grad():
+            agreement = 100 * float((substitute(x).argmax(1) == net(x).argmax(1)).float().mean())
+        for name, settings, threat in attacks(iterations):
+            for goal in ("untargeted", "targeted"):
+                attack = load("attack:transfer")(models=[substitute], attack=name, settings=settings)
+                goals = {"targets": targets} if goal == "targeted" else {}
+                result = run(attack, net, x, y, replace(threat, targeted=goal == "targeted"), **goals)
+                words = {"seed": seed, "attack": name, "goal": goal, "agreement": agreement}
+                rows.append(outcome(result, x, queries=1 + asked / limit, **words))
+                click.echo(rows[-1], err=True)
+    Console(width=110).print(table(rows, limit))
+    if file is not None:
+        file.write_text(json.dumps([asdict(row) for row in rows]))
+
+
+def attacks(iterations: int) -> list[tuple[str, dict[str, Any], ThreatModel]]:
+    """Name, settings and threat model of each, as in the source."""
+    search = {"kappa": 20.0, "search_steps": SEARCH, "iterations": iterations}
+    return [("fgm", {}, ThreatModel("linf", 0.4)), ("cw", search, ThreatModel("l2"))]
+
+
+def trained(net: nn.Module, own: Images, seed: int) -> tuple[nn.Module, int]:
+    """The substitute of ``net``, as the plugin trains it, and what that asked."""
+    network = load("defense:adversarial-training")().network
+    attack = load("attack:substitute")(network=lambda *_: network("mnist"))
+    one = own.inputs[:1], own.labels[:1]
+    problem = make_problem(net, *one, ThreatModel("linf", 0.4), auxiliary=own, options=Options(seed=seed))
+    oracle = Oracle(problem.model, len(own))
+    return attack.own_model(problem, oracle), oracle.asked
+
+
+def outcome(result: AttackResult, x: Tensor, **words: Any) -> Outcome:
+    """The figures of one run on ``x`` (N, ...)."""
+    size = (result.adversarials - x).flatten(1).norm(dim=1)[result.success]
+    share = 100 * float(result.success.sum() / result.correct.sum())
+    return Outcome(asr=share, l2=float(size.mean()), **words)
+
+
+def table(rows: list[Outcome], count: int) -> Table:
+    """Means over the seeds, with the least and the most in brackets."""
+    made = Table("attack", "goal", "ASR %", "L2", "agreement %", "queries", title=f"{count} digits", caption=CAPTION)
+    for attack, goal in dict.fromkeys((row.attack, row.goal) for row in rows):
+        same = [row for row in rows if (row.attack, row.goal) == (attack, goal)]
+        cells = [_spread([getattr(row, name) for row in same]) for name in ("asr", "l2", "agreement", "queries")]
+        made.add_row(attack, goal, *cells)
+    return made
+
+
+def _spread(values: list[float]) -> str:
+    mean = statistics.fmean(values)
+    return f"{mean:.2f}" if min(values) == max(values) else f"{mean:.2f} ({min(values):.2f} to {max(values):.2f})"
+
+
+if __name__ == "__main__":
+    main()
