@@ -24,12 +24,12 @@ from advplug.ops import norms
 from advplug.verify import TOLERANCE
 
 CASES = {
-    "mnist": ThreatModel("linf", 0.1),
-    "mnist-linf": ThreatModel("linf", 0.3),
-    "mnist-l2": ThreatModel("l2", 2.0),
-    "cifar10": ThreatModel("linf", 2 / 255),
-    "cifar10-linf": ThreatModel("linf", 8 / 255),
-    "cifar10-l2": ThreatModel("l2", 0.5),
+    "mnist": (ThreatModel("linf", 0.1), ThreatModel("linf", 0.3)),
+    "mnist-linf": (ThreatModel("linf", 0.3),),
+    "mnist-l2": (ThreatModel("l2", 2.0),),
+    "cifar10": (ThreatModel("linf", 2 / 255), ThreatModel("linf", 8 / 255)),
+    "cifar10-linf": (ThreatModel("linf", 8 / 255),),
+    "cifar10-l2": (ThreatModel("l2", 0.5),),
 }
 """Presets of the defense adversarial-training, the first of each data set without one, and budgets."""
 
@@ -54,36 +54,38 @@ class Figure:
 @click.option("--steps", default=100, show_default=True, help="Of APGD and FAB, ours; torchattacks packages 10.")
 @click.option("--threads", default=1, show_default=True)
 @click.option("--json", "file", type=click.Path(dir_okay=False, path_type=Path), help="Write the rows there, too.")
-def main(*, only: str, limit: int, skip: int, targets_at_once: int, steps: int, threads: int, file: Path | None) -> None:
+def main(
+    *, only: str, limit: int, skip: int, targets_at_once: int, steps: int, threads: int, file: Path | None
+) -> None:
     """Compare, and print one table; the suites take turns in running first."""
     torch.set_num_threads(threads)
     rows: list[tuple[str, Figure, Figure]] = []
-    for number, name in enumerate(only.split(",")):
-        net, x, y, threat = _case(name, skip, limit)
+    chosen = [(name, threat) for name in only.split(",") for threat in CASES[name]]
+    for number, (name, threat) in enumerate(chosen):
+        net, x, y = _case(name, skip, limit)
         suites: dict[str, Callable[[nn.Module], Tensor]] = {
-            "ours": lambda model, x=x, y=y, threat=threat: _ours(model, x, y, threat, steps, targets_at_once),
+            "ours": lambda model, x=x, y=y, threat=threat: _ours(model, x, y, threat, (steps, targets_at_once)),
             "theirs": lambda model, x=x, y=y, threat=threat: _theirs(model, x, y, threat),
         }
         order = list(suites) if number % 2 else list(reversed(suites))
         figures = {suite: _measure(suites[suite], net, x, y, threat) for suite in order}
-        rows.append((name, figures["ours"], figures["theirs"]))
+        rows.append((f"{name}, {threat}", figures["ours"], figures["theirs"]))
         if file is not None:
-            named = [{"preset": n, "threat": str(CASES[n]), "ours": asdict(a), "theirs": asdict(b)} for n, a, b in rows]
-            file.write_text(json.dumps({"limit": limit, "skip": skip, "rows": named}, indent=1) + "\n")
+            named = [{"case": case, "ours": asdict(ours), "theirs": asdict(theirs)} for case, ours, theirs in rows]
+            file.write_text(json.dumps({"limit": limit, "skip": skip, "steps": steps, "rows": named}, indent=1) + "\n")
     _print(rows, limit)
 
 
-def _case(name: str, skip: int, limit: int) -> tuple[nn.Module, Tensor, Tensor, ThreatModel]:
+def _case(name: str, skip: int, limit: int) -> tuple[nn.Module, Tensor, Tensor]:
     model = load("defense:adversarial-training")().build(name)
     dataset = load(f"data:{name.partition('-')[0]}")()
     split = "shipped" if "shipped" in dataset.splits else "test"
     images = dataset.load(split, skip + limit)[skip:]
-    return model.eval(), images.inputs, images.labels, CASES[name]
+    return model.eval(), images.inputs, images.labels
 
 
-def _ours(
-    model: nn.Module, x: Tensor, y: Tensor, threat: ThreatModel, steps: int, targets_at_once: int
-) -> Tensor:
+def _ours(model: nn.Module, x: Tensor, y: Tensor, threat: ThreatModel, settings: tuple[int, int]) -> Tensor:
+    steps, targets_at_once = settings
     found = run(load("attack:standard")(steps=steps), model, x, y, threat, targets_at_once=targets_at_once)
     assert isinstance(found.adversarials, Tensor)
     return found.adversarials
@@ -129,9 +131,9 @@ def _print(rows: list[tuple[str, Figure, Figure]], limit: int) -> None:
     table.add_column("model and budget")
     for head in ("ours", "torchattacks", "ours s", "torchattacks s", "ratio", "ours inputs", "torchattacks inputs"):
         table.add_column(head, justify="right")
-    for name, ours, theirs in rows:
+    for case, ours, theirs in rows:
         table.add_row(
-            f"{name}, {CASES[name]}",
+            case,
             f"{100 * ours.robust:.1f} %",
             f"{100 * theirs.robust:.1f} %",
             f"{ours.cpu:.1f}",

@@ -1,0 +1,129 @@
+"""Where the suite is not enough it says so, and names the word to change."""
+
+from __future__ import annotations
+
+import re
+import warnings
+from collections.abc import Callable
+
+import pytest
+import torch
+from advplug_attack_standard._standard import Standard
+from torch import Tensor, nn
+
+from advplug import ThreatModel, evaluate, run
+from advplug.adaptive import Recipe
+from advplug.data import Images
+from advplug.errors import RobustnessWarning
+from advplug.evaluation import model_job
+from advplug.gradients import EOT
+from advplug.model import Decision, DefendedModel
+from advplug.testing.linear import linear_model
+
+QUICK = Standard(steps=5, queries=400)
+LINF = ThreatModel("linf", 0.2)
+
+
+class Layered(DefendedModel):
+    """A linear model with something in front or behind."""
+
+    def __init__(self, *, before: Callable[[Tensor], Tensor], after: Callable[[Tensor], Tensor]) -> None:
+        super().__init__(5)
+        self.linear, self.before, self.after = linear_model(5, (1, 4, 4)).float(), before, after
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.after(self.linear(self.before(x)))
+
+
+class Noisy(Layered):
+    """Answers that are random, with the declaration that they are."""
+
+    stochastic = True
+
+
+class Wary(Layered):
+    """Rejects bright inputs."""
+
+    def decide(self, x: Tensor) -> Decision:
+        return Decision(self(x).argmax(1), x.flatten(1).mean(1) < 0.9)
+
+
+def same(x: Tensor) -> Tensor:
+    return x
+
+
+def shaken(x: Tensor) -> Tensor:
+    return x + 0.05 * torch.randn_like(x)
+
+
+def rounded(x: Tensor) -> Tensor:
+    return (x * 20).round() / 20
+
+
+def sure(z: Tensor) -> Tensor:
+    """Logits of which float32 makes probabilities of exactly 0 and 1."""
+    return 1000 * z
+
+
+def images(model: nn.Module) -> Images:
+    x = torch.rand(12, 1, 4, 4, generator=torch.Generator().manual_seed(3))
+    with torch.no_grad(), torch.random.fork_rng():
+        return Images(x, model.eval()(x).argmax(1))
+
+
+CASES = {
+    "random": (Noisy(before=shaken, after=same), r"differ.*EOT\(20\)"),
+    "random, not declared": (Layered(before=shaken, after=same), "does not say that it is stochastic.*EOT"),
+    "probabilities": (Layered(before=same, after=lambda z: z.softmax(1)), "probabilities.*margin"),
+    "saturated": (Layered(before=same, after=sure), "zero.*Change the loss.*margin"),
+    "no gradient": (Layered(before=rounded, after=same), "zero.*finite differences"),
+    "detector": (Wary(before=same, after=same), "rejects inputs.*Change the loss"),
+}
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_a_warning_names_the_word_to_change(name: str) -> None:
+    model, message = CASES[name]
+    own = images(model)
+    with pytest.warns(RobustnessWarning, match=message):
+        run(QUICK, model, own.inputs, own.labels, LINF)
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_in_an_evaluation_it_is_a_finding_and_no_warning(name: str, recwarn: pytest.WarningsRecorder) -> None:
+    model, message = CASES[name]
+    evaluation = evaluate(model_job("toy", model, images(model), LINF, [Recipe(name="standard", attack=QUICK)]))
+    said = [f"{finding.message} {finding.advice}" for finding in evaluation.findings if finding.status == "warn"]
+    assert any(re.search(message, text) for text in said), said
+    assert not [warning for warning in recwarn if warning.category is RobustnessWarning]
+
+
+def test_a_gradient_that_averages_needs_no_warning() -> None:
+    model, _ = CASES["random"]
+    own = images(model)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", RobustnessWarning)
+        result = run(QUICK, model, own.inputs, own.labels, LINF, gradient=EOT(4))
+    assert result.stages == ("apgd-ce", "apgd-dlr"), "the authors' version for randomised defenses"
+
+
+class Hidden(DefendedModel):
+    """Its gradient is that of another model; scores alone lead to the boundary."""
+
+    def __init__(self) -> None:
+        super().__init__(5)
+        self.linear, self.other = linear_model(5, (1, 4, 4)).float(), linear_model(5, (1, 4, 4), seed=1).float()
+
+    def forward(self, x: Tensor) -> Tensor:
+        true, false = self.linear(x), self.other(x)
+        return true.detach() + false - false.detach()
+
+
+def test_scores_that_beat_gradients_are_a_finding() -> None:
+    model = Hidden()
+    threat = ThreatModel("linf", 0.03)
+    evaluation = evaluate(model_job("toy", model, images(model), threat, [Recipe(name="standard", attack=QUICK)]))
+    (_, before), (_, after) = evaluation.rows[0].stages[-2:]
+    assert after < before - 0.05
+    assert [finding.name for finding in evaluation.findings] == ["masked-gradients"]
+    assert "scores alone break" in evaluation.findings[0].message
