@@ -72,7 +72,7 @@ def drawn(gaps: Tensor, entropy: Tensor, distance: Tensor) -> Figure:
         ordered = lengths.sort().values
         ranks = torch.arange(len(ordered))[ordered > 0]
         right.semilogy(ranks, ordered[ordered > 0], color=colour, linewidth=1.4, label=label)
-    right.legend(frameon=False, fontsize=8, loc="lower left", labelcolor="linecolor")
+    right.legend(frameon=False, fontsize=8, loc="center left", labelcolor="linecolor")
     right.set_xlim(0, len(entropy))
     quiet(right, title="Length of the gradient", x="sample, smallest first")
     return canvas
