@@ -9,6 +9,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import Literal
 
 import eagerpy as ep
 import torch
@@ -204,12 +205,22 @@ class TargetedDLR(Loss):
 
 @dataclass(frozen=True, eq=False)
 class LogitMatching(Loss):
-    """``||z - r||_2^2``: look like a reference whose logits ``r`` are given, float (N, K), a row for each sample."""
+    """``||z - r||_2^2``: look like a reference whose logits ``r`` are given.
+
+    ``references`` is float (N, K), a row for each sample; or, ``by="class"``, (K, K): a row for the target of the
+    sample, without targets for its label, where it holds the logits of some image of another class.
+    """
 
     references: Tensor
+    by: Literal["sample", "class"] = "sample"
+
+    def __post_init__(self) -> None:
+        if self.by not in ("sample", "class"):
+            raise InvalidInput(f"by {self.by!r}: one reference for each 'sample' or for each 'class'")
 
     def __call__(self, view: View) -> ep.Tensor:
-        return _squared_distance(view.logits, self.references, view.samples)
+        rows = view.samples if self.by == "sample" else view.labels if view.targets is None else view.targets
+        return _squared_distance(view.logits, self.references, rows)
 
 
 @dataclass(frozen=True, eq=False)

@@ -172,23 +172,30 @@ class Task:
         *,
         loss: Loss | None = None,
         targets: ep.Tensor | None = None,
+        judge: bool = True,
     ) -> Query:
         """Loss, gradient, logits and success at ``x`` (n, ...); points that do not meet ``wish`` do not count.
 
         ``targets`` int64 (n,) are classes that the attack chose to steer to where the threat model names none: the
         loss sees them, the criterion does not. ``loss`` stands in for the task's; its values stay out of the trace.
+        Without ``judge`` the point counts as no success and the model is not asked for a decision, which behind a
+        detector may cost as much as many gradients: for attacks that say themselves which of their points to judge.
         """
         point = raw(x).detach()
         estimate = self._estimator(self._steering(loss, targets), point, self.rows.noise, self.t)
         peak = estimate.gradient.flatten(1).abs().amax(1)  # NaN and inf come through
         self.rows.lost.add_((~((peak > 0) & peak.isfinite()) & ~self.rows.done).long())
         gradient = torch.nan_to_num(estimate.gradient, nan=0.0, posinf=0.0, neginf=0.0)
-        return self._record(point, estimate.loss, estimate.logits, wrap(gradient), wish=wish, comparable=loss is None)
+        return self._record(
+            point, estimate.loss, estimate.logits, wrap(gradient), wish=wish, comparable=loss is None, judge=judge
+        )
 
-    def evaluate(self, x: ep.Tensor, wish: Wish | None = None, *, targets: ep.Tensor | None = None) -> Query:
-        """Loss, logits and success at ``x`` (n, ...), without a gradient; ``targets`` as in :meth:`query`."""
+    def evaluate(
+        self, x: ep.Tensor, wish: Wish | None = None, *, targets: ep.Tensor | None = None, judge: bool = True
+    ) -> Query:
+        """Loss, logits and success at ``x`` (n, ...), without a gradient; the options are those of :meth:`query`."""
         point = raw(x).detach()
-        return self._record(point, *self._steering(None, targets).value(point), None, wish=wish)
+        return self._record(point, *self._steering(None, targets).value(point), None, wish=wish, judge=judge)
 
     def evaluate_best(self, points: ep.Tensor) -> tuple[ep.Tensor, ep.Tensor]:
         """The points (n, ...) of least loss among ``points`` (m, n, ...), and their loss (n,); only they are judged."""
@@ -339,14 +346,16 @@ class Task:
         *,
         wish: Wish | None,
         comparable: bool = True,
+        judge: bool = True,
     ) -> Query:
         """Judge ``x`` and keep it where it is better than all points before.
 
-        ``comparable``: whether ``loss`` is that of the other points, so that the smaller one is the better.
+        ``comparable``: whether ``loss`` is that of the other points, so that the smaller one is the better; ``judge``:
+        whether to ask for a decision.
         """
         rows = self.rows
         finite = logits.isfinite().all(-1)
-        rate = self._success_rate(x, logits)
+        rate = self._success_rate(x, logits) if judge else torch.zeros_like(rows.best_rate)
         if logits.ndim == 3:
             finite, logits = finite.all(0), logits.mean(0)
         if wish is not None:

@@ -83,6 +83,27 @@ def test_smoothing_averages_over_the_noise_and_judges_the_point_itself() -> None
     assert ((differences.gradient.mean(1) - 1.1).abs() < 0.15).all(), "the stairs rise by 1 per unit"
 
 
+def test_smoothing_may_clip_its_noise_and_join_the_point_itself() -> None:
+    """On squares, whose gradient 2 x shows where it was taken: half of the noise at a bound is cut to it."""
+
+    class Squares(DefendedModel):
+        def forward(self, x: Tensor) -> Tensor:
+            return torch.cat((x.square().sum(1, keepdim=True), x.new_zeros(len(x), 1)), 1)
+
+    model, x, sigma = Squares(2), torch.zeros(4, 6).double(), 0.1
+    mean = sigma / (2 * torch.pi) ** 0.5  # of the positive part of the noise
+    free, cut, joined = (
+        Smoothed(sigma, 4000, **options)(_objective(model), x, _noise(), 0).gradient.mean().item()
+        for options in ({}, {"clip": True}, {"clip": True, "centre": True})
+    )
+    assert abs(free) < 0.05 * mean
+    assert cut == pytest.approx(2 * mean, rel=0.05)
+    assert joined == pytest.approx(cut * 4000 / 4001, rel=1e-6)
+    ledger = (objective := _objective(model)).ledger
+    Smoothed(sigma, 3, centre=True)(objective, x, _noise(), 0)
+    assert ledger.forwards.tolist() == [4] * 4 == ledger.backwards.tolist()
+
+
 class _Noisy(DefendedModel):
     stochastic = True
 

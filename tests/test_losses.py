@@ -115,6 +115,15 @@ def test_matching_losses_are_squared_distances() -> None:
     torch.testing.assert_close(raw(away), -(features - centres[y]).square().sum((1, 2)))
 
 
+def test_logits_may_be_matched_by_class() -> None:
+    z, y, t = torch.randn(3, 5), torch.tensor([0, 1, 2]), torch.tensor([4, 2, 0])
+    loss = losses.LogitMatching(references := torch.randn(5, 5), by="class")
+    torch.testing.assert_close(raw(loss(_view(z, y))), (z - references[y]).square().sum(1))
+    torch.testing.assert_close(raw(loss(_view(z, y, t))), (z - references[t]).square().sum(1))
+    with pytest.raises(InvalidInput, match="by 'row'"):
+        losses.LogitMatching(references, by="row")  # type: ignore[arg-type]
+
+
 def test_references_of_the_wrong_shape_are_refused() -> None:
     with pytest.raises(InvalidInput, match="references give"):
         losses.LogitMatching(torch.randn(4, 7))(_view(torch.randn(4, 5), torch.zeros(4).long()))

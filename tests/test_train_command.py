@@ -21,6 +21,7 @@ from advplug.data import Dataset, Images
 from advplug.defense import Defense, Preset, Report
 from advplug.errors import InvalidInput
 from advplug.manager import Manager, using
+from advplug.model import DefendedModel
 from advplug.threat import ThreatModel
 
 
@@ -101,6 +102,32 @@ def test_json_and_the_users_own_data(capsys: pytest.CaptureFixture[str]) -> None
     answer = json.loads(capsys.readouterr().out)
     assert (answer["schema_version"], answer["data"], answer["weights"]) == (1, "mine", "w.safetensors")
     assert load_file("w.safetensors")["bias"].tolist() == [0.25, 0.25]
+
+
+def test_only_the_part_that_was_trained_is_written(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A detector around a classifier that ships elsewhere writes its own statistics, and loads them back."""
+
+    class Pair(DefendedModel):
+        def __init__(self) -> None:
+            super().__init__(2)
+            self.shipped, self.own = torch.nn.Linear(1, 2), torch.nn.Linear(1, 2)
+
+    class Around(Line):
+        def network(self, preset: str) -> DefendedModel:
+            return Pair()
+
+        def train(self, preset: str, data: Images, **options: Any) -> DefendedModel:
+            return Pair()
+
+        def trained_part(self, preset: str, model: DefendedModel) -> torch.nn.Module:
+            assert isinstance(model, Pair)
+            return model.own
+
+    monkeypatch.setattr(sys.modules["toy_line"], "Line", Around)
+    assert run(["train", "line", "--out", "w.safetensors"]) == 0
+    assert sorted(load_file("w.safetensors")) == ["bias", "weight"]
+    built = Around().build("thin", weights=Path("w.safetensors"))
+    assert torch.equal(built.own.weight, load_file("w.safetensors")["weight"])
 
 
 def test_a_failed_write_keeps_the_earlier_file(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -104,7 +104,7 @@ def _versions(distribution: str, version: str) -> dict[str, str]:
 
 
 def _write(path: Path, model: nn.Module, record: Mapping[str, Any]) -> None:
-    """Write the weights of ``model`` and the record; an interrupted or failed write leaves an earlier pair of files as it was."""
+    """Write weights and record; an interrupted or failed write leaves an earlier pair of files as it was."""
     from safetensors.torch import save_file
 
     # Copies: safetensors refuses tensors that share memory.

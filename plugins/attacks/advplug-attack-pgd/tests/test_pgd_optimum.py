@@ -7,7 +7,9 @@ import torch
 from advplug_attack_pgd._pgd import PGD
 
 from advplug.api import run
+from advplug.errors import InvalidInput
 from advplug.losses import Margin
+from advplug.model import Decision, DefendedModel
 from advplug.testing.linear import largest_change, linear_model
 from advplug.threat import ThreatModel
 
@@ -84,3 +86,35 @@ def test_a_schedule_shrinks_the_step() -> None:
     assert [PGD(steps=4, schedule="linear")._decay(t) for t in range(4)] == [1, 0.75, 0.5, 0.25]
     assert PGD(steps=4, schedule="cosine")._decay(2) == pytest.approx(0.5)
     assert PGD(steps=4)._decay(3) == 1
+
+
+class Doorkeeper(DefendedModel):
+    """Rejects nothing, and counts how often it is asked for a decision."""
+
+    def __init__(self, network: torch.nn.Module) -> None:
+        super().__init__(2)
+        self.network = network
+        self.asked = 0
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        logits: torch.Tensor = self.network(x)
+        return logits
+
+    def decide(self, x: torch.Tensor) -> Decision:
+        self.asked += 1
+        return DefendedModel.decide(self, x)
+
+
+def test_only_the_last_iterate_need_be_judged() -> None:
+    x = torch.rand(8, 12, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    asked, broken = {}, {}
+    for judge in ("every", "last"):
+        model = Doorkeeper(linear_model(2, (12,), seed=2))
+        attack = PGD(steps=20, judge=judge)  # type: ignore[arg-type]
+        result = run(attack, model, x, model(x).argmax(1), ThreatModel("linf", 0.3), early_end=False)
+        asked[judge], broken[judge] = model.asked, result.success
+    assert asked["every"] - asked["last"] == 20
+    assert torch.equal(broken["every"], broken["last"])
+    assert broken["last"].any()
+    with pytest.raises(InvalidInput, match="judge"):
+        PGD(judge="first")  # type: ignore[arg-type]

@@ -14,6 +14,7 @@ from advplug.task import Task
 
 Rule = Literal["sign", "normalised", "raw", "equal-perturbation"]
 Schedule = Literal["constant", "linear", "cosine"]
+Judge = Literal["every", "last"]
 
 DEFAULT_RULES: dict[str, Rule] = {"linf": "sign"}  # normalised under all other norms
 
@@ -40,6 +41,8 @@ class PGD(IterativeAttack[State]):
     random_start: start from a random point of the ball rather than from the input.
     momentum: decay mu of ``m = mu m + g / ||g||_1``; 0 is plain PGD.
     schedule: ``constant``, ``linear`` or ``cosine`` decay of the step size towards zero.
+    judge: ``every`` iterate may be a success, or only the ``last``: behind a detector whose decision costs many
+        passes, judging takes longer than searching.
     """
 
     def __init__(
@@ -51,6 +54,7 @@ class PGD(IterativeAttack[State]):
         random_start: bool = True,
         momentum: float = 0.0,
         schedule: Schedule = "constant",
+        judge: Judge = "every",
     ) -> None:
         if steps < 1:
             raise InvalidInput(f"steps is {steps}: give at least 1")
@@ -60,19 +64,23 @@ class PGD(IterativeAttack[State]):
             raise InvalidInput(f"rule {rule!r}: choose one of {', '.join(get_args(Rule))}")
         if schedule not in get_args(Schedule):
             raise InvalidInput(f"schedule {schedule!r}: choose one of {', '.join(get_args(Schedule))}")
+        if judge not in get_args(Judge):
+            raise InvalidInput(f"judge {judge!r}: choose one of {', '.join(get_args(Judge))}")
         self.steps = steps
         self.step_size = step_size
         self.rule = rule
         self.random_start = random_start
         self.momentum = momentum
         self.schedule = schedule
+        self.judge = judge
 
     def init(self, task: Task) -> State:
         x = task.start(self.random_start)
         return State(x, m=ep.zeros_like(x), alpha=self._first_step(task))
 
     def step(self, task: Task, state: State) -> State:
-        g = task.gradient(state.x)
+        g = task.query(state.x, judge=self.judge == "every").gradient
+        assert g is not None
         m = self.momentum * state.m + unit(g, "l1") if self.momentum else g
         x = state.x - self._decay(task.t) * state.alpha * self._direction(m, task.threat.norm)
         return State(task.project(x), m, state.alpha)
