@@ -1,0 +1,90 @@
+"""The figures of the report: loss surfaces, and histograms of the losses that restarts reach."""
+
+from __future__ import annotations
+
+import torch
+from matplotlib.figure import Figure
+from torch import Tensor
+
+from advplug.evaluation import Evaluation
+from advplug.manager import load
+from advplug.report import Section
+from advplug.report.style import ADAPTIVE, BASELINE, INTERMEDIATE, data_uri, figure, quiet
+from advplug.threat import ThreatModel
+from advplug_adaptive_logit_pairing._adaptive import CIFAR, MNIST
+from advplug_adaptive_logit_pairing._measures import CERTAIN, correct, restarts, surface
+
+SHOWN, RUNS = 4, 100
+SURFACES = (
+    "Cross-entropy on a plane through an image, spanned by two random sign vectors up to the budget, for the first "
+    "samples that both networks get right: above the shipped network, below the same under adversarial training. A "
+    "plane that rises to several sides, or hardly at all in the middle, leads small steps astray."
+)
+HISTOGRAMS = (
+    f"Cross-entropy at the end of {RUNS} runs of PGD with large steps, for the first samples that the first of these "
+    "runs does not break. Beyond the line, at ln 10, the sample is certainly misclassified."
+)
+
+
+def sections(evaluation: Evaluation) -> list[Section]:
+    """Both sections; none where the preset has no weights."""
+    defense, preset = load("defense:logit-pairing")(), evaluation.preset or ""
+    if preset not in defense.presets or defense.presets[preset].weights is None:
+        return []
+    threat, control = ThreatModel.parse(evaluation.threat), f"{preset.partition('-')[0]}-at100"
+    assert threat.epsilon is not None, "every preset of the defense has a budget"
+    inputs, labels = torch.from_numpy(evaluation.inputs), torch.from_numpy(evaluation.labels)
+    model, trained = defense.build(preset), defense.build(control)
+    rows = correct(model, inputs, labels)
+    both = rows[torch.isin(rows, correct(trained, inputs, labels))][:SHOWN]
+    planes = {
+        title: [surface(shown, inputs[row], labels[row], threat.epsilon) for row in both]
+        for title, shown in ((preset, model), (control, trained))
+    }
+    steps, step = (CIFAR if preset.startswith("cifar10") else MNIST).long
+    rows = rows[: 10 * SHOWN]
+    first = restarts(model, inputs[rows], labels[rows], threat.epsilon, steps=steps, step=step, runs=1)
+    rows = rows[first.squeeze(1) < CERTAIN][:SHOWN]
+    losses = restarts(model, inputs[rows], labels[rows], threat.epsilon, steps=steps, step=step, runs=RUNS)
+    return [
+        _section("Loss surfaces", surfaces(planes), SURFACES, "Surfaces of the loss around images, one pair a column."),
+        _section(
+            "Losses over restarts", histograms(losses), HISTOGRAMS, "Histograms of the loss at the end of runs of PGD."
+        ),
+    ]
+
+
+def _section(title: str, drawn: Figure, caption: str, alt: str) -> Section:
+    image = f'<div class="wide"><img src="{data_uri(drawn)}" alt="{alt}"></div>'
+    return Section(title, f"<figure>{image}<figcaption>{caption}</figcaption></figure>")
+
+
+def surfaces(planes: dict[str, list[Tensor]]) -> Figure:
+    """A row of surfaces for each network; its name stands at the left."""
+    drawn = figure(1.8 * len(planes))
+    count = max(len(row) for row in planes.values())
+    for place, (title, row) in enumerate(planes.items()):
+        for column, plane in enumerate(row):
+            axes = drawn.add_subplot(len(planes), count, place * count + column + 1, projection="3d")
+            lines = torch.linspace(-1, 1, len(plane))
+            x, y = torch.meshgrid(lines, lines, indexing="ij")
+            axes.plot_surface(x.numpy(), y.numpy(), plane.numpy(), cmap="viridis", linewidth=0, antialiased=False)
+            axes.patch.set_alpha(0)
+            axes.set_xticks([])
+            axes.set_yticks([])
+            axes.tick_params(labelsize=6, pad=-3, colors=INTERMEDIATE)
+            if column == 0:
+                axes.set_title(title, fontsize=8.5, loc="left", color=INTERMEDIATE)
+    return drawn
+
+
+def histograms(losses: Tensor) -> Figure:
+    """One histogram for each sample of ``losses`` (n, runs), with the line beyond which it is broken."""
+    drawn = figure(1.9)
+    for place, values in enumerate(losses):
+        axes = drawn.add_subplot(1, len(losses), place + 1)
+        axes.hist(values.numpy(), bins=30, range=(0, max(1.3 * CERTAIN, values.max().item())), color=BASELINE)
+        axes.axvline(CERTAIN, color=ADAPTIVE, linewidth=1)
+        broken = int((values > CERTAIN).sum())
+        quiet(axes, title=f"{broken} of {len(values)} beyond", x="cross-entropy", y="" if place else "runs")
+    return drawn

@@ -1,0 +1,125 @@
+"""Logit pairing: its presets, their networks and their training."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import ClassVar
+
+from advplug.defense import Preset
+from advplug.model import DefendedModel
+from advplug.threat import ThreatModel
+from advplug.training import Adversary, Objective, Recipe, RecipeDefense, cross_entropy
+from advplug_defense_logit_pairing._networks import CifarNet, DigitNet, LeNet
+from advplug_defense_logit_pairing._objectives import CleanPairing, MixedBatch, Squeezing
+
+WEIGHTS = Path(__file__).parent / "weights"
+MNIST_EPSILON, CIFAR_EPSILON = 76.5 / 255, 16 / 255
+
+
+@dataclass(frozen=True, kw_only=True)
+class Configuration:
+    """What makes a preset: the network and its training."""
+
+    network: Callable[[], DefendedModel]
+    recipe: Recipe
+
+
+NAMES = {
+    "": "clean logit pairing (CLP)",
+    "-lsq": "logit squeezing (LSQ)",
+    "-alp": "adversarial training on half of the batch with adversarial logit pairing (ALP)",
+    "-at50": "adversarial training on half of the batch, control",
+    "-at100": "adversarial training, control",
+}
+"""What the suffix of a preset says."""
+
+MNIST_OBJECTIVES: dict[str, Objective] = {
+    "": CleanPairing(weight=0.5, noise=0.5),
+    "-lsq": Squeezing(weight=0.5, noise=0.5),
+    "-alp": MixedBatch(weight=1.0),
+    "-at50": MixedBatch(),
+    "-at100": cross_entropy,
+}
+
+CIFAR_OBJECTIVES: dict[str, Objective] = {
+    "": CleanPairing(weight=0.25, noise=0.06),
+    "-lsq": Squeezing(weight=0.25, noise=0.06),
+    "-alp": MixedBatch(weight=0.5),
+    "-at50": MixedBatch(),
+    "-at100": cross_entropy,
+}
+
+ADVERSARIAL = {"-alp", "-at50", "-at100"}
+
+
+def _presets(base: str) -> dict[str, Preset]:
+    """All presets of one data set; those of digits are judged on digits that ship with the data plugin."""
+    data = "cifar10" if base == "cifar10" else "mnist"
+    epsilon = CIFAR_EPSILON if data == "cifar10" else MNIST_EPSILON
+    return {
+        f"{base}{suffix}": Preset(
+            summary=f"the network of Mosbach et al., {name}" if base == "paper" else f"small network, {name}",
+            data=data,
+            threat=ThreatModel("linf", epsilon),
+            weights=None if base == "paper" else WEIGHTS / f"{base}{suffix}.safetensors",
+            train_split="train" if data == "cifar10" else "train-disjoint",
+            test_split="test" if data == "cifar10" else "shipped",
+        )
+        for suffix, name in NAMES.items()
+    }
+
+
+def _configurations(
+    base: str,
+    network: Callable[[], DefendedModel],
+    objectives: Mapping[str, Objective],
+    clean: Recipe,
+    adversarial: Recipe,
+) -> dict[str, Configuration]:
+    """One recipe for the losses on clean images, one for those on adversarial ones."""
+    return {
+        f"{base}{suffix}": Configuration(
+            network=network, recipe=replace(adversarial if suffix in ADVERSARIAL else clean, objective=objective)
+        )
+        for suffix, objective in objectives.items()
+    }
+
+
+MNIST = Recipe(epochs=15, rate=2e-3, optimiser="adam")
+MNIST_ADVERSARIAL = replace(
+    MNIST, epochs=5, ramp=2, adversary=Adversary(epsilon=MNIST_EPSILON, step=MNIST_EPSILON / 2, steps=3)
+)
+CIFAR = Recipe(epochs=5, rate=4e-3, augment=True, optimiser="adam")
+CIFAR_ADVERSARIAL = replace(
+    CIFAR, epochs=3, adversary=Adversary(epsilon=CIFAR_EPSILON, step=0.6 * CIFAR_EPSILON, steps=2)
+)
+PAPER = Recipe(epochs=500, rate=1e-3, batch=200, drop_at=500, optimiser="adam")
+PAPER_ADVERSARIAL = replace(PAPER, adversary=Adversary(epsilon=MNIST_EPSILON, step=0.01, steps=40))
+
+
+class LogitPairing(RecipeDefense):
+    """Logit pairing and squeezing (Kannan, Kurakin and Goodfellow 2018), and adversarial training as their control.
+
+    ``mnist`` and ``cifar10`` are small networks with clean logit pairing; ``-lsq``, ``-alp``, ``-at50`` and ``-at100``
+    mark the other losses. ``paper`` is the network for digits of Mosbach et al. 2018 with their hyper-parameters,
+    without weights, and has the same suffixes.
+    """
+
+    presets: ClassVar[Mapping[str, Preset]] = _presets("mnist") | _presets("cifar10") | _presets("paper")
+
+    configurations: ClassVar[Mapping[str, Configuration]] = (
+        _configurations("mnist", DigitNet, MNIST_OBJECTIVES, MNIST, MNIST_ADVERSARIAL)
+        | _configurations("cifar10", CifarNet, CIFAR_OBJECTIVES, CIFAR, CIFAR_ADVERSARIAL)
+        | _configurations("paper", LeNet, MNIST_OBJECTIVES, PAPER, PAPER_ADVERSARIAL)
+    )
+
+    def network(self, preset: str) -> DefendedModel:
+        """The untrained network of ``preset``, its weights drawn from torch's global generator."""
+        self.preset(preset)
+        return self.configurations[preset].network()
+
+    def recipe(self, preset: str) -> Recipe:
+        """How ``preset`` is trained."""
+        return self.configurations[preset].recipe

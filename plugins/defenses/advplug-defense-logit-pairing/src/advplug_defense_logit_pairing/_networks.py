@@ -1,0 +1,70 @@
+"""The classifiers: two small ones that a CPU attacks in seconds, and the LeNet of the published evaluation."""
+
+from __future__ import annotations
+
+from typing import cast
+
+from torch import Tensor, nn
+
+from advplug.model import DefendedModel
+
+
+class _Layers(DefendedModel):
+    """Ten classes through a sequence of layers."""
+
+    def __init__(self, *layers: nn.Module) -> None:
+        super().__init__(10)
+        self.layers = nn.Sequential(*layers)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Logits (N, 10) for images (N, C, H, W) in [0, 1]."""
+        return cast(Tensor, self.layers(x))
+
+
+class DigitNet(_Layers):
+    """The LeNet made small: strides in place of pooling, a hidden layer of 64, 109,562 weights, for (1, 28, 28)."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            nn.Conv2d(1, 16, 4, 2, 1),
+            nn.ReLU(),
+            nn.Conv2d(16, 32, 4, 2, 1),
+            nn.ReLU(),
+            nn.Flatten(),
+            nn.Linear(32 * 7**2, 64),
+            nn.ReLU(),
+            nn.Linear(64, 10),
+        )
+
+
+class CifarNet(_Layers):
+    """Four convolutions with batch normalisation and a linear layer, 57,082 weights, for (3, 32, 32).
+
+    The strides come first: 1 million multiplications an image, so that a hundred restarts take a minute.
+    """
+
+    def __init__(self) -> None:
+        layers: list[nn.Module] = []
+        width = 3
+        for outputs, stride in ((16, 2), (32, 2), (48, 2), (64, 1)):
+            layers += [nn.Conv2d(width, outputs, 3, stride, 1, bias=False), nn.BatchNorm2d(outputs), nn.ReLU()]
+            width = outputs
+        super().__init__(*layers, nn.Flatten(), nn.Linear(width * 4**2, 10))
+
+
+class LeNet(_Layers):
+    """The network for digits of Mosbach et al. 2018: two convolutions with pooling and a hidden layer of 1024."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            nn.Conv2d(1, 32, 3, padding=1),
+            nn.ReLU(),
+            nn.MaxPool2d(2),
+            nn.Conv2d(32, 64, 3, padding=1),
+            nn.ReLU(),
+            nn.MaxPool2d(2),
+            nn.Flatten(),
+            nn.Linear(64 * 7**2, 1024),
+            nn.ReLU(),
+            nn.Linear(1024, 10),
+        )
