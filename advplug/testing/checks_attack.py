@@ -113,6 +113,21 @@ def check_respects_epsilon(subject: Subject) -> None:
         require((distance <= (threat.epsilon or 0) * (1 + TOLERANCE)).all(), f"{norm}: returns points beyond epsilon")
 
 
+def check_takes_a_budget_for_each_sample(subject: Subject) -> None:
+    """A sample with a budget of its own gets what it gets where all have that budget."""
+    case = linear_case(dtype=torch.float64)
+    norm = subject.new().norms[0]
+    narrow, wide = case.threat(norm, 0.3), case.threat(norm, 3.0)
+    even = torch.arange(len(case.labels)) % 2 == 0
+    assert narrow.epsilon is not None and wide.epsilon is not None  # noqa: PT018
+    epsilon = torch.where(even, narrow.epsilon, wide.epsilon).double()
+    mixed = attacked(subject.new(), case, narrow, epsilon=epsilon).success
+    alone = torch.where(
+        even, attacked(subject.new(), case, narrow).success, attacked(subject.new(), case, wide).success
+    )
+    require(torch.equal(mixed, alone), f"{norm}: budgets of each sample give another result: use task.epsilon (n,)")
+
+
 def check_respects_other_bounds(subject: Subject) -> None:
     """It breaks samples of another range than [0, 1]."""
     case = linear_case(bounds=(-2.0, 6.0), margin=0.4)

@@ -77,6 +77,13 @@ class Overshoots(Good):
         super().run(task)
 
 
+class ReadsTheThreatModel(Good):
+    def step(self, task: Task, state: State) -> State:
+        state = super().step(task, state)
+        epsilon, delta = task.threat.epsilon or 0.0, raw(state.x) - raw(task.inputs)
+        return state._replace(x=task.project(wrap(raw(task.inputs) + delta.clamp(-epsilon, epsilon))))
+
+
 class ClipsToUnitRange(Good):
     def step(self, task: Task, state: State) -> State:
         state = super().step(task, state)
@@ -86,8 +93,9 @@ class ClipsToUnitRange(Good):
 class DividesByEpsilon(Good):
     def step(self, task: Task, state: State) -> State:
         state = super().step(task, state)
-        share = (raw(state.x) - raw(task.inputs)) / task.epsilon.view(-1, *(1,) * (state.x.ndim - 1))
-        return state._replace(x=task.project(wrap(raw(task.inputs) + share * float(task.epsilon[0]))))
+        epsilon = task.epsilon.view(-1, *(1,) * (state.x.ndim - 1))
+        share = (raw(state.x) - raw(task.inputs)) / epsilon
+        return state._replace(x=task.project(wrap(raw(task.inputs) + share * epsilon)))
 
 
 class FillsGrad(Good):
@@ -214,6 +222,7 @@ BAD = {
     "keeps_shape_dtype_and_type": WantsImages,
     "stays_in_bounds": LeavesTheBox,
     "respects_epsilon": Overshoots,
+    "takes_a_budget_for_each_sample": ReadsTheThreatModel,
     "respects_other_bounds": ClipsToUnitRange,
     "does_nothing_without_a_budget": DividesByEpsilon,
     "leaves_the_model_alone": FillsGrad,
