@@ -76,7 +76,7 @@ def _save(path: Path, light: Any) -> None:
     np.savez(path, x=x, y=np.zeros(len(light), dtype=int))
 
 
-USUAL = "columns:Columns --no-report --data data.npz --threat linf:0.01 --attacks nosy".split()
+USUAL = ["columns:Columns", "--no-report", "--data", "data.npz", "--threat", "linf:0.01", "--attacks", "nosy"]
 
 
 def evaluate(*arguments: str) -> int:
