@@ -24,10 +24,14 @@ TITLES = {"multiplier": "equal multiplier", "perturbation": "equal perturbation"
 @click.argument("name")
 @click.argument("out", type=click.Path(path_type=Path, file_okay=False))
 def main(*, folder: Path, name: str, out: Path) -> None:
-    """Write losses-NAME-path.png, losses-NAME-gradient.png and losses-NAME-perturbation.png to OUT."""
+    """Write losses-NAME-path.png, losses-NAME-gradient.png and losses-NAME-perturbation.png to OUT.
+
+    Paths and gradients are of the pairs of the first round that made all steps, a protocol without any left out.
+    """
     whole = {
         protocol: complete({loss: one(folder, name, 0, protocol, loss) for loss in LOSSES}) for protocol in PROTOCOLS
     }
+    whole = {protocol: records for protocol, records in whole.items() if records["CE"].target.shape[1]}
     paths(whole, out / f"losses-{name}-path.png")
     gradients(whole, out / f"losses-{name}-gradient.png")
     boxes(folder, name, out / f"losses-{name}-perturbation.png")
@@ -42,7 +46,10 @@ def paths(whole: dict[str, dict[str, Record]], file: Path) -> None:
     """Softmax and logit of the class at the start and of the target at each step, means over all pairs."""
     from matplotlib import pyplot
 
-    figure, axes = pyplot.subplots(2, 2, figsize=(9, 6), sharex=True, layout="constrained")
+    rows = len(whole)
+    figure, axes = pyplot.subplots(
+        rows, 2, figsize=(9, 0.4 + 2.8 * rows), sharex=True, squeeze=False, layout="constrained"
+    )
     for row, (protocol, records) in zip(axes, whole.items(), strict=True):
         for loss, record in records.items():
             colour, line = STYLES[loss]
@@ -53,7 +60,7 @@ def paths(whole: dict[str, dict[str, Record]], file: Path) -> None:
         title = f"{TITLES[protocol]}, {record.target.shape[1]} pairs"
         row[0].set(ylabel="softmax, mean", ylim=(-0.02, 1.02), title=title)
         row[1].set(ylabel="logit, mean", title=title)
-    for axis in axes[1]:
+    for axis in axes[-1]:
         axis.set(xlabel="steps")
     title = "thick: target\nthin: class\nat the start"
     figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside right upper", title=title, fontsize=9)
@@ -64,16 +71,17 @@ def gradients(whole: dict[str, dict[str, Record]], file: Path) -> None:
     """L1 norm of the gradient at each step: median over the pairs, and their quartiles."""
     from matplotlib import pyplot
 
-    figure, axes = pyplot.subplots(1, 2, figsize=(9, 3.4), sharey=True, layout="constrained")
-    for axis, (protocol, records) in zip(axes, whole.items(), strict=True):
+    size = (0.6 + 4.2 * len(whole), 3.4)
+    figure, axes = pyplot.subplots(1, len(whole), figsize=size, sharey=True, squeeze=False, layout="constrained")
+    for axis, (protocol, records) in zip(axes[0], whole.items(), strict=True):
         for loss, record in records.items():
             colour, line = STYLES[loss]
             low, middle, high = record.gradient_l1[:STEPS].quantile(torch.tensor([0.25, 0.5, 0.75]), dim=1)
             axis.semilogy(middle, line, color=colour, label=loss)
             axis.fill_between(range(STEPS), low, high, color=colour, alpha=0.15, linewidth=0)
         axis.set(xlabel="steps", title=f"{TITLES[protocol]}, {record.target.shape[1]} pairs")
-    axes[0].set(ylabel="L1 norm of the loss's gradient")
-    axes[0].legend(fontsize=8)
+    axes[0, 0].set(ylabel="L1 norm of the loss's gradient")
+    axes[0, 0].legend(fontsize=8)
     figure.savefig(file, dpi=90)
 
 

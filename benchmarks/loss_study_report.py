@@ -27,11 +27,12 @@ SUBSPACES = ("D1", "D2", "D3")
 
 @dataclass(frozen=True)
 class Line:
-    """One loss under one protocol. Means are over the pairs of image and target that were reached.
+    """One loss under one protocol. ``steps`` and their ``spread`` are over the pairs of image and target it reached.
 
-    ``common``: mean steps over the pairs that all four losses reached. ``slower`` and ``faster``: shares of all pairs,
-    in %, on which it took more or fewer steps than CE; a failure takes the most. ``clipped``: share of the L1 mass, in
-    %, that the bounds took away. ``seconds`` for 250 gradients of one image.
+    ``common``: mean steps over the pairs that all four losses reached; ``l2``, ``linf``, ``l1`` of the perturbation
+    then are over the same. ``slower`` and ``faster``: shares of all pairs, in %, on which it took more or fewer steps
+    than CE; a failure takes the most. ``clipped``: share of the L1 mass, in %, that the bounds took away. ``seconds``
+    for 250 gradients of one image.
     """
 
     pairs: int
@@ -77,9 +78,9 @@ class Report:
                     common=float(steps[common].mean()),
                     slower=100 * float((steps > first["CE"]).float().mean()),
                     faster=100 * float((steps < first["CE"]).float().mean()),
-                    l2=float(at_hit(records, "l2").mean()),
-                    linf=float(at_hit(records, "linf").mean()),
-                    l1=float(at_hit(records, "l1").mean()),
+                    l2=float(at_hit(records, "l2", common).mean()),
+                    linf=float(at_hit(records, "linf", common).mean()),
+                    l1=float(at_hit(records, "l1", common).mean()),
                     clipped=100 * clipped(records, protocol, name, values, beta),
                     seconds=seconds[protocol][name],
                 )
@@ -97,14 +98,13 @@ def first_hit(record: Record) -> Tensor:
     return torch.where(hit.any(0), hit.float().argmax(0).float(), torch.inf)
 
 
-def at_hit(records: list[Record], name: str) -> Tensor:
-    """What ``name`` is when the target is first the answer, for the pairs that get there."""
-    found = []
-    for record in records:
-        first = first_hit(record)
-        reached = first.isfinite().nonzero().squeeze(1)
-        found.append(getattr(record, name)[first[reached].long(), reached])
-    return torch.cat(found)
+def at_hit(records: list[Record], name: str, pairs: Tensor | None = None) -> Tensor:
+    """What ``name`` is when the target is first the answer, for the pairs that get there, or of them ``pairs`` (N,)."""
+    first = torch.cat([first_hit(record) for record in records])
+    values = torch.cat([getattr(record, name) for record in records], dim=1)
+    reached = first.isfinite() if pairs is None else first.isfinite() & pairs
+    found: Tensor = values[first[reached].long(), reached.nonzero().squeeze(1)]
+    return found
 
 
 def clipped(records: list[Record], protocol: str, name: str, values: int, beta: float) -> float:
