@@ -25,7 +25,7 @@ from advplug.attack import Attack
 from advplug.result import AttackResult
 
 Row = dict[str, Any]
-SEARCH = {"search_steps": 4, "initial_c": 2.0, "iterations": 250, "coordinates": 64, "patience": None}
+SEARCH = {"search_steps": 4, "initial_c": 2.0, "iterations": 200, "coordinates": 64, "patience": None}
 DIGITS: dict[str, dict[str, Any]] = {
     "adam": {"eta": 0.06, "last_eta": 0.002},
     "newton": {"solver": "newton", "eta": 0.4, "last_eta": 0.02},

@@ -16,7 +16,7 @@ from advplug.testing.digits import shipped_digits
 from advplug.testing.linear import distance_over_optimum, linear_model
 
 L2 = ThreatModel("l2")
-FEW: dict[str, Any] = {"search_steps": 3, "iterations": 60, "initial_c": 1.0, "eta": 0.05}
+FEW: dict[str, Any] = {"search_steps": 2, "iterations": 40, "initial_c": 1.0, "eta": 0.05}
 
 
 class ScoresOnly(PlainModel):
@@ -42,20 +42,35 @@ def case(classes: int = 4, shape: tuple[int, ...] = (12,), count: int = 5) -> tu
     return net, x, net(x).argmax(1)
 
 
-@pytest.mark.parametrize("bounds", [(0.0, 1.0), (-1.0, 3.0)])
-@pytest.mark.parametrize(("classes", "targeted"), [(2, False), (5, False), (2, True)])
-@pytest.mark.parametrize("solver", ["adam", "newton", "adam-newton"])
-def test_the_least_distance(solver: Any, bounds: tuple[float, float], classes: int, targeted: bool) -> None:
-    step = {"adam": 0.01, "newton": 0.5, "adam-newton": 0.5}[solver]
-    attack = ZOO(solver=solver, search_steps=12, iterations=200, coordinates=24, eta=step, initial_c=1.0, h=1e-3)
-    for batch in (1, 8):
-        ratio = distance_over_optimum(attack, "l2", bounds=bounds, batch=batch, classes=classes, targeted=targeted)
-        assert (ratio <= 1.05).all(), ratio
+FALLING: dict[str, dict[str, Any]] = {
+    "adam": {"eta": 0.06, "last_eta": 0.001},
+    "newton": {"solver": "newton", "eta": 1.0, "last_eta": 0.05},
+    "adam-newton": {"solver": "adam-newton", "eta": 1.0, "last_eta": 0.05},
+}
 
 
-@pytest.mark.parametrize("tanh", [False, True])
-def test_with_and_without_tanh(tanh: bool) -> None:
-    attack = ZOO(search_steps=9, iterations=300, coordinates=12, initial_c=1.0, tanh=tanh)
+@pytest.mark.parametrize(
+    ("solver", "bounds", "classes", "targeted", "batch", "iterations"),
+    [
+        ("adam", (0.0, 1.0), 2, False, 8, 60),
+        ("adam", (-1.0, 3.0), 2, True, 8, 60),
+        ("adam", (-1.0, 3.0), 5, False, 8, 150),
+        ("adam", (-1.0, 3.0), 2, False, 1, 60),
+        ("newton", (0.0, 1.0), 2, True, 8, 60),
+        ("newton", (-1.0, 3.0), 5, False, 8, 150),
+        ("adam-newton", (-1.0, 3.0), 2, False, 8, 60),
+    ],
+)
+def test_the_least_distance(  # noqa: PLR0917
+    solver: str, bounds: tuple[float, float], classes: int, targeted: bool, batch: int, iterations: int
+) -> None:
+    attack = ZOO(search_steps=8, iterations=iterations, initial_c=1.0, h=1e-3, patience=None, **FALLING[solver])
+    ratio = distance_over_optimum(attack, "l2", bounds=bounds, batch=batch, classes=classes, targeted=targeted)
+    assert (ratio <= 1.05).all(), ratio
+
+
+def test_the_least_distance_through_tanh() -> None:
+    attack = ZOO(search_steps=8, iterations=60, initial_c=1.0, h=1e-3, patience=None, tanh=True, **FALLING["adam"])
     ratio = distance_over_optimum(attack, "l2", shape=(12,))
     assert (ratio <= 1.05).all(), ratio
 
@@ -63,13 +78,13 @@ def test_with_and_without_tanh(tanh: bool) -> None:
 def test_near_the_white_box_on_digits() -> None:
     """Scores alone, at a fraction of the iterations of the paper."""
     cw = pytest.importorskip("advplug_attack_cw._l2")
-    net, x, y = shipped_digits("mnist", 3, "adversarial-training")
-    white = run(cw.CarliniWagnerL2(search_steps=4, iterations=300, initial_c=1.0), net, x, y, L2)
-    attack = ZOO(search_steps=2, iterations=150, initial_c=1.0, eta=0.03)
+    net, x, y = shipped_digits("mnist", 2, "adversarial-training")
+    white = run(cw.CarliniWagnerL2(search_steps=4, iterations=200, initial_c=1.0), net, x, y, L2)
+    attack = ZOO(search_steps=2, iterations=200, coordinates=64, initial_c=1.0, eta=0.06, last_eta=0.003)
     black = run(attack, ScoresOnly(net, 10), x, y, L2)
     assert black.success.all()
     assert not black.backwards.any()
-    assert (black.distance <= 1.25 * white.distance).all(), black.distance / white.distance
+    assert (black.distance <= 1.2 * white.distance).all(), black.distance / white.distance
 
 
 def test_no_gradient_is_asked_for() -> None:
@@ -147,7 +162,7 @@ def test_values_at_the_bounds_move_and_queries_stay_inside(bounds: tuple[float, 
 
     x = torch.where(torch.arange(64).view(4, 16) % 3 == 0, *bounds).double()
     y = net(x).argmax(1)
-    attack = ZOO(search_steps=3, iterations=100, initial_c=1.0, tanh=tanh)
+    attack = ZOO(**FEW, tanh=tanh)
     found = run(attack, PlainModel(ask, 2, bounds), x, y, ThreatModel("l2", bounds=bounds))
     assert found.success.all()
     assert min(low for low, _ in seen) >= bounds[0]
@@ -168,7 +183,7 @@ def test_adam_begins_anew_at_the_first_success() -> None:
 
 def test_patience_saves_queries() -> None:
     net, x, y = case()
-    settings = {**FEW, "iterations": 200}
+    settings = {**FEW, "iterations": 150}
     long = run(ZOO(**settings, patience=None), net, x, y, L2)
     short = run(ZOO(**settings, patience=20), net, x, y, L2)
     assert short.success.all()
