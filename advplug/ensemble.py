@@ -9,7 +9,7 @@ import eagerpy as ep
 import torch
 from torch import Tensor, nn
 
-from advplug.losses import Loss, View
+from advplug.losses import Loss, OnScores, View
 from advplug.model import DefendedModel
 from advplug.ops import raw, wrap
 
@@ -44,7 +44,7 @@ class _Members(nn.ModuleList):
 
 
 @dataclass(frozen=True)
-class OverMembers(Loss):
+class OverMembers(OnScores):
     """The mean over an ensemble's members of the loss ``of``, each at its own logits (Liu et al. 2017 average them).
 
     ``part`` names the module of the model that gives the logits of all members, (n, M, K).
@@ -52,18 +52,6 @@ class OverMembers(Loss):
 
     of: Loss
     part: str = "members"
-
-    @property
-    def parts(self) -> tuple[str, ...]:  # type: ignore[override]
-        return (self.part, *self.of.parts)
-
-    @property
-    def needs_targets(self) -> bool:  # type: ignore[override]
-        return self.of.needs_targets
-
-    @property
-    def min_classes(self) -> int:  # type: ignore[override]
-        return self.of.min_classes
 
     def __call__(self, view: View) -> ep.Tensor:
         members = raw(view.parts[self.part]).unbind(1)

@@ -273,6 +273,25 @@ class PartLoss(Loss):
         return self.function(view.parts[self.part], view)
 
 
+class OnScores(Loss):
+    """A loss that asks another one, ``of``, about scores that it makes of the module ``part`` of the model."""
+
+    part: str
+    of: Loss
+
+    @property
+    def parts(self) -> tuple[str, ...]:  # type: ignore[override]
+        return (self.part, *self.of.parts)
+
+    @property
+    def needs_targets(self) -> bool:  # type: ignore[override]
+        return self.of.needs_targets
+
+    @property
+    def min_classes(self) -> int:  # type: ignore[override]
+        return self.of.min_classes
+
+
 def _squared_distance(values: ep.Tensor, references: Tensor, rows: ep.Tensor) -> ep.Tensor:
     wanted = references.to(raw(values))[raw(rows)]
     if wanted.shape != values.shape:

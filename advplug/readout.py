@@ -9,12 +9,12 @@ import eagerpy as ep
 from torch import Tensor
 
 from advplug.errors import InvalidInput
-from advplug.losses import Loss, Margin, View
+from advplug.losses import Loss, Margin, OnScores, View
 from advplug.ops import raw, wrap
 
 
 @dataclass(frozen=True)
-class Readout(Loss):
+class Readout(OnScores):
     """The loss ``of`` at ``W h`` instead of at the logits, where h (n, D) is a part of the model and W a matrix in it.
 
     What the model makes of h after that (a saturated activation, a floor, a logarithm) is left out of the loss, and
@@ -34,18 +34,6 @@ class Readout(Loss):
     part: str
     matrix: str
     of: Loss = field(default_factory=Margin)
-
-    @property
-    def parts(self) -> tuple[str, ...]:  # type: ignore[override]
-        return (self.part, *self.of.parts)
-
-    @property
-    def needs_targets(self) -> bool:  # type: ignore[override]
-        return self.of.needs_targets
-
-    @property
-    def min_classes(self) -> int:  # type: ignore[override]
-        return self.of.min_classes
 
     def __call__(self, view: View) -> ep.Tensor:
         found = raw(view.parts[self.part]).flatten(1)
