@@ -118,7 +118,7 @@ def cross_entropy(model: nn.Module, batch: Batch) -> tuple[Tensor, Tensor]:
 
 @dataclass(frozen=True, kw_only=True)
 class Recipe:
-    """How a preset is trained, without weight decay.
+    """How a preset is trained.
 
     Parameters
     ----------
@@ -128,11 +128,13 @@ class Recipe:
     augment: mirror at random and crop at random after padding by 4.
     adversary: makes the images of adversarial training; None trains on clean ones.
     objective: the training loss; cross-entropy unless given.
-    drop_at: epoch from which the rate is a tenth, or several, each of which divides it by ten; ``epochs`` for a
+    drop_at: epoch from which the rate is a tenth, or several, each of which divides it again; ``epochs`` for a
         constant one. None warms up over 15 % of the steps, then follows a cosine.
     ramp: epochs over which budget and step of the adversary grow from zero to their full size. From a wide budget and
         random weights, training may never leave the constant answer.
     optimiser: ``sgd``, stochastic gradient descent with momentum 0.9, or ``adam``.
+    drop_by: what the rate is divided by at each epoch of ``drop_at``.
+    weight_decay: share of the weights that joins their gradient.
 
     Raises
     ------
@@ -148,6 +150,8 @@ class Recipe:
     ramp: int = 0
     optimiser: Optimiser = "sgd"
     objective: Objective = cross_entropy
+    drop_by: float = 10.0
+    weight_decay: float = 0.0
 
     def __post_init__(self) -> None:
         if self.optimiser not in get_args(Optimiser):
@@ -157,7 +161,7 @@ class Recipe:
         """Learning rate of step ``step``, counted from 0."""
         if self.drop_at is not None:
             drops = (self.drop_at,) if isinstance(self.drop_at, int) else self.drop_at
-            return self.rate / 10.0 ** sum(step >= epoch * steps_per_epoch for epoch in drops)
+            return self.rate / self.drop_by ** sum(step >= epoch * steps_per_epoch for epoch in drops)
         done = (step + 1) / (self.epochs * steps_per_epoch)
         warm = 0.15
         if done < warm:
@@ -228,8 +232,8 @@ def fit(
 
 def _optimiser(model: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
     if recipe.optimiser == "adam":
-        return torch.optim.Adam(model.parameters(), lr=recipe.rate)
-    return torch.optim.SGD(model.parameters(), lr=recipe.rate, momentum=0.9)
+        return torch.optim.Adam(model.parameters(), lr=recipe.rate, weight_decay=recipe.weight_decay)
+    return torch.optim.SGD(model.parameters(), lr=recipe.rate, momentum=0.9, weight_decay=recipe.weight_decay)
 
 
 def _augment(x: Tensor, generator: torch.Generator, pad: int = 4) -> Tensor:

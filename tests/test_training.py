@@ -145,6 +145,16 @@ def test_optimisers_differ() -> None:
     assert not torch.equal(sgd.state_dict()["0.weight"], adam.state_dict()["0.weight"])
 
 
+@pytest.mark.parametrize("optimiser", ["sgd", "adam"])
+def test_weight_decay_keeps_weights_small(optimiser: Any) -> None:
+    data = bright_halves(100)
+    sizes = [
+        trained(Recipe(epochs=3, rate=0.05, optimiser=optimiser, weight_decay=decay), data)[0][0].weight.norm().item()
+        for decay in (0.0, 1.0)
+    ]
+    assert sizes[1] < 0.9 * sizes[0]
+
+
 def test_learning_rates() -> None:
     cosine = Recipe(epochs=10, rate=0.1)
     rates = [cosine.rate_at(step, 20) for step in range(200)]
@@ -153,6 +163,8 @@ def test_learning_rates() -> None:
     assert rates[-1] == pytest.approx(0, abs=1e-9)
     drop = Recipe(epochs=80, rate=0.1, drop_at=50)
     assert (drop.rate_at(49, 1), drop.rate_at(50, 1)) == (0.1, pytest.approx(0.01))
+    halved = Recipe(epochs=80, rate=0.4, drop_at=(10, 20), drop_by=2)
+    assert [halved.rate_at(step, 2) for step in (19, 20, 40)] == [0.4, 0.2, 0.1]
     constant = Recipe(epochs=5, rate=0.1, drop_at=5)
     assert {constant.rate_at(step, 20) for step in range(100)} == {0.1}
 
