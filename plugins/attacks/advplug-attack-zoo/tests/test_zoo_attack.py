@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from advplug import PlainModel, ThreatModel, run
 from advplug.errors import AdvplugError, InvalidInput
 from advplug.losses import LogMargin, Margin
+from advplug.ops import raw
 from advplug.testing.digits import shipped_digits
 from advplug.testing.linear import distance_over_optimum, linear_model
 
@@ -188,6 +189,23 @@ def test_patience_saves_queries() -> None:
     short = run(ZOO(**settings, patience=20), net, x, y, L2)
     assert short.success.all()
     assert short.forwards.sum() < 0.9 * long.forwards.sum()
+
+
+@pytest.mark.parametrize(("iterations", "patience"), [(30, 7), (7, 100), (11, 5)])
+def test_every_weight_gets_its_iterations(iterations: int, patience: int) -> None:
+    """And none more, whatever the patience: nothing succeeds, so c is ten times as large in each descent."""
+    net, x, y = case(count=1)
+    weights = []
+
+    class Noted(ZOO):
+        def descend(self, task: Any, inner: Any, c: Any, step: Any) -> Any:
+            weights.append((raw(c).item(), raw(step).item()))
+            return super().descend(task, inner, c, step)
+
+    attack = Noted(search_steps=3, iterations=iterations, patience=patience, initial_c=1e-6, eta=1e-6)
+    run(attack, net, x, y, ThreatModel("l2"), loss=Margin())
+    assert all(step < iterations for _, step in weights)
+    assert [c for c, step in weights if step == 0] == pytest.approx([1e-6, 1e-5, 1e-4])
 
 
 def test_a_model_that_is_sure_of_itself_still_shows_its_margin() -> None:

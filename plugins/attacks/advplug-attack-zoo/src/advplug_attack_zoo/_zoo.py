@@ -59,7 +59,8 @@ class ZOO(WeightSearchAttack[Descent]):
     importance: from the second grid on draw coordinates where the change is large; else all alike.
     adam_reset: begin Adam anew at the first success of a descent.
     beta1, beta2: shares that Adam's means keep.
-    patience: a descent ends when its objective did not fall for so many iterations; None for never.
+    patience: a descent ends when its objective did not fall for so many iterations, or for the next larger number
+        that divides ``iterations``; None for never.
 
     Raises
     ------
@@ -155,7 +156,9 @@ class ZOO(WeightSearchAttack[Descent]):
 
     @property
     def _between_looks(self) -> int:
-        return self.iterations if self.patience is None else min(self.patience, self.iterations)
+        """The patience, or the next longer that divides a descent evenly."""
+        shortest = min(self.patience or self.iterations, self.iterations)
+        return next(steps for steps in range(shortest, self.iterations + 1) if self.iterations % steps == 0)
 
     def _total(self, box: Box, space: Space, at: At, loss: Slopes, c: ep.Tensor) -> Slopes:
         """Slopes of the whole objective: those of the distance are known."""
