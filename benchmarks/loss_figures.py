@@ -26,20 +26,25 @@ TITLES = {"multiplier": "equal multiplier", "perturbation": "equal perturbation"
 def main(*, folder: Path, name: str, out: Path) -> None:
     """Write losses-NAME-path.png, losses-NAME-gradient.png and losses-NAME-perturbation.png to OUT.
 
-    Paths and gradients are of the pairs of the first round that made all steps, a protocol without any left out.
+    Protocols that were not run for all losses are left out; paths and gradients are of the pairs that made all steps.
     """
-    whole = {
-        protocol: complete({loss: one(folder, name, 0, protocol, loss) for loss in LOSSES}) for protocol in PROTOCOLS
-    }
+    found = {protocol: rounds(folder, name, protocol) for protocol in PROTOCOLS}
+    found = {protocol: records for protocol, records in found.items() if records}
+    whole = {protocol: complete(records[0]) for protocol, records in found.items()}
     whole = {protocol: records for protocol, records in whole.items() if records["CE"].target.shape[1]}
     paths(whole, out / f"losses-{name}-path.png")
     gradients(whole, out / f"losses-{name}-gradient.png")
-    boxes(folder, name, out / f"losses-{name}-perturbation.png")
+    boxes(found, out / f"losses-{name}-perturbation.png")
 
 
-def one(folder: Path, name: str, number: int, protocol: str, loss: str) -> Record:
-    """The record of one run."""
-    return Record(**torch.load(folder / f"{name}-{number}-{protocol}-{loss}.pt"))
+def rounds(folder: Path, name: str, protocol: str) -> list[dict[str, Record]]:
+    """The records by loss of all rounds that are complete."""
+    found: list[dict[str, Record]] = []
+    while True:
+        files = {loss: folder / f"{name}-{len(found)}-{protocol}-{loss}.pt" for loss in LOSSES}
+        if not all(file.exists() for file in files.values()):
+            return found
+        found.append({loss: Record(**torch.load(file)) for loss, file in files.items()})
 
 
 def paths(whole: dict[str, dict[str, Record]], file: Path) -> None:
@@ -85,14 +90,15 @@ def gradients(whole: dict[str, dict[str, Record]], file: Path) -> None:
     figure.savefig(file, dpi=90)
 
 
-def boxes(folder: Path, name: str, file: Path) -> None:
+def boxes(records: dict[str, list[dict[str, Record]]], file: Path) -> None:
     """Perturbation when the target is first the answer, over all rounds, for the pairs that get there."""
     from matplotlib import pyplot
 
-    figure, axes = pyplot.subplots(2, 2, figsize=(9, 5.4), layout="constrained")
-    for row, protocol in zip(axes, PROTOCOLS, strict=True):
+    size = (9, 0.2 + 2.6 * len(records))
+    figure, axes = pyplot.subplots(len(records), 2, figsize=size, squeeze=False, layout="constrained")
+    for row, (protocol, each) in zip(axes, records.items(), strict=True):
         for axis, norm in zip(row, ("l2", "linf"), strict=True):
-            found = [at_hit(rounds(folder, name, protocol, loss), norm) for loss in LOSSES]
+            found = [at_hit([one[loss] for one in each], norm) for loss in LOSSES]
             drawn = axis.boxplot(
                 [values.numpy() for values in found], widths=0.6, patch_artist=True, medianprops={"color": "black"}
             )
@@ -107,14 +113,6 @@ def colour(drawn: Any, axis: Any, found: list[torch.Tensor]) -> None:
         box.set(facecolor=shade, alpha=0.6)
     labels = [f"{loss}\n({len(values)})" for loss, values in zip(LOSSES, found, strict=True)]
     axis.set_xticks(range(1, len(labels) + 1), labels)
-
-
-def rounds(folder: Path, name: str, protocol: str, loss: str) -> list[Record]:
-    """The records of all rounds that are complete, that is have all losses under all protocols."""
-    found = []
-    while all((folder / f"{name}-{len(found)}-{other}-{each}.pt").exists() for other in PROTOCOLS for each in LOSSES):
-        found.append(one(folder, name, len(found), protocol, loss))
-    return found
 
 
 if __name__ == "__main__":
