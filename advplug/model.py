@@ -95,6 +95,14 @@ class HasDetector(Protocol):
 
 
 @runtime_checkable
+class HasThresholds(HasDetector, Protocol):
+    """A detector that says which threshold, of (S,), each of its scores must not exceed."""
+
+    @property
+    def thresholds(self) -> Tensor: ...
+
+
+@runtime_checkable
 class HasSurrogate(Protocol):
     """A differentiable stand-in for ``forward``, (N, K), for backward-pass differentiable approximation."""
 

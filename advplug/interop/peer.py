@@ -103,9 +103,7 @@ def run_peer(task: Task, peer: str, search: Callable[[Part], Tensor]) -> None:
         forwards[chosen] = _shares(part.model.forwards, chosen)
         backwards[chosen] = _shares(part.model.backwards, chosen)
     task.charge(forwards, backwards)
-    x = task.project(wrap(candidates))
-    for _ in range(task.problem.options.draws if task.problem.model.stochastic else 1):
-        task.evaluate(x)
+    task.judge(task.project(wrap(candidates)))
 
 
 def _budgets(task: Task) -> Iterator[tuple[float | None, Tensor]]:

@@ -85,6 +85,12 @@ class PGD(IterativeAttack[State]):
         x = state.x - self._decay(task.t) * state.alpha * self._direction(m, task.threat.norm)
         return State(task.project(x), m, state.alpha)
 
+    def conclude(self, task: Task, state: State) -> None:
+        if self.judge == "last":
+            task.judge(state.x)
+        else:
+            task.evaluate(state.x)
+
     def _direction(self, m: ep.Tensor, norm: str) -> ep.Tensor:
         match self.rule or DEFAULT_RULES.get(norm, "normalised"):
             case "sign":

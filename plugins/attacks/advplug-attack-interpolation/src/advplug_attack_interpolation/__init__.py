@@ -1,0 +1,19 @@
+"""Interpolation between input and adversarial point as an advplug plugin."""
+
+from __future__ import annotations
+
+from advplug import AttackSpec, hookimpl
+
+
+@hookimpl
+def advplug_attacks() -> list[AttackSpec]:
+    """Name the attack; torch is imported when it is loaded."""
+    return [
+        AttackSpec(
+            name="interpolation",
+            factory="advplug_attack_interpolation._interpolation:Interpolation",
+            summary="Bisection between the input and an adversarial point until no test of a detector objects",
+            reference="On Adaptive Attacks to Adversarial Example Defenses, NeurIPS 2020, appendix N (2002.08347)",
+            tags=frozenset({"linf", "l2", "l1", "l0", "targeted", "fixed-budget", "detector"}),
+        )
+    ]
