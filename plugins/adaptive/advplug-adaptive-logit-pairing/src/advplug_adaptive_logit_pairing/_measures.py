@@ -39,11 +39,21 @@ def surface(model: DefendedModel, x: Tensor, y: Tensor, epsilon: float, *, point
 
 def restarts(
     model: DefendedModel, x: Tensor, y: Tensor, epsilon: float, *, steps: int, step: float, runs: int, seed: int = 0
-) -> Tensor:
-    """Cross-entropy (n, runs) at the last iterate of each run of PGD on the images ``x`` (n, C, H, W) of ``y`` (n,)."""
+) -> tuple[Tensor, Tensor]:
+    """Cross-entropy (n, runs), and whether misclassified, bool (n, runs), at the last iterate of each run of PGD.
+
+    Images ``x`` (n, C, H, W) of classes ``y`` (n,); every run starts elsewhere in the ball.
+    """
     adversary = Adversary(epsilon=epsilon, step=step, steps=steps)
     many, labels = x.repeat_interleave(runs, 0), y.repeat_interleave(runs)
     found = adversary(model, many, labels, torch.Generator().manual_seed(seed))
     with torch.no_grad():
-        losses = cross_entropy(model(found), labels, reduction="none")
-    return losses.view(len(x), runs)
+        logits = model(found)
+    losses = cross_entropy(logits, labels, reduction="none")
+    return losses.view(len(x), runs), (logits.argmax(1) != labels).view(len(x), runs)
+
+
+def undecided(broken: Tensor) -> Tensor:
+    """Indices (n,) of the rows of ``broken``, bool (n, runs): first those that some runs break and some do not."""
+    share = broken.double().mean(1)
+    return ((share == 0) | (share == 1)).int().argsort(stable=True)

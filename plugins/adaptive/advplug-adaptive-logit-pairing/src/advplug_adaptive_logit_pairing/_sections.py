@@ -12,17 +12,18 @@ from advplug.report import Section
 from advplug.report.style import ADAPTIVE, BASELINE, INTERMEDIATE, data_uri, figure, quiet
 from advplug.threat import ThreatModel
 from advplug_adaptive_logit_pairing._adaptive import CIFAR, MNIST
-from advplug_adaptive_logit_pairing._measures import CERTAIN, correct, restarts, surface
+from advplug_adaptive_logit_pairing._measures import CERTAIN, correct, restarts, surface, undecided
 
-SHOWN, RUNS = 4, 100
+SHOWN, TRIED, RUNS = 4, 16, 50
 SURFACES = (
     "Cross-entropy on a plane through an image, spanned by two random sign vectors up to the budget, for the first "
     "samples that both networks get right: above the shipped network, below the same under adversarial training. A "
     "plane that rises to several sides, or hardly at all in the middle, leads small steps astray."
 )
 HISTOGRAMS = (
-    f"Cross-entropy at the end of {RUNS} runs of PGD with large steps, for the first samples that the first of these "
-    "runs does not break. Beyond the line, at ln 10, the sample is certainly misclassified."
+    f"Cross-entropy at the end of {RUNS} runs of PGD with large steps, in orange for the runs that succeed. Of the "
+    f"first {TRIED} samples that the network gets right, those come first that some of the runs break and others do "
+    "not. Beyond the line, at ln 10, success is certain."
 )
 
 
@@ -42,14 +43,16 @@ def sections(evaluation: Evaluation) -> list[Section]:
         for title, shown in ((preset, model), (control, trained))
     }
     steps, step = (CIFAR if preset.startswith("cifar10") else MNIST).long
-    rows = rows[: 10 * SHOWN]
-    first = restarts(model, inputs[rows], labels[rows], threat.epsilon, steps=steps, step=step, runs=1)
-    rows = rows[first.squeeze(1) < CERTAIN][:SHOWN]
-    losses = restarts(model, inputs[rows], labels[rows], threat.epsilon, steps=steps, step=step, runs=RUNS)
+    rows = rows[:TRIED]
+    losses, broken = restarts(model, inputs[rows], labels[rows], threat.epsilon, steps=steps, step=step, runs=RUNS)
+    first = undecided(broken)[:SHOWN]
     return [
         _section("Loss surfaces", surfaces(planes), SURFACES, "Surfaces of the loss around images, one pair a column."),
         _section(
-            "Losses over restarts", histograms(losses), HISTOGRAMS, "Histograms of the loss at the end of runs of PGD."
+            "Losses over restarts",
+            histograms(losses[first], broken[first]),
+            HISTOGRAMS,
+            "Histograms of the loss at the end of runs of PGD.",
         ),
     ]
 
@@ -78,13 +81,15 @@ def surfaces(planes: dict[str, list[Tensor]]) -> Figure:
     return drawn
 
 
-def histograms(losses: Tensor) -> Figure:
-    """One histogram for each sample of ``losses`` (n, runs), with the line beyond which it is broken."""
+def histograms(losses: Tensor, broken: Tensor) -> Figure:
+    """One histogram for each sample of ``losses`` (n, runs), the runs of ``broken``, bool (n, runs), on top."""
     drawn = figure(1.9)
-    for place, values in enumerate(losses):
+    for place, (values, won) in enumerate(zip(losses, broken, strict=True)):
         axes = drawn.add_subplot(1, len(losses), place + 1)
-        axes.hist(values.numpy(), bins=30, range=(0, max(1.3 * CERTAIN, values.max().item())), color=BASELINE)
-        axes.axvline(CERTAIN, color=ADAPTIVE, linewidth=1)
-        broken = int((values > CERTAIN).sum())
-        quiet(axes, title=f"{broken} of {len(values)} beyond", x="cross-entropy", y="" if place else "runs")
+        parts = [values[~won].numpy(), values[won].numpy()]
+        axes.hist(
+            parts, 30, range=(0, max(1.3 * CERTAIN, values.max().item())), stacked=True, color=[BASELINE, ADAPTIVE]
+        )
+        axes.axvline(CERTAIN, color=INTERMEDIATE, linewidth=1)
+        quiet(axes, title=f"{int(won.sum())} of {len(won)} succeed", x="cross-entropy", y="" if place else "runs")
     return drawn
