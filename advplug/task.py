@@ -197,6 +197,11 @@ class Task:
         point = raw(x).detach()
         return self._record(point, *self._steering(None, targets).value(point), None, wish=wish, judge=judge)
 
+    def judge(self, x: ep.Tensor) -> None:
+        """Evaluate ``x`` (n, ...), the end of a search, as often as its success is verified: one draw may refuse it."""
+        for _ in range(self.problem.options.draws if self.problem.model.stochastic else 1):
+            self.evaluate(x)
+
     def evaluate_best(self, points: ep.Tensor) -> tuple[ep.Tensor, ep.Tensor]:
         """The points (n, ...) of least loss among ``points`` (m, n, ...), and their loss (n,); only they are judged."""
         x = raw(points).detach()
