@@ -7,7 +7,7 @@ import json
 import pytest
 import torch
 from advplug_defense_logit_pairing._defense import LogitPairing
-from advplug_defense_logit_pairing._objectives import CleanPairing, MixedBatch, Squeezing
+from advplug_defense_logit_pairing._objectives import MixedBatch, Penalised, clean_pairing, squeezing
 
 import advplug
 from advplug.data import Images
@@ -38,8 +38,8 @@ def test_losses_have_the_published_weights(
     base: str, pairing: float, adversarial: float, noise_size: float, epsilon: float
 ) -> None:
     recipes = {suffix: LogitPairing.configurations[f"{base}{suffix}"].recipe for suffix in SUFFIXES}
-    assert recipes[""].objective == CleanPairing(weight=pairing, noise=noise_size)
-    assert recipes["-lsq"].objective == Squeezing(weight=pairing, noise=noise_size)
+    assert recipes[""].objective == Penalised(clean_pairing, weight=pairing, noise=noise_size)
+    assert recipes["-lsq"].objective == Penalised(squeezing, weight=pairing, noise=noise_size)
     assert recipes["-alp"].objective == MixedBatch(clean=0.5, adversarial=0.5, weight=adversarial)
     assert recipes["-at50"].objective == MixedBatch(clean=0.5, adversarial=0.5, weight=0)
     assert recipes["-at100"].objective is cross_entropy

@@ -6,7 +6,7 @@ import math
 
 import pytest
 import torch
-from advplug_defense_logit_pairing._objectives import CleanPairing, MixedBatch, Squeezing
+from advplug_defense_logit_pairing._objectives import MixedBatch, Penalised, clean_pairing, squeezing
 from torch import Tensor, nn
 
 from advplug.training import Batch, Objective
@@ -47,7 +47,7 @@ def entropy(logits: Tensor, labels: Tensor) -> float:
 
 def test_clean_pairing_draws_the_halves_of_the_batch_together(model: Remembering) -> None:
     given = batch(5)
-    loss, logits = CleanPairing(weight=0.5, noise=0.1)(model, given)
+    loss, logits = Penalised(clean_pairing, weight=0.5, noise=0.1)(model, given)
     z = logits.tolist()
     squares = [(a - b) ** 2 for first, second in ((0, 2), (1, 3)) for a, b in zip(z[first], z[second], strict=True)]
     expected = entropy(logits, given.y) + 0.5 * sum(squares) / len(squares)
@@ -56,7 +56,7 @@ def test_clean_pairing_draws_the_halves_of_the_batch_together(model: Remembering
 
 def test_squeezing_adds_the_mean_length_of_the_logits(model: Remembering) -> None:
     given = batch()
-    loss, logits = Squeezing(weight=0.25, noise=0.1)(model, given)
+    loss, logits = Penalised(squeezing, weight=0.25, noise=0.1)(model, given)
     lengths = [math.sqrt(sum(z * z for z in row)) for row in logits.tolist()]
     assert loss.item() == pytest.approx(entropy(logits, given.y) + 0.25 * sum(lengths) / len(lengths), rel=1e-5)
 
@@ -74,7 +74,9 @@ def test_adversarial_pairing_draws_each_image_and_its_adversarial_one_together(m
     assert loss.item() == pytest.approx(halves + 2 * float(sum(difference)) / len(difference), rel=1e-5)
 
 
-@pytest.mark.parametrize("objective", [CleanPairing(weight=0.5, noise=0.5), Squeezing(weight=0.5, noise=0.5)])
+@pytest.mark.parametrize(
+    "objective", [Penalised(clean_pairing, weight=0.5, noise=0.5), Penalised(squeezing, weight=0.5, noise=0.5)]
+)
 def test_clean_losses_see_noisy_images_within_the_box(objective: Objective, model: Remembering) -> None:
     given = batch(200)
     objective(model, given)

@@ -12,7 +12,7 @@ from advplug.model import DefendedModel
 from advplug.threat import ThreatModel
 from advplug.training import Adversary, Objective, Recipe, RecipeDefense, cross_entropy
 from advplug_defense_logit_pairing._networks import CifarNet, DigitNet, LeNet
-from advplug_defense_logit_pairing._objectives import CleanPairing, MixedBatch, Squeezing
+from advplug_defense_logit_pairing._objectives import MixedBatch, Penalised, clean_pairing, squeezing
 
 WEIGHTS = Path(__file__).parent / "weights"
 MNIST_EPSILON, CIFAR_EPSILON = 76.5 / 255, 16 / 255
@@ -36,16 +36,16 @@ NAMES = {
 """What the suffix of a preset says."""
 
 MNIST_OBJECTIVES: dict[str, Objective] = {
-    "": CleanPairing(weight=0.5, noise=0.5),
-    "-lsq": Squeezing(weight=0.5, noise=0.5),
+    "": Penalised(clean_pairing, weight=0.5, noise=0.5),
+    "-lsq": Penalised(squeezing, weight=0.5, noise=0.5),
     "-alp": MixedBatch(weight=1.0),
     "-at50": MixedBatch(),
     "-at100": cross_entropy,
 }
 
 CIFAR_OBJECTIVES: dict[str, Objective] = {
-    "": CleanPairing(weight=0.25, noise=0.06),
-    "-lsq": Squeezing(weight=0.25, noise=0.06),
+    "": Penalised(clean_pairing, weight=0.25, noise=0.06),
+    "-lsq": Penalised(squeezing, weight=0.25, noise=0.06),
     "-alp": MixedBatch(weight=0.5),
     "-at50": MixedBatch(),
     "-at100": cross_entropy,

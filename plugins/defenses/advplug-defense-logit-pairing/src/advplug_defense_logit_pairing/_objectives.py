@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import cast
 
@@ -22,49 +23,33 @@ def squeezing(logits: Tensor) -> Tensor:
     return cast(Tensor, torch.linalg.vector_norm(logits, dim=1).mean())
 
 
-def _noisy(batch: Batch, noise: float) -> Tensor:
-    """The images under Gaussian noise, back in [0, 1]; drawn on the CPU, so that a seed means the same everywhere."""
-    return (batch.x + noise * torch.randn(batch.x.shape, generator=batch.generator).to(batch.x)).clamp(0, 1)
+def clean_pairing(logits: Tensor) -> Tensor:
+    """:func:`pairing` of the two halves of a shuffled batch (n, K): random pairs of images of any classes."""
+    half = len(logits) // 2
+    return pairing(logits[:half], logits[half : 2 * half])
 
 
 @dataclass(frozen=True)
-class CleanPairing:
-    """Clean logit pairing (CLP): the logits of random pairs of images, of any classes, are drawn together.
+class Penalised:
+    """Cross-entropy on noisy images and a penalty on their logits: clean logit pairing (CLP), logit squeezing (LSQ).
 
     Parameters
     ----------
-    weight: of the pairing beside cross-entropy.
-    noise: standard deviation of the Gaussian noise on every image.
+    penalty: of the logits (n, K) of a batch, a scalar: :func:`clean_pairing` or :func:`squeezing`.
+    weight: of the penalty beside cross-entropy.
+    noise: standard deviation of the Gaussian noise on every image, which is cut to [0, 1] again.
     """
 
-    weight: float
-    noise: float
-
-    def __call__(self, model: nn.Module, batch: Batch) -> tuple[Tensor, Tensor]:
-        """The loss, and the logits (N, K) of the noisy images; the shuffled batch is paired half with half."""
-        logits: Tensor = model(_noisy(batch, self.noise))
-        half = len(logits) // 2
-        loss = F.cross_entropy(logits, batch.y) + self.weight * pairing(logits[:half], logits[half : 2 * half])
-        return loss, logits
-
-
-@dataclass(frozen=True)
-class Squeezing:
-    """Logit squeezing (LSQ): logits are kept short.
-
-    Parameters
-    ----------
-    weight: of the squeezing beside cross-entropy.
-    noise: standard deviation of the Gaussian noise on every image.
-    """
-
+    penalty: Callable[[Tensor], Tensor]
     weight: float
     noise: float
 
     def __call__(self, model: nn.Module, batch: Batch) -> tuple[Tensor, Tensor]:
         """The loss, and the logits (N, K) of the noisy images."""
-        logits: Tensor = model(_noisy(batch, self.noise))
-        return F.cross_entropy(logits, batch.y) + self.weight * squeezing(logits), logits
+        # Drawn on the CPU, so that a seed means the same noise on every device.
+        noise = torch.randn(batch.x.shape, generator=batch.generator).to(batch.x)
+        logits: Tensor = model((batch.x + self.noise * noise).clamp(0, 1))
+        return F.cross_entropy(logits, batch.y) + self.weight * self.penalty(logits), logits
 
 
 @dataclass(frozen=True)
