@@ -38,7 +38,7 @@ class Prepared(NamedTuple):
 
 
 class SurrogateAttack(Attack):
-    """``attack`` on a model of the attacker's own, and one query for each of its results, more if the answers are random.(of a random model, several).
+    """``attack`` on a model of the attacker's own, and one query for each of its results (of a random model, several).
 
     It goes on after its first success there, and where it has none, its best point is tried all the same. What it can
     do (norms, minimum norm, losses) is what ``attack`` can.
