@@ -27,8 +27,8 @@ LEAST_PROBABILITY = 1e-30
 class View:
     """What a loss sees of one forward pass.
 
-    ``x`` (n, ...), ``logits`` (n, K), ``labels`` and ``targets`` int64 (n,), ``samples`` int64 (n,): the index of each
-    row in the attacked set, for losses that hold one reference per sample. ``parts`` holds what :attr:`Loss.parts`
+    ``x`` (n, ...), ``logits`` (n, K), ``labels`` and ``targets`` int64 (n,), ``samples`` int64 (n,): the number of each
+    row in the whole set, for losses that hold one reference per sample. ``parts`` holds what :attr:`Loss.parts`
     asked for, captured in the same forward pass.
     """
 

@@ -64,8 +64,9 @@ class Problem:
 
     ``inputs`` float (N, ...) within ``threat.bounds``; ``labels`` int64 (N,); ``targets`` int64 (N,), ``"each"`` for
     every other class, a number for so many of the likeliest, or None; ``epsilon`` float64 (N,) or None for minimum
-    norm; ``loss`` None for the attack's own; ``starts`` like ``inputs`` or None; ``samples`` int64 (N,): what seeds
-    each sample's random numbers; ``auxiliary`` images that the attacker owns besides these, or None.
+    norm; ``loss`` None for the attack's own; ``starts`` like ``inputs`` or None; ``samples`` int64 (N,): the number
+    of each in the whole set, which seeds its random numbers and finds its row in what a loss holds for each sample;
+    ``auxiliary`` images that the attacker owns besides these, or None.
     """
 
     model: DefendedModel

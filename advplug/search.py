@@ -125,7 +125,7 @@ class _Run:
             loss=problem.loss or self.attack.default_loss,
             labels=batch.labels,
             targets=batch.targets,
-            samples=batch.samples,
+            samples=problem.samples[batch.samples],
             ledger=self.ledger,
             max_rows=self.max_rows,
         )

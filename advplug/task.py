@@ -251,7 +251,7 @@ class Task:
             loss=loss,
             labels=rows.labels,
             targets=rows.targets,
-            samples=rows.samples,
+            samples=self.problem.samples[rows.samples],
             ledger=Ledger(len(self.problem.inputs), inputs.device),
             max_rows=self._max_rows,
         )
@@ -332,7 +332,7 @@ class Task:
             loss=self._loss,
             labels=rows.labels,
             targets=rows.targets,
-            samples=rows.samples,
+            samples=self.problem.samples[rows.samples],
             ledger=self._ledger,
             max_rows=self._max_rows,
         )

@@ -16,12 +16,12 @@ from advplug.adaptive import Recipe
 from advplug.api import run
 from advplug.attack import Attack, Stage
 from advplug.data import Images
-from advplug.engine import run_attack
+from advplug.engine import run_attack, run_cascade
 from advplug.errors import InvalidInput, NonFiniteLogits
 from advplug.evaluation import evaluate, model_job
 from advplug.evaluation.job import set_apart
 from advplug.evaluation.run_directory import RunDirectory
-from advplug.losses import Margin
+from advplug.losses import LogitMatching, Margin
 from advplug.ops import wrap
 from advplug.oracle import Oracle
 from advplug.problem import Problem, make_problem
@@ -209,3 +209,19 @@ def test_the_best_of_several_points_is_judged() -> None:
 def _margin(z: Tensor, y: Tensor) -> Tensor:
     others = z.scatter(1, y[:, None], -torch.inf).amax(1)
     return z.gather(1, y[:, None]).squeeze(1) - others
+
+
+def test_survivors_keep_their_own_references() -> None:
+    model, x, y = case()
+    seen: list[Tensor] = []
+
+    class Watching(Attack):
+        def run(self, task: Task) -> None:
+            seen.append(task.evaluate(task.inputs).loss.raw)
+
+    first = (OneStep(), make_problem(model, x, y, LINF, loss=Margin()))
+    second = (Watching(), make_problem(model, x, y, LINF, loss=LogitMatching(model(x).detach())))
+    broken, _ = run_cascade([first, second])
+    assert broken.success.any()
+    assert torch.allclose(seen[0], torch.zeros_like(seen[0]), atol=1e-6), "matched with the reference of another sample"
+    assert len(seen[0]) == int((~broken.success).sum())
