@@ -1,0 +1,21 @@
+"""The break of the detector of *Turning a Weakness into a Strength* as an advplug plugin."""
+
+from __future__ import annotations
+
+from advplug import AdaptiveSpec, hookimpl
+
+
+@hookimpl
+def advplug_adaptive() -> list[AdaptiveSpec]:
+    """Name the case; torch is imported when it is loaded."""
+    return [
+        AdaptiveSpec(
+            name="weakness-strength",
+            factory="advplug_adaptive_weakness_strength._adaptive:BreakWeaknessStrength",
+            summary="On the way from the input to a confident adversarial point, bisection finds where no test objects",
+            reference="On Adaptive Attacks to Adversarial Example Defenses, NeurIPS 2020, appendix N (2002.08347)",
+            breaks="weakness-strength",
+            drives=("interpolation", "pgd"),
+            tags=frozenset({"linf", "line-search"}),
+        )
+    ]
