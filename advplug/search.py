@@ -234,8 +234,16 @@ class _Run:
         return candidates, rate
 
     def _standing(self) -> Tensor:
-        """Samples worth another round: right before the attack, and not broken unless better points still count."""
-        return self.result.correct & ~self.result.success if self.stops else self.result.correct
+        """Samples worth another round: right before the attack, and not broken unless better points still count.
+
+        Of a stochastic model a point counts for more than another as long as some draw withstands it.
+        """
+        result, options = self.result, self.problem.options
+        if self.stops:
+            return result.correct & ~result.success
+        if self.problem.epsilon is not None and options.early_end:
+            return result.correct & (result.rate < 1)
+        return result.correct
 
     def _target_sets(self) -> Iterator[Tensor | None]:
         problem = self.problem

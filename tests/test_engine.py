@@ -374,6 +374,22 @@ def test_one_lucky_draw_of_a_stochastic_model_is_no_success() -> None:
     assert abs(result.robust_accuracy - 0.9) < 0.05
 
 
+@pytest.mark.parametrize(("p", "runs"), [(0.0, 1), (0.4, 3)])
+def test_another_restart_is_for_what_some_draw_withstands(p: float, runs: int) -> None:
+    """A point that breaks a stochastic model in every draw cannot be bettered; one that breaks it in most can."""
+
+    class Fading(_Coin):
+        """Right on the inputs, whose values are a half, and a coin away from them."""
+
+        def forward(self, x: Tensor) -> Tensor:
+            sure = torch.tensor([[1.0, 0.0]], dtype=torch.float64).expand(len(x), 2) + 0 * x.sum(1, keepdim=True)
+            return torch.where((x - 0.5).abs().amax(1, keepdim=True) > 0, super().forward(x), sure)
+
+    x, y = torch.full((20, 4), 0.5), torch.zeros(20).long()
+    result = run(Descent(steps=5, random=True), Fading(p), x, y, LINF, restarts=3, draws=50)
+    assert (result.backwards == 5 * runs).all()
+
+
 def test_nan_logits_are_an_error_and_never_a_success() -> None:
     class Breaks(nn.Module):
         def forward(self, x: Tensor) -> Tensor:
