@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from advplug import AdaptiveSpec, hookimpl
+
+if TYPE_CHECKING:
+    from advplug.evaluation import Evaluation
+    from advplug.report import Section
 
 
 @hookimpl
@@ -19,3 +25,14 @@ def advplug_adaptive() -> list[AdaptiveSpec]:
             tags=frozenset({"linf", "line-search"}),
         )
     ]
+
+
+@hookimpl
+def advplug_report_sections(evaluation: Evaluation) -> list[Section]:
+    """In reports of this case: what the tests say on the way from an input to an adversarial point."""
+    if evaluation.case != "weakness-strength":
+        return []
+    from advplug_adaptive_weakness_strength._way import way
+
+    section = way(evaluation)
+    return [] if section is None else [section]

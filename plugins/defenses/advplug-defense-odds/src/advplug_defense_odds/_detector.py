@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -61,7 +60,7 @@ class Alignments(nn.Module):
     def scores(self, predicted: Tensor, alignments: Tensor) -> Tensor:
         """The largest z-score over the other classes, (N,), for alignments (kinds, N, K) and ``predicted`` (N,)."""
         z = ((alignments - self.mean[:, predicted]) / self.std[:, predicted]).mean(0)
-        return cast(Tensor, z.scatter(1, predicted[:, None], -torch.inf).amax(1))
+        return z.scatter(1, predicted[:, None], -torch.inf).amax(1)
 
     def calibrate(self, logits: Logits, batches: Iterable[Tensor]) -> None:
         """Take mean and standard deviation over clean images, grouped by predicted class."""

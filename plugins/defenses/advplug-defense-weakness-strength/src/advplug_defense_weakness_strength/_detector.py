@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import cast
 
 import torch
 from torch import Tensor
@@ -61,7 +60,7 @@ class Descent:
 def instability(logits: Logits, x: Tensor, sigma: float) -> Tensor:
     """``||p(x) - p(x + sigma n)||_1`` for one Gaussian draw n from torch's global generator (C1), float (N,)."""
     clean, noisy = (logits(point).softmax(1) for point in (x, x + sigma * torch.randn_like(x)))
-    return cast(Tensor, (clean - noisy).abs().sum(1))
+    return (clean - noisy).abs().sum(1)
 
 
 def random_others(scores: Tensor) -> Tensor:
