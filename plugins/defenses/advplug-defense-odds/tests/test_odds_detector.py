@@ -114,6 +114,12 @@ def test_scores_are_random_and_decisions_follow_them(model: OddsModel, digits: I
     assert not torch.equal(model.detector_scores(x), scores)
 
 
+@torch.no_grad()
+def test_a_batch_of_no_image_is_decided_too() -> None:
+    decision = Odds().build("mnist").decide(torch.zeros(0, 1, 28, 28))
+    assert decision.labels.shape == decision.accepted.shape == (0,)
+
+
 def test_the_statistics_can_be_taken_again(digits: Images, tmp_path: Path) -> None:
     first, second, other = (
         Odds().train("mnist", digits, seed=seed, device="cpu", report=lambda *_: None) for seed in (0, 0, 1)

@@ -105,6 +105,12 @@ def test_decisions_follow_the_scores_and_are_random(digits: Images) -> None:
     assert not torch.equal(model.detector_scores(x), scores)
 
 
+@torch.no_grad()
+def test_a_batch_of_no_image_is_decided_too() -> None:
+    decision = WeaknessStrengthDefense().build("mnist").decide(torch.zeros(0, 1, 28, 28))
+    assert decision.labels.shape == decision.accepted.shape == (0,)
+
+
 def test_calibration_repeats_itself(digits: Images) -> None:
     first, second = (
         WeaknessStrengthDefense().train("mnist", digits[:200], seed=0, device="cpu", report=lambda *_: None)

@@ -81,9 +81,11 @@ class Alignments(nn.Module):
     def _mean_logits(self, logits: Logits, noise: Noise, x: Tensor) -> Tensor:
         """Mean logits (N, K) over the noisy copies of ``x``."""
         total = torch.zeros((), device=x.device)
-        at_once = max(1, ROWS // len(x))
+        at_once = max(1, ROWS // max(1, len(x)))
         for first in range(0, self.draws, at_once):
             count = min(at_once, self.draws - first)
             copies = noise(x.expand(count, *x.shape)).flatten(0, 1)
-            total = total + torch.cat([logits(part) for part in copies.split(ROWS)]).unflatten(0, (count, -1)).sum(0)
+            total = total + torch.cat([logits(part) for part in copies.split(ROWS)]).unflatten(0, (count, len(x))).sum(
+                0
+            )
         return total / self.draws
