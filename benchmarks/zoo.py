@@ -25,15 +25,18 @@ from advplug.attack import Attack
 from advplug.result import AttackResult
 
 Row = dict[str, Any]
-SEARCH = {"search_steps": 4, "initial_c": 2.0, "iterations": 200, "coordinates": 64, "patience": None}
+SEARCH: dict[str, dict[str, Any]] = {
+    "untargeted": {"search_steps": 4, "initial_c": 2.0, "iterations": 200},
+    "targeted": {"search_steps": 4, "initial_c": 2.0, "iterations": 400},
+}
 DIGITS: dict[str, dict[str, Any]] = {
     "adam": {"eta": 0.06, "last_eta": 0.002},
-    "newton": {"solver": "newton", "eta": 0.4, "last_eta": 0.02},
+    "newton": {"solver": "newton", "eta": 0.15, "last_eta": 0.01},
 }
 SPACES: dict[str, dict[str, Any]] = {
     "all values": {"space": None},
-    "32 x 32 throughout": {"space": 32},
-    "8, 16, 32": {"space": 8, "schedule": ((6, 16), (30, 32))},
+    "64 x 64 throughout": {"space": 64},
+    "16, 32, 64": {"space": 16, "schedule": ((24, 32), (48, 64))},
 }
 UNLIMITED = 1000.0
 """A budget that nothing exceeds: the run ends at the first success."""
@@ -58,22 +61,24 @@ class ScoresOnly(PlainModel):
 @click.command()
 @click.option("--only", type=click.Choice(["digits", "pictures"]), required=True)
 @click.option("--limit", default=20, show_default=True, help="Digits or pictures.")
-@click.option("--skip", default=2, show_default=True, help="Pictures left out; of digits the first 100 are.")
-@click.option("--queries", default=2500, show_default=True, help="Give up a picture after so many.")
-@click.option("--solvers", default="adam,newton", show_default=True)
+@click.option("--skip", default=14, show_default=True, help="Pictures left out; of digits the first 100 are.")
+@click.option("--queries", default=1500, show_default=True, help="Give up a picture after so many.")
+@click.option("--goals", default="untargeted,targeted", show_default=True)
+@click.option("--attacks", default="cw,adam,newton", show_default=True, help="White box, and solvers of ZOO.")
 @click.option("--json", "path", type=click.Path(path_type=Path), help="Write the rows there.")
-def main(*, only: str, limit: int, skip: int, queries: int, solvers: str, path: Path | None) -> None:
+def main(*, only: str, limit: int, skip: int, queries: int, goals: str, attacks: str, path: Path | None) -> None:
     """Print a row for each run."""
     torch.set_num_threads(1)
     rows = []
-    for row in digits(limit, solvers.split(",")) if only == "digits" else pictures(limit, skip, queries):
+    table = digits(limit, goals.split(","), attacks.split(",")) if only == "digits" else pictures(limit, skip, queries)
+    for row in table:
         rows.append(row)
         print("  ".join(f"{key} {value}" for key, value in row.items()), flush=True)
         if path is not None:
             path.write_text(json.dumps(rows, indent=1) + "\n", encoding="utf-8")
 
 
-def digits(limit: int, solvers: list[str]) -> Iterator[Row]:
+def digits(limit: int, goals: list[str], attacks: list[str]) -> Iterator[Row]:
     """Success, mean distance and queries of each attack, untargeted and towards a random wrong class."""
     net = load("defense:adversarial-training")().build("mnist").requires_grad_(False)
     data = load("data:mnist")().load("shipped", 100 + 2 * limit)
@@ -81,19 +86,20 @@ def digits(limit: int, solvers: list[str]) -> Iterator[Row]:
     chosen = right[right >= 100][:limit]
     x, y = data.inputs[chosen], data.labels[chosen]
     wrong = (y + torch.randint(1, 10, y.shape, generator=torch.Generator().manual_seed(0))) % 10
-    blind = ScoresOnly(net, 10)
-    for goal, targets in (("untargeted", None), ("targeted", wrong)):
-        threat = ThreatModel("l2", targeted=targets is not None)
-        white = load("attack:cw")(initial_c=0.01)  # nine weights, 1000 iterations each
-        result, cost = _timed(white, net, x, y, threat, targets=targets)
-        yield {"goal": goal, "attack": "cw", **_summary(result), **cost}
-        for solver in solvers:
-            attack = load("attack:zoo")(**SEARCH, **DIGITS[solver])
-            result, cost = _timed(attack, blind, x, y, threat, targets=targets)
-            first = run(attack, blind, x, y, replace(threat, epsilon=UNLIMITED), targets=targets)
+    for goal in goals:
+        threat = ThreatModel("l2", targeted=goal == "targeted")
+        targets = wrong if threat.targeted else None
+        for name in attacks:
+            if name == "cw":
+                attack, model = load("attack:cw")(initial_c=0.01), net  # nine weights, 1000 iterations each
+            else:
+                attack = load("attack:zoo")(coordinates=64, patience=None, **SEARCH[goal], **DIGITS[name])
+                model = ScoresOnly(net, 10)
+            result, cost = _timed(attack, model, x, y, threat, targets=targets)
+            first = run(attack, model, x, y, replace(threat, epsilon=UNLIMITED), targets=targets)
             asked = first.forwards[first.success].double()
-            name = {"goal": goal, "attack": f"zoo {solver}"}
-            yield {**name, **_summary(result), **cost, "first success": f"{asked.median():.0f}"}
+            row = {"goal": goal, "attack": name, **_summary(result), **cost, "first success": f"{asked.median():.0f}"}
+            yield {**row, "L2": [round(one, 4) for one in result.distance.tolist()]}
 
 
 def _timed(attack: Attack, *problem: Any, **options: Any) -> tuple[AttackResult, Row]:
