@@ -1,0 +1,41 @@
+"""The figure behind the lesson: what each attack leaves, beside what the network keeps without the mixing."""
+
+from __future__ import annotations
+
+from matplotlib.figure import Figure
+
+from advplug.evaluation import Evaluation
+from advplug.report import Section
+from advplug.report.style import BASELINE, COLOURS, INK, INTERMEDIATE, data_uri, figure, quiet
+from advplug.report.summary import SHORT
+
+CAPTION = (
+    "Robust accuracy under each attack. The line is what PGD leaves of the network without the mixing: the part of a "
+    "bar beyond it is what the mixing seems to add."
+)
+
+
+def section(evaluation: Evaluation) -> Section | None:
+    """The section for the report; None where there is no control to compare with."""
+    if not any(row.role == "control" for row in evaluation.rows):
+        return None
+    alt = "Bars of robust accuracy under each attack, and a line at that of the network alone."
+    image = f'<div class="wide"><img src="{data_uri(drawn(evaluation))}" alt="{alt}"></div>'
+    return Section("What the mixing adds", f"<figure>{image}<figcaption>{CAPTION}</figcaption></figure>")
+
+
+def drawn(evaluation: Evaluation) -> Figure:
+    """A bar for the clean accuracy and for each attack but the control, which is a line."""
+    rows = [row for row in evaluation.rows if row.role != "control"]
+    alone = min(row.robust_accuracy for row in evaluation.rows if row.role == "control")
+    names = ["no attack", *(f"{row.name} ({SHORT.get(row.library, row.library)})" for row in rows)]
+    shares = [evaluation.clean_accuracy, *(row.robust_accuracy for row in rows)]
+    colours = [INTERMEDIATE, *(COLOURS.get(row.role, BASELINE) for row in rows)]
+    found = figure(0.6 + 0.36 * len(names))
+    axes = found.subplots()
+    axes.barh(names[::-1], [100 * share for share in shares[::-1]], color=colours[::-1], height=0.62)
+    axes.axvline(100 * alone, color=INK, linewidth=1.1, label="the network alone, under PGD-50")
+    axes.legend(frameon=False, fontsize=8, labelcolor=INK, loc="lower right")
+    quiet(axes, x="robust accuracy in percent")
+    axes.grid(visible=False)
+    return found

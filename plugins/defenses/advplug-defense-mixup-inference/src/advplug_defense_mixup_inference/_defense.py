@@ -1,0 +1,171 @@
+"""The mixup inference defense: its presets, their networks, pools and training."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar
+
+import torch
+from torch import nn
+
+from advplug.data import Images
+from advplug.defense import Defense, Preset, Report
+from advplug.manager import load
+from advplug.model import DefendedModel
+from advplug.threat import ThreatModel
+from advplug.training import Adversary, Recipe, fit, seeded
+from advplug_defense_mixup_inference._model import Mixing, Unmixed
+from advplug_defense_mixup_inference._networks import resnet50, small
+from advplug_defense_mixup_inference._training import interpolated_adversarial, mixup
+
+WEIGHTS = Path(__file__).parent / "weights"
+POOL = 1000
+"""Images to mix with; they are neither trained on nor among the first that the defense is judged on."""
+
+FIRST_DIGIT = 8000
+"""Of the pool, among those that ship; the last ones of all hold too few fives."""
+
+MNIST_EPSILON, CIFAR_EPSILON = 0.07, 4 / 255
+"""Where perturbations of the network alone begin to fail against the mixing."""
+
+TRAINED_EPSILON = 8 / 255
+"""Budget of interpolated adversarial training, and of the presets that had it."""
+
+
+def _digits() -> nn.Module:
+    return small(1, 28, widths=(16, 32, 32), strides=(2, 2, 1))
+
+
+def _colour() -> nn.Module:
+    return small(3, 32, widths=(24, 32, 48, 64), strides=(2, 2, 1, 2))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Configuration:
+    """What makes a preset: the network and its training, and how much of the input stays in each of the mixtures.
+
+    ``share`` None leaves the mixing out.
+    """
+
+    base: Callable[[], nn.Module]
+    recipe: Recipe
+    share: float | None
+    draws: int = 15
+
+
+MNIST_MIXED = Recipe(epochs=3, rate=0.1, objective=mixup)
+CIFAR_MIXED = Recipe(epochs=4, rate=0.1, augment=True, objective=mixup)
+CIFAR_TRAINED = Recipe(
+    epochs=5,
+    rate=0.1,
+    augment=True,
+    # A single step a quarter longer than the budget (Wong et al. 2020); the authors take ten.
+    adversary=Adversary(epsilon=TRAINED_EPSILON, step=1.25 * TRAINED_EPSILON, steps=1),
+    objective=interpolated_adversarial,
+)
+
+
+def _mnist(summary: str) -> Preset:
+    """A preset judged on digits that ship with the data plugin, and trained on none of them."""
+    return Preset(
+        summary=summary,
+        data="mnist",
+        threat=ThreatModel("linf", MNIST_EPSILON),
+        weights=WEIGHTS / "mnist.safetensors",
+        train_split="train-disjoint",
+        test_split="shipped",
+    )
+
+
+def _cifar10(summary: str, epsilon: float, name: str | None) -> Preset:
+    weights = None if name is None else WEIGHTS / f"{name}.safetensors"
+    return Preset(summary=summary, data="cifar10", threat=ThreatModel("linf", epsilon), weights=weights)
+
+
+class MixupInference(Defense):
+    """Mixup inference with other labels (Pang, Xu and Zhu, ICLR 2020).
+
+    ``mnist`` and ``cifar10`` mix over a small network that was trained with mixup, ``-iat`` over one of interpolated
+    adversarial training; ``-base`` marks the control, the same network without the mixing. ``paper`` is the authors'
+    ResNet-50 with their hyper-parameters, without weights.
+    """
+
+    presets: ClassVar[Mapping[str, Preset]] = {
+        "mnist": _mnist("small network, mixup training"),
+        "mnist-base": _mnist("control: the network of mnist, not mixed"),
+        "cifar10": _cifar10("small network, mixup training", CIFAR_EPSILON, "cifar10"),
+        "cifar10-base": _cifar10("control: the network of cifar10, not mixed", CIFAR_EPSILON, "cifar10"),
+        "cifar10-iat": _cifar10("small network, interpolated adversarial training", TRAINED_EPSILON, "cifar10-iat"),
+        "cifar10-iat-base": _cifar10("control: the network of cifar10-iat, not mixed", TRAINED_EPSILON, "cifar10-iat"),
+        "paper": _cifar10("the authors' ResNet-50, interpolated adversarial training", TRAINED_EPSILON, None),
+    }
+
+    configurations: ClassVar[Mapping[str, Configuration]] = {
+        "mnist": Configuration(base=_digits, recipe=MNIST_MIXED, share=0.5),
+        "mnist-base": Configuration(base=_digits, recipe=MNIST_MIXED, share=None),
+        "cifar10": Configuration(base=_colour, recipe=CIFAR_MIXED, share=0.5),
+        "cifar10-base": Configuration(base=_colour, recipe=CIFAR_MIXED, share=None),
+        "cifar10-iat": Configuration(base=_colour, recipe=CIFAR_TRAINED, share=0.6),
+        "cifar10-iat-base": Configuration(base=_colour, recipe=CIFAR_TRAINED, share=None),
+        # The authors divide the rate by ten at epoch 100 and again at 150.
+        "paper": Configuration(
+            base=resnet50,
+            recipe=Recipe(
+                epochs=200,
+                rate=0.1,
+                batch=64,
+                augment=True,
+                drop_at=100,
+                adversary=Adversary(epsilon=TRAINED_EPSILON, step=2 / 255, steps=10),
+                objective=interpolated_adversarial,
+            ),
+            share=0.6,
+        ),
+    }
+
+    def network(self, preset: str) -> DefendedModel:
+        """The untrained model of ``preset``, without partners; weights are drawn from torch's global generator."""
+        self.preset(preset)
+        chosen = self.configurations[preset]
+        if chosen.share is None:
+            return Unmixed(chosen.base())
+        return Mixing(chosen.base(), share=chosen.share, draws=chosen.draws)
+
+    def build(self, preset: str, device: torch.device | str = "cpu", weights: Path | None = None) -> DefendedModel:
+        """The model with its weights and its pool, in evaluation mode; see :class:`advplug.Defense`.
+
+        Raises
+        ------
+        DataUnavailable: the pool is not here; that of the digits ships with their data plugin.
+        """
+        model = super().build(preset, device, weights)
+        if isinstance(model, Mixing):
+            model.admit(self.pool(preset))
+        return model
+
+    def pool(self, preset: str) -> Images:
+        """The images to mix with: the first that CIFAR-10 trains on, or the shipped digits from ``FIRST_DIGIT`` on."""
+        data = self.preset(preset).data
+        if data == "mnist":
+            return load("data:mnist")().load("shipped")[FIRST_DIGIT : FIRST_DIGIT + POOL]  # type: ignore[no-any-return]
+        return load(f"data:{data}")().load("train", POOL)  # type: ignore[no-any-return]
+
+    def train(
+        self, preset: str, data: Images, *, seed: int, device: torch.device | str, report: Report
+    ) -> DefendedModel:
+        """Train the network under the defense on all but the first ``POOL`` images, which become the pool.
+
+        Raises
+        ------
+        InvalidInput: unknown preset, too few images, or no image of a class in the pool.
+        """
+        self.preset(preset)
+        own = POOL if len(data) > 2 * POOL else 0  # a handful of images serves as both
+        model = seeded(seed, lambda: self.network(preset))
+        assert isinstance(model, Mixing | Unmixed)
+        fit(model.base, data[own:], self.configurations[preset].recipe, seed=seed, device=device, report=report)
+        if isinstance(model, Mixing):
+            model.to(device).admit(data[:own] if own else data)
+        return model.to(device).eval()
