@@ -61,7 +61,7 @@ class ScoresOnly(PlainModel):
 @click.command()
 @click.option("--only", type=click.Choice(["digits", "pictures"]), required=True)
 @click.option("--limit", default=20, show_default=True, help="Digits or pictures.")
-@click.option("--skip", default=14, show_default=True, help="Pictures left out; of digits the first 100 are.")
+@click.option("--skip", default=14, show_default=True, help="Pictures left out; of digits the first 200 are.")
 @click.option("--queries", default=1500, show_default=True, help="Give up a picture after so many.")
 @click.option("--goals", default="untargeted,targeted", show_default=True)
 @click.option("--attacks", default="cw,adam,newton", show_default=True, help="White box, and solvers of ZOO.")
@@ -81,9 +81,9 @@ def main(*, only: str, limit: int, skip: int, queries: int, goals: str, attacks:
 def digits(limit: int, goals: list[str], attacks: list[str]) -> Iterator[Row]:
     """Success, mean distance and queries of each attack, untargeted and towards a random wrong class."""
     net = load("defense:adversarial-training")().build("mnist").requires_grad_(False)
-    data = load("data:mnist")().load("shipped", 100 + 2 * limit)
+    data = load("data:mnist")().load("shipped", 200 + 2 * limit)
     right = (net(data.inputs).argmax(1) == data.labels).nonzero().squeeze(1)
-    chosen = right[right >= 100][:limit]
+    chosen = right[right >= 200][:limit]
     x, y = data.inputs[chosen], data.labels[chosen]
     wrong = (y + torch.randint(1, 10, y.shape, generator=torch.Generator().manual_seed(0))) % 10
     for goal in goals:

@@ -208,6 +208,21 @@ def test_every_weight_gets_its_iterations(iterations: int, patience: int) -> Non
     assert [c for c, step in weights if step == 0] == pytest.approx([1e-6, 1e-5, 1e-4])
 
 
+def test_a_boundary_crossed_by_the_first_steps_says_nothing_of_the_weight() -> None:
+    """Adam's first steps are of size eta at any weight, and cross the boundary here at one far too small."""
+    net, x, y = case(2)
+    weights = []
+
+    class Noted(ZOO):
+        def descend(self, task: Any, inner: Any, c: Any, step: Any) -> Any:
+            weights.append(raw(c).amin().item())
+            return super().descend(task, inner, c, step)
+
+    result = run(Noted(search_steps=3, iterations=40, initial_c=1e-4, eta=0.1, patience=None), net, x, y, L2)
+    assert result.success.any(), "they count as points that were found"
+    assert min(weights) == pytest.approx(1e-4), "but no weight is made smaller for them"
+
+
 def test_a_model_that_is_sure_of_itself_still_shows_its_margin() -> None:
     """Probabilities of 1 and 1e-29: their difference is flat, that of their logarithms is not."""
     net, x, y = case(2)

@@ -21,6 +21,9 @@ from advplug_attack_zoo._space import Space, Values, drawn
 
 Solver = Literal["adam", "newton", "adam-newton"]
 
+OVERSHOOT = 0.3
+"""Share of a descent whose successes are kept, but do not lower the weight."""
+
 
 class Descent(NamedTuple):
     """Of each sample: ``x`` the current point and ``change``, the variable that leads to it, both (n, ...).
@@ -149,7 +152,9 @@ class ZOO(WeightSearchAttack[Descent]):
 
         change = box.kept(change + wrap(space.spread(stage, chosen, self._eta(raw(step)[:, None]) * steps)))
         found = ep.logical_or(inner.found, q.success)
-        return Descent(box.moved(change), change, past, value, found), q.success
+        # The first steps may cross the boundary at any weight: that says nothing of this one.
+        success = ep.logical_and(q.success, step >= OVERSHOOT * self.iterations)
+        return Descent(box.moved(change), change, past, value, found), success
 
     def objective(self, inner: Descent) -> ep.Tensor | None:
         return None if self.patience is None else inner.value
