@@ -83,8 +83,7 @@ def least_scale(most: Tensor, slope: Tensor, goal: Tensor) -> Tensor:
     goal: at least 0, (n, 1).
     """
     tiny = torch.finfo(most.dtype).tiny
-    rising, total = slope.sum(1, keepdim=True), most.sum(1, keepdim=True)
-    t = goal / rising.clamp(min=tiny)
+    t = goal / slope.sum(1, keepdim=True).clamp(min=tiny)
     before = None
     for number in range(most.shape[1]):
         below = t * slope < most
@@ -93,6 +92,6 @@ def least_scale(most: Tensor, slope: Tensor, goal: Tensor) -> Tensor:
             break
         before, counted = below, below.to(most.dtype)
         rising = (slope * counted).sum(1, keepdim=True)
-        missing = goal - (total - (most * counted).sum(1, keepdim=True))
+        missing = goal - (most * (1 - counted)).sum(1, keepdim=True)
         t = torch.maximum(t, torch.where(rising > 0, missing / rising.clamp(min=tiny), t))
     return t
