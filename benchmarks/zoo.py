@@ -37,6 +37,8 @@ SPACES: dict[str, dict[str, Any]] = {
     "all values": {"space": None},
     "64 x 64 throughout": {"space": 64},
     "16, 32, 64": {"space": 16, "schedule": ((24, 32), (48, 64))},
+    "8, 16, 32": {"space": 8, "schedule": ((6, 16), (30, 32))},  # turns to the next grid soon
+    "8 x 8 throughout": {"space": 8},
 }
 UNLIMITED = 1000.0
 """A budget that nothing exceeds: the run ends at the first success."""
@@ -63,14 +65,20 @@ class ScoresOnly(PlainModel):
 @click.option("--limit", default=20, show_default=True, help="Digits or pictures.")
 @click.option("--skip", default=14, show_default=True, help="Pictures left out; of digits the first 200 are.")
 @click.option("--queries", default=1500, show_default=True, help="Give up a picture after so many.")
+@click.option("--spaces", default=";".join(SPACES), show_default=True, help="What pictures are searched in.")
 @click.option("--goals", default="untargeted,targeted", show_default=True)
 @click.option("--attacks", default="cw,adam,newton", show_default=True, help="White box, and solvers of ZOO.")
 @click.option("--json", "path", type=click.Path(path_type=Path), help="Write the rows there.")
-def main(*, only: str, limit: int, skip: int, queries: int, goals: str, attacks: str, path: Path | None) -> None:
+def main(
+    *, only: str, limit: int, skip: int, queries: int, spaces: str, goals: str, attacks: str, path: Path | None
+) -> None:
     """Print a row for each run."""
     torch.set_num_threads(1)
     rows = []
-    table = digits(limit, goals.split(","), attacks.split(",")) if only == "digits" else pictures(limit, skip, queries)
+    if only == "digits":
+        table = digits(limit, goals.split(","), attacks.split(","))
+    else:
+        table = pictures(limit, skip, queries, spaces.split(";"))
     for row in table:
         rows.append(row)
         print("  ".join(f"{key} {value}" for key, value in row.items()), flush=True)
@@ -119,7 +127,7 @@ def _summary(result: AttackResult) -> Row:
     }
 
 
-def pictures(limit: int, skip: int, queries: int) -> Iterator[Row]:
+def pictures(limit: int, skip: int, queries: int, spaces: list[str]) -> Iterator[Row]:
     """Queries to the first success in each space, untargeted, one picture after the other."""
     net = efficientnet_lite0()
     known = known_pictures(net)
@@ -127,7 +135,7 @@ def pictures(limit: int, skip: int, queries: int) -> Iterator[Row]:
     known = Pictures(*(part[skip : skip + limit] for part in known))
     coordinates = 32
     for number, (x, y) in enumerate(zip(known.x, known.y, strict=True)):
-        for name, space in SPACES.items():
+        for name in spaces:
             attack = load("attack:zoo")(
                 search_steps=1,
                 initial_c=10.0,
@@ -136,7 +144,7 @@ def pictures(limit: int, skip: int, queries: int) -> Iterator[Row]:
                 eta=0.1,
                 tanh=True,
                 patience=None,
-                **space,
+                **SPACES[name],
             )
             threat = ThreatModel("l2", UNLIMITED)
             result, cost = _timed(attack, model, x[None], y[None], threat, memory_budget=AT_ONCE * x.nbytes * 3)
