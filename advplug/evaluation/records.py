@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from advplug.errors import InvalidInput
 from advplug.evaluation.diagnostics import Finding
 
 SCHEMA_VERSION = 1
@@ -57,6 +58,12 @@ class Row:
     def figures(self) -> dict[str, Any]:
         """Everything but the per-sample arrays, for JSON."""
         return {name: value for name, value in asdict_shallow(self).items() if name != "arrays"}
+
+    @classmethod
+    def from_figures(cls, figures: Mapping[str, Any], arrays: Arrays | None = None) -> Row:
+        """The row of which :meth:`figures` gave ``figures``, read from JSON."""
+        pairs = {name: tuple((at, left) for at, left in figures[name]) for name in ("sweep", "shrunk", "stages")}
+        return cls(**{**figures, **pairs}, arrays=arrays or {})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -112,20 +119,36 @@ class Evaluation:
         """The document that ``--json`` prints."""
         return {
             "schema_version": SCHEMA_VERSION,
-            "case": self.case,
-            "preset": self.preset,
-            "threat": self.threat,
-            "samples": self.samples,
-            "clean_accuracy": self.clean_accuracy,
-            "flips": self.flips,
-            "false_positives": self.false_positives,
+            **{name: getattr(self, name) for name in _PLAIN},
             "rows": [row.figures() for row in self.rows],
             "findings": [asdict(finding) for finding in self.findings],
             "broken": self.broken,
-            "claim": self.claim,
-            "lesson": self.lesson,
             "run": None if self.run is None else str(self.run),
         }
+
+    @classmethod
+    def from_json(cls, document: Mapping[str, Any]) -> Evaluation:
+        """The evaluation that :meth:`to_json` printed, without per-sample records and images.
+
+        Raises
+        ------
+        InvalidInput: another version wrote it.
+        """
+        if document["schema_version"] != SCHEMA_VERSION:
+            raise InvalidInput(f"the record has schema version {document['schema_version']}, not {SCHEMA_VERSION}")
+        plain: dict[str, Any] = {name: document[name] for name in _PLAIN}
+        return cls(
+            rows=tuple(Row.from_figures(row) for row in document["rows"]),
+            findings=tuple(Finding(**finding) for finding in document["findings"]),
+            run=None if document["run"] is None else Path(document["run"]),
+            **plain,
+        )
+
+
+_PLAIN = (
+    "case", "preset", "threat", "samples", "clean_accuracy", "flips", "false_positives", "claim", "lesson",
+)  # fmt: skip
+"""Fields that stand in JSON as they are."""
 
 
 def asdict_shallow(instance: Any) -> dict[str, Any]:

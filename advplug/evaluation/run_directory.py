@@ -15,8 +15,7 @@ from typing import Any
 import numpy as np
 
 from advplug.errors import InvalidInput
-from advplug.evaluation.diagnostics import Finding
-from advplug.evaluation.records import SCHEMA_VERSION, Arrays, Evaluation, Row
+from advplug.evaluation.records import Arrays, Evaluation, Row
 from advplug.files import replace_file
 
 
@@ -38,7 +37,7 @@ class RunDirectory:
         if not figures.is_file():
             return None
         with _intact(figures):
-            return _row(json.loads(figures.read_text()), _arrays(figures.with_suffix(".npz")))
+            return Row.from_figures(json.loads(figures.read_text()), _arrays(figures.with_suffix(".npz")))
 
     def save_row(self, key: str, row: Row) -> None:
         """Write a finished row; the JSON comes last and marks it complete."""
@@ -77,36 +76,20 @@ class RunDirectory:
 
     def _read(self, index: Path) -> Evaluation:
         document = json.loads(index.read_text())
-        if document["schema_version"] != SCHEMA_VERSION:
-            raise InvalidInput(f"{index} has schema version {document['schema_version']}, not {SCHEMA_VERSION}")
+        evaluation = Evaluation.from_json(document)
         rows = [self.load_row(key) for key in document["keys"]]
         if None in rows:
             raise InvalidInput(f"{self.path} is incomplete: run the evaluation again, it resumes")
         data = _arrays(self.path / "inputs.npz")
-        return Evaluation(
-            case=document["case"],
-            preset=document["preset"],
-            threat=document["threat"],
-            samples=document["samples"],
-            clean_accuracy=document["clean_accuracy"],
-            flips=document["flips"],
-            false_positives=document["false_positives"],
+        return replace(
+            evaluation,
             rows=tuple(row for row in rows if row is not None),
-            findings=tuple(Finding(**finding) for finding in document["findings"]),
-            claim=document["claim"],
-            lesson=document["lesson"],
             environment=document["environment"],
             inputs=data["inputs"],
             labels=data["labels"],
             class_names=tuple(document["class_names"]),
             run=self.path,
         )
-
-
-def _row(figures: dict[str, Any], arrays: dict[str, Any]) -> Row:
-    for name in ("sweep", "shrunk", "stages"):
-        figures[name] = tuple((at, accuracy) for at, accuracy in figures[name])
-    return Row(**figures, arrays=arrays)
 
 
 @contextmanager

@@ -1,0 +1,56 @@
+"""docs/results.md and docs/gallery.md say what the records of the longer runs say, and leave no case out."""
+
+from __future__ import annotations
+
+import json
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from advplug.errors import InvalidInput
+from advplug.evaluation import Evaluation
+from advplug.manager import default_manager
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT / "tools"))
+
+import results  # noqa: E402
+
+RECORDS = sorted(results.RECORDS.glob("*.json"))
+
+
+def test_the_pages_are_what_the_records_give() -> None:
+    evaluations = results.records()
+    assert results.RESULTS.read_text(encoding="utf-8") == results.results(evaluations)
+    assert results.GALLERY.read_text(encoding="utf-8") == results.gallery(evaluations)
+
+
+def test_every_case_has_a_longer_run_on_digits_and_on_colour_images() -> None:
+    cases = {spec.name for spec in default_manager().specs("adaptive")}
+    names = {(one.case, one.preset) for one in results.records()}
+    assert names >= {(case, preset) for case in cases for preset in ("mnist", "cifar10")}
+
+
+@pytest.mark.parametrize("path", RECORDS, ids=lambda path: path.stem)
+def test_a_record_reads_back_as_it_was(path: Path) -> None:
+    document = json.loads(path.read_text(encoding="utf-8"))
+    evaluation = Evaluation.from_json(document)
+    assert json.loads(json.dumps(evaluation.to_json())) == document
+    assert path.stem == f"{evaluation.case}-{evaluation.preset}"
+    assert document["run"] is None
+
+
+def test_a_record_of_another_version_is_refused() -> None:
+    document = json.loads(RECORDS[0].read_text(encoding="utf-8"))
+    with pytest.raises(InvalidInput, match="schema version"):
+        Evaluation.from_json({**document, "schema_version": 0})
+
+
+def test_a_changed_figure_changes_both_pages() -> None:
+    first, *rest = results.records()
+    rows = tuple(replace(row, robust_accuracy=0.123) for row in first.rows)
+    changed = [replace(first, rows=rows), *rest]
+    assert "12.3 %" in results.results(changed)
+    assert results.gallery(changed) != results.gallery([first, *rest])

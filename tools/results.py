@@ -1,0 +1,128 @@
+"""Write docs/results.md and docs/gallery.md from the records of longer runs in benchmarks/results.
+
+usage: python tools/results.py [RUN ...]
+
+RUN is the run directory of a finished `advplug break CASE --limit N`; its record replaces that of the same case and
+preset. Without one, both pages are written again from the records that are there.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+from advplug.evaluation import Evaluation
+from advplug.evaluation.diagnostics import percent
+from advplug.evaluation.run_directory import RunDirectory
+from advplug.report.markdown import markdown
+from advplug.report.summary import strongest, strongest_baseline
+from advplug.threat import ThreatModel
+
+ROOT = Path(__file__).resolve().parent.parent
+RECORDS = ROOT / "benchmarks" / "results"
+DOCS = ROOT / "docs"
+RESULTS, GALLERY = DOCS / "results.md", DOCS / "gallery.md"
+
+ABOUT_RESULTS = """# Results of longer runs
+
+Each section is what `advplug break CASE --preset PRESET --limit IMAGES` prints for the first images of the split that
+the preset is judged on, at seed 0. The runs shared two cores with others, so that their seconds are upper bounds.
+Written by `python tools/results.py` from the records in `benchmarks/results`; the page of each case says what does not
+reproduce.
+"""
+
+ABOUT_GALLERY = """# Gallery of broken defenses
+
+What each defense claimed; accuracy without an attack, under the strongest baseline (the evaluation of its authors, or
+the defaults of a library) and **after the break**, on the images of the [longer runs](results.md); and what there is to
+learn. Written by `python tools/results.py`.
+
+| defense and claim | no attack, baseline, **after the break** | lesson | |
+|---|---|---|---|
+"""
+
+
+def take_over(run: Path) -> None:
+    """Keep the record of a finished run."""
+    evaluation = replace(RunDirectory(run).load(), run=None)
+    RECORDS.mkdir(parents=True, exist_ok=True)
+    text = json.dumps(evaluation.to_json(), indent=1)
+    (RECORDS / f"{evaluation.case}-{evaluation.preset}.json").write_text(text + "\n", encoding="utf-8")
+
+
+def records() -> list[Evaluation]:
+    """All records, by case, digits first, the plain preset of a data set before its variants."""
+    found = [Evaluation.from_json(json.loads(path.read_text(encoding="utf-8"))) for path in RECORDS.glob("*.json")]
+    return sorted(found, key=lambda one: (one.case, not (one.preset or "").startswith("mnist"), one.preset or ""))
+
+
+def results(evaluations: list[Evaluation]) -> str:
+    """The page of all tables, a summary first."""
+    rows = [
+        "| case | preset | budget | images | no attack | strongest baseline | adaptive |",
+        "|---|---|---|---:|---:|---:|---:|",
+    ]
+    sections = []
+    for one in evaluations:
+        clean, weak, left = _figures(one)
+        title = f"{one.case}, {one.preset}"
+        anchor = re.sub(r"[^a-z0-9-]+", "-", title)
+        cells = (f"[{one.case}]({one.case}.md)", f"[{one.preset}](#{anchor})", _budget(one), f"{one.samples:,}")
+        rows.append("| " + " | ".join((*cells, clean, weak, f"**{left}**")) + " |")
+        sections.append(f"## {title}\n\n{markdown(one)}\n")
+    return "\n".join([ABOUT_RESULTS, *rows, "", *sections])
+
+
+def gallery(evaluations: list[Evaluation]) -> str:
+    """The page of one row for each case: the plain presets of its two data sets."""
+    lines = []
+    for case in dict.fromkeys(one.case for one in evaluations):
+        shown = [one for one in evaluations if one.case == case and one.preset in ("mnist", "cifar10")]
+        measured = "<br>".join(
+            "{} {}: {}, {}, **{}**".format(one.preset, _budget(one), *_figures(one)) for one in shown
+        )
+        lines.append(
+            f"| [**{case}**]({case}.md). {shown[0].claim} | {measured} | {shown[0].lesson} | {_figure(case)} |"
+        )
+    return ABOUT_GALLERY + "\n".join(lines) + "\n"
+
+
+def _figures(evaluation: Evaluation) -> tuple[str, str, str]:
+    """Accuracy without an attack, under the strongest baseline and under the strongest adaptive attack."""
+    weak, left = strongest_baseline(evaluation), strongest(evaluation)
+    assert weak is not None, f"{evaluation.case} has no baseline"
+    assert left is not None, f"{evaluation.case} has no attack"
+    return percent(evaluation.clean_accuracy), percent(weak.robust_accuracy), percent(left.robust_accuracy)
+
+
+def _budget(evaluation: Evaluation) -> str:
+    """The budget as papers write it: multiples of 1/255 as such."""
+    threat = ThreatModel.parse(evaluation.threat)
+    assert threat.epsilon is not None, "every preset of a case has a budget"
+    levels = 255 * threat.epsilon
+    near = round(levels)
+    whole = abs(levels - near) < 1e-3 and near < 20
+    return f"{threat.norm} {near}/255" if whole else f"{threat.norm} {threat.epsilon:g}"
+
+
+def _figure(case: str) -> str:
+    """The first figure of the page of the case, small, with a link to the page."""
+    found = re.search(r"!\[([^]]*)\]\(([^)]+)\)", (DOCS / f"{case}.md").read_text(encoding="utf-8"))
+    assert found is not None, f"docs/{case}.md has no figure"
+    return f"[![{found[1]}]({found[2]}){{ width=260 }}]({case}.md)"
+
+
+def main(runs: list[str]) -> None:
+    """Take over ``runs`` and write both pages."""
+    for run in runs:
+        take_over(Path(run))
+    evaluations = records()
+    RESULTS.write_text(results(evaluations), encoding="utf-8")
+    GALLERY.write_text(gallery(evaluations), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
