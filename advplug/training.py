@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import math
-from abc import abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from typing import Literal, cast, get_args
+from typing import ClassVar, Literal, TypeVar, get_args
 
 import torch
 from torch import Tensor, nn
@@ -20,6 +19,7 @@ from advplug.model import DefendedModel
 
 Norm = Literal["linf", "l2"]
 Optimiser = Literal["sgd", "adam"]
+Module = TypeVar("Module", bound=nn.Module)
 
 PROBES = 256
 """Training images, held out, on which PGD checks an adversarially trained network after every epoch."""
@@ -176,7 +176,7 @@ class Recipe:
         return replace(self.adversary, epsilon=share * self.adversary.epsilon, step=share * self.adversary.step)
 
 
-def seeded(seed: int, make: Callable[[], nn.Module]) -> nn.Module:
+def seeded(seed: int, make: Callable[[], Module]) -> Module:
     """``make()`` with torch's global generator seeded, which is put back afterwards."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
@@ -259,12 +259,41 @@ def _under_pgd(model: nn.Module, data: Images, adversary: Adversary, seed: int) 
     return right / len(data)
 
 
-class RecipeDefense(Defense):
-    """A defense whose presets differ in network and recipe: a subclass says which by ``network`` and ``recipe``."""
+@dataclass(frozen=True, kw_only=True)
+class Configuration:
+    """What makes a preset of a :class:`RecipeDefense`.
 
-    @abstractmethod
-    def recipe(self, preset: str) -> Recipe:
-        """How ``preset`` is trained."""
+    Parameters
+    ----------
+    network: gives the untrained model on the CPU, its weights drawn from torch's global generator.
+    recipe: how it is trained.
+    """
+
+    network: Callable[[], DefendedModel]
+    recipe: Recipe
+
+
+class RecipeDefense(Defense):
+    """A defense whose presets differ in network and recipe; a subclass says which by ``configurations``, by preset."""
+
+    configurations: ClassVar[Mapping[str, Configuration]]
+
+    def network(self, preset: str) -> DefendedModel:
+        """The untrained model of ``preset``, its weights drawn from torch's global generator.
+
+        Raises
+        ------
+        InvalidInput: unknown preset.
+        """
+        self.preset(preset)
+        return self.configurations[preset].network()
+
+    def initial(self, preset: str, data: Images, seed: int) -> DefendedModel:
+        """:meth:`network` with weights of ``seed``: what :meth:`train` starts from, on the CPU.
+
+        A defense whose network takes something from ``data``, such as the mean of the images, overrides it.
+        """
+        return seeded(seed, lambda: self.network(preset))
 
     def train(
         self, preset: str, data: Images, *, seed: int, device: torch.device | str, report: Report
@@ -275,7 +304,6 @@ class RecipeDefense(Defense):
         ------
         InvalidInput: unknown preset, or too few images.
         """
-        self.preset(preset)
-        model = cast(DefendedModel, seeded(seed, lambda: self.network(preset)))
-        fit(model, data, self.recipe(preset), seed=seed, device=device, report=report)
+        model = self.initial(preset, data, seed)
+        fit(model, data, self.configurations[preset].recipe, seed=seed, device=device, report=report)
         return model

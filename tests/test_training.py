@@ -12,8 +12,11 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from advplug.data import Images
+from advplug.defense import Preset
 from advplug.errors import InvalidInput
-from advplug.training import PROBES, Adversary, Batch, Recipe, fit, seeded
+from advplug.model import DefendedModel
+from advplug.threat import ThreatModel
+from advplug.training import PROBES, Adversary, Batch, Configuration, Recipe, RecipeDefense, fit, seeded
 
 NORMS = ["linf", "l2"]
 examples = settings(max_examples=40, deadline=None)
@@ -208,3 +211,85 @@ def test_a_recipe_may_have_another_objective(adversary: Adversary | None) -> Non
         else:
             assert batch.adversarial is not None
             assert 0 < size(batch.adversarial - batch.x, "linf").max() <= 0.1 + 1e-6
+
+
+class Centred(DefendedModel):
+    """A hidden layer of ``width``, on images less ``mean``."""
+
+    mean: Tensor
+
+    def __init__(self, width: int) -> None:
+        super().__init__(2)
+        self.layers = nn.Sequential(nn.Flatten(), nn.Linear(64, width), nn.ReLU(), nn.Linear(width, 2))
+        self.register_buffer("mean", torch.zeros(1, 8, 8))
+
+    def forward(self, x: Tensor) -> Tensor:
+        logits: Tensor = self.layers(x - self.mean)
+        return logits
+
+
+class Halves(RecipeDefense):
+    presets = {  # noqa: RUF012
+        name: Preset(summary="s", data="halves", threat=ThreatModel(), weights=None) for name in ("narrow", "wide")
+    }
+    configurations = {  # noqa: RUF012
+        "narrow": Configuration(network=lambda: Centred(2), recipe=Recipe(epochs=2, rate=0.1)),
+        "wide": Configuration(network=lambda: Centred(16), recipe=Recipe(epochs=5, rate=0.1, batch=16)),
+    }
+
+
+class CentredHalves(Halves):
+    def initial(self, preset: str, data: Images, seed: int) -> DefendedModel:
+        model = super().initial(preset, data, seed)
+        assert isinstance(model, Centred)
+        model.mean.copy_(data.inputs.mean(0))
+        return model
+
+
+def made(defense: RecipeDefense, preset: str, seed: int = 0) -> tuple[DefendedModel, list[tuple[int, int]]]:
+    seen: list[tuple[int, int]] = []
+    model = defense.train(
+        preset, bright_halves(64), seed=seed, device="cpu", report=lambda epoch, epochs, _: seen.append((epoch, epochs))
+    )
+    return model, seen
+
+
+@pytest.mark.parametrize(("preset", "width", "epochs"), [("narrow", 2, 2), ("wide", 16, 5)])
+def test_a_preset_has_its_own_network_and_recipe(preset: str, width: int, epochs: int) -> None:
+    model, seen = made(Halves(), preset)
+    assert model.state_dict()["layers.1.weight"].shape == (width, 64)
+    assert seen == [(epoch, epochs) for epoch in range(1, epochs + 1)]
+    assert not model.training
+
+
+def test_the_seed_alone_fixes_the_weights_of_a_preset() -> None:
+    state = torch.get_rng_state()
+    first, _ = made(Halves(), "wide", seed=3)
+    assert torch.equal(torch.get_rng_state(), state)
+    torch.rand(5)
+    again, other = made(Halves(), "wide", seed=3)[0], made(Halves(), "wide", seed=4)[0]
+    for name, value in first.state_dict().items():
+        assert torch.equal(value, again.state_dict()[name]), name
+    assert not torch.equal(first.state_dict()["layers.1.weight"], other.state_dict()["layers.1.weight"])
+    # Training starts from the weights that the seed draws first.
+    data = bright_halves(64)
+    start = seeded(3, lambda: Halves().network("wide"))
+    assert torch.equal(Halves().initial("wide", data, 3).state_dict()["layers.1.weight"], start.layers[1].weight)
+    fit(start, data, Halves.configurations["wide"].recipe, seed=3, device="cpu", report=lambda *_: None)
+    assert torch.equal(start.layers[1].weight, first.state_dict()["layers.1.weight"])
+
+
+def test_a_network_may_take_something_from_the_training_images() -> None:
+    centred, _ = made(CentredHalves(), "wide")
+    plain, _ = made(Halves(), "wide")
+    assert torch.equal(centred.mean, bright_halves(64).inputs.mean(0))
+    assert not torch.equal(centred.layers[1].weight, plain.layers[1].weight)  # it was trained with that mean
+
+
+def test_unknown_presets_and_too_few_images_are_refused() -> None:
+    with pytest.raises(InvalidInput, match="narrow, wide"):
+        Halves().network("broad")
+    with pytest.raises(InvalidInput, match="narrow, wide"):
+        made(Halves(), "broad")
+    with pytest.raises(InvalidInput, match="too few"):
+        Halves().train("narrow", bright_halves(1), seed=0, device="cpu", report=lambda *_: None)

@@ -108,6 +108,12 @@ def test_the_authors_network_runs_and_ships_no_weights() -> None:
         MMC().build("paper")
 
 
+def test_the_authors_network_starts_from_the_mean_of_its_training_images() -> None:
+    data = noise("paper", 4)
+    model = MMC().initial("paper", data, seed=0)
+    assert torch.equal(model.mean, data.inputs.mean(0))
+
+
 def test_training_is_deterministic() -> None:
     def train(seed: int) -> dict[str, torch.Tensor]:
         model = MMC().train("mnist", noise("mnist", 40), seed=seed, device="cpu", report=lambda *_: None)

@@ -2,26 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
 from pathlib import Path
 from typing import ClassVar
 
 from advplug.defense import Preset
-from advplug.model import DefendedModel
 from advplug.threat import ThreatModel
-from advplug.training import Adversary, Norm, Recipe, RecipeDefense
+from advplug.training import Adversary, Configuration, Norm, Recipe, RecipeDefense
 from advplug_defense_adversarial_training._networks import CifarNet, DigitNet, MadryNet
 
 WEIGHTS = Path(__file__).parent / "weights"
-
-
-@dataclass(frozen=True, kw_only=True)
-class Configuration:
-    """What makes a preset: the network and its training."""
-
-    network: Callable[[], DefendedModel]
-    recipe: Recipe
 
 
 def _mnist(summary: str, threat: ThreatModel, name: str | None) -> Preset:
@@ -104,12 +94,3 @@ class AdversarialTraining(RecipeDefense):
             ),
         ),
     }
-
-    def network(self, preset: str) -> DefendedModel:
-        """The untrained network of ``preset``, its weights drawn from torch's global generator."""
-        self.preset(preset)
-        return self.configurations[preset].network()
-
-    def recipe(self, preset: str) -> Recipe:
-        """How ``preset`` is trained."""
-        return self.configurations[preset].recipe

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
 from advplug.defense import Preset
-from advplug.model import DefendedModel
 from advplug.threat import ThreatModel
-from advplug.training import Adversary, Recipe, RecipeDefense
+from advplug.training import Adversary, Configuration, Recipe, RecipeDefense
 from advplug_defense_kwta._networks import ResNet18, SmallNet
 
 WEIGHTS = Path(__file__).parent / "weights"
@@ -18,13 +16,12 @@ MNIST_EPSILON = 0.2
 CIFAR_EPSILON = 8 / 255
 
 
-@dataclass(frozen=True, kw_only=True)
-class Configuration:
-    """What makes a preset: the network (``small`` takes ``gamma`` for all layers, None for ReLU) and its training."""
+def _digits(gamma: float | None) -> SmallNet:
+    return SmallNet((1, 28), gamma, channels=(16, 32, 32), strides=(2, 2, 1), hidden=256)
 
-    gamma: float | None
-    recipe: Recipe
-    residual: bool = False
+
+def _colour(gamma: float | None) -> SmallNet:
+    return SmallNet((3, 32), gamma, channels=(24, 48, 64), strides=(2, 2, 2), hidden=256)
 
 
 def _mnist(summary: str, name: str) -> Preset:
@@ -64,18 +61,18 @@ class KWTA(RecipeDefense):
     }
 
     configurations: ClassVar[Mapping[str, Configuration]] = {
-        "mnist": Configuration(gamma=0.025, recipe=Recipe(epochs=10, rate=0.05)),
-        "mnist-relu": Configuration(gamma=None, recipe=Recipe(epochs=10, rate=0.05)),
+        "mnist": Configuration(network=lambda: _digits(0.025), recipe=Recipe(epochs=10, rate=0.05)),
+        "mnist-relu": Configuration(network=lambda: _digits(None), recipe=Recipe(epochs=10, rate=0.05)),
         "mnist-at": Configuration(
-            gamma=0.05,
+            network=lambda: _digits(0.05),
             recipe=Recipe(
                 epochs=10, rate=0.05, adversary=Adversary(epsilon=MNIST_EPSILON, step=1.25 * MNIST_EPSILON, steps=1)
             ),
         ),
-        "cifar10": Configuration(gamma=0.05, recipe=Recipe(epochs=12, rate=0.1, augment=True)),
-        "cifar10-relu": Configuration(gamma=None, recipe=Recipe(epochs=12, rate=0.1, augment=True)),
+        "cifar10": Configuration(network=lambda: _colour(0.05), recipe=Recipe(epochs=12, rate=0.1, augment=True)),
+        "cifar10-relu": Configuration(network=lambda: _colour(None), recipe=Recipe(epochs=12, rate=0.1, augment=True)),
         "cifar10-at": Configuration(
-            gamma=0.1,
+            network=lambda: _colour(0.1),
             recipe=Recipe(
                 epochs=12,
                 rate=0.1,
@@ -84,11 +81,10 @@ class KWTA(RecipeDefense):
             ),
         ),
         "paper": Configuration(
-            gamma=0.1, residual=True, recipe=Recipe(epochs=80, rate=0.1, batch=256, augment=True, drop_at=50)
+            network=lambda: ResNet18(0.1), recipe=Recipe(epochs=80, rate=0.1, batch=256, augment=True, drop_at=50)
         ),
         "paper-at": Configuration(
-            gamma=0.1,
-            residual=True,
+            network=lambda: ResNet18(0.1),
             recipe=Recipe(
                 epochs=80,
                 rate=0.1,
@@ -99,16 +95,3 @@ class KWTA(RecipeDefense):
             ),
         ),
     }
-
-    def network(self, preset: str) -> DefendedModel:
-        """The untrained network of ``preset``, its weights drawn from torch's global generator."""
-        chosen, configuration = self.preset(preset), self.configurations[preset]
-        if configuration.residual:
-            return ResNet18(configuration.gamma)
-        if chosen.data == "mnist":
-            return SmallNet((1, 28), configuration.gamma, channels=(16, 32, 32), strides=(2, 2, 1), hidden=256)
-        return SmallNet((3, 32), configuration.gamma, channels=(24, 48, 64), strides=(2, 2, 2), hidden=256)
-
-    def recipe(self, preset: str) -> Recipe:
-        """How ``preset`` is trained."""
-        return self.configurations[preset].recipe

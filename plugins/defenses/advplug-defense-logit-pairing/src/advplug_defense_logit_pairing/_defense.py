@@ -3,27 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import ClassVar
 
 from advplug.defense import Preset
 from advplug.model import DefendedModel
 from advplug.threat import ThreatModel
-from advplug.training import Adversary, Objective, Recipe, RecipeDefense, cross_entropy
+from advplug.training import Adversary, Configuration, Objective, Recipe, RecipeDefense, cross_entropy
 from advplug_defense_logit_pairing._networks import CifarNet, DigitNet, LeNet
 from advplug_defense_logit_pairing._objectives import MixedBatch, Penalised, clean_pairing, squeezing
 
 WEIGHTS = Path(__file__).parent / "weights"
 MNIST_EPSILON, CIFAR_EPSILON = 76.5 / 255, 16 / 255
-
-
-@dataclass(frozen=True, kw_only=True)
-class Configuration:
-    """What makes a preset: the network and its training."""
-
-    network: Callable[[], DefendedModel]
-    recipe: Recipe
 
 
 NAMES = {
@@ -115,12 +107,3 @@ class LogitPairing(RecipeDefense):
         | _configurations("cifar10", CifarNet, CIFAR_OBJECTIVES, CIFAR, CIFAR_ADVERSARIAL)
         | _configurations("paper", LeNet, MNIST_OBJECTIVES, PAPER, PAPER_ADVERSARIAL)
     )
-
-    def network(self, preset: str) -> DefendedModel:
-        """The untrained network of ``preset``, its weights drawn from torch's global generator."""
-        self.preset(preset)
-        return self.configurations[preset].network()
-
-    def recipe(self, preset: str) -> Recipe:
-        """How ``preset`` is trained."""
-        return self.configurations[preset].recipe

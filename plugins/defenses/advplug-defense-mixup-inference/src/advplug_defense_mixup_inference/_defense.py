@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
 from pathlib import Path
 from typing import ClassVar
 
@@ -11,11 +10,11 @@ import torch
 from torch import nn
 
 from advplug.data import Images
-from advplug.defense import Defense, Preset, Report
+from advplug.defense import Preset, Report
 from advplug.manager import load
 from advplug.model import DefendedModel
 from advplug.threat import ThreatModel
-from advplug.training import Adversary, Recipe, fit, seeded
+from advplug.training import Adversary, Configuration, Recipe, RecipeDefense, fit
 from advplug_defense_mixup_inference._model import Mixing, Unmixed
 from advplug_defense_mixup_inference._networks import resnet50, small
 from advplug_defense_mixup_inference._training import interpolated_adversarial, mixup
@@ -40,19 +39,6 @@ def _digits() -> nn.Module:
 
 def _colour() -> nn.Module:
     return small(3, 32, widths=(24, 32, 48, 64), strides=(2, 2, 1, 2))
-
-
-@dataclass(frozen=True, kw_only=True)
-class Configuration:
-    """What makes a preset: the network and its training, and how much of the input stays in each of the mixtures.
-
-    ``share`` None leaves the mixing out.
-    """
-
-    base: Callable[[], nn.Module]
-    recipe: Recipe
-    share: float | None
-    draws: int = 15
 
 
 MNIST_MIXED = Recipe(epochs=3, rate=0.1, objective=mixup)
@@ -84,7 +70,7 @@ def _cifar10(summary: str, epsilon: float, name: str | None) -> Preset:
     return Preset(summary=summary, data="cifar10", threat=ThreatModel("linf", epsilon), weights=weights)
 
 
-class MixupInference(Defense):
+class MixupInference(RecipeDefense):
     """Mixup inference with other labels (Pang, Xu and Zhu, ICLR 2020).
 
     ``mnist`` and ``cifar10`` mix over a small network that was trained with mixup, ``-iat`` over one of interpolated
@@ -103,15 +89,15 @@ class MixupInference(Defense):
     }
 
     configurations: ClassVar[Mapping[str, Configuration]] = {
-        "mnist": Configuration(base=_digits, recipe=MNIST_MIXED, share=0.5),
-        "mnist-base": Configuration(base=_digits, recipe=MNIST_MIXED, share=None),
-        "cifar10": Configuration(base=_colour, recipe=CIFAR_MIXED, share=0.5),
-        "cifar10-base": Configuration(base=_colour, recipe=CIFAR_MIXED, share=None),
-        "cifar10-iat": Configuration(base=_colour, recipe=CIFAR_TRAINED, share=0.6),
-        "cifar10-iat-base": Configuration(base=_colour, recipe=CIFAR_TRAINED, share=None),
+        "mnist": Configuration(network=lambda: Mixing(_digits(), share=0.5), recipe=MNIST_MIXED),
+        "mnist-base": Configuration(network=lambda: Unmixed(_digits()), recipe=MNIST_MIXED),
+        "cifar10": Configuration(network=lambda: Mixing(_colour(), share=0.5), recipe=CIFAR_MIXED),
+        "cifar10-base": Configuration(network=lambda: Unmixed(_colour()), recipe=CIFAR_MIXED),
+        "cifar10-iat": Configuration(network=lambda: Mixing(_colour(), share=0.6), recipe=CIFAR_TRAINED),
+        "cifar10-iat-base": Configuration(network=lambda: Unmixed(_colour()), recipe=CIFAR_TRAINED),
         # The authors divide the rate by ten at epoch 100 and again at 150.
         "paper": Configuration(
-            base=resnet50,
+            network=lambda: Mixing(resnet50(), share=0.6),
             recipe=Recipe(
                 epochs=200,
                 rate=0.1,
@@ -121,17 +107,8 @@ class MixupInference(Defense):
                 adversary=Adversary(epsilon=TRAINED_EPSILON, step=2 / 255, steps=10),
                 objective=interpolated_adversarial,
             ),
-            share=0.6,
         ),
     }
-
-    def network(self, preset: str) -> DefendedModel:
-        """The untrained model of ``preset``, without partners; weights are drawn from torch's global generator."""
-        self.preset(preset)
-        chosen = self.configurations[preset]
-        if chosen.share is None:
-            return Unmixed(chosen.base())
-        return Mixing(chosen.base(), share=chosen.share, draws=chosen.draws)
 
     def build(self, preset: str, device: torch.device | str = "cpu", weights: Path | None = None) -> DefendedModel:
         """The model with its weights and its pool, in evaluation mode; see :class:`advplug.Defense`.
@@ -161,9 +138,8 @@ class MixupInference(Defense):
         ------
         InvalidInput: unknown preset, too few images, or no image of a class in the pool.
         """
-        self.preset(preset)
         own = POOL if len(data) > 2 * POOL else 0  # a handful of images serves as both
-        model = seeded(seed, lambda: self.network(preset))
+        model = self.initial(preset, data, seed)
         assert isinstance(model, Mixing | Unmixed)
         fit(model.base, data[own:], self.configurations[preset].recipe, seed=seed, device=device, report=report)
         if isinstance(model, Mixing):

@@ -35,7 +35,7 @@ class Mixing(DefendedModel):
     partners: Tensor
     first: Tensor
 
-    def __init__(self, base: nn.Module, *, share: float, draws: int, num_classes: int = 10) -> None:
+    def __init__(self, base: nn.Module, *, share: float, draws: int = 15, num_classes: int = 10) -> None:
         super().__init__(num_classes)
         self.base = base
         self.share, self.draws = share, draws

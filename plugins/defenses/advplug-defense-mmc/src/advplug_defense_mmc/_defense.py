@@ -2,30 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
 from pathlib import Path
-from typing import ClassVar, cast
-
-import torch
+from typing import ClassVar
 
 from advplug.data import Images
-from advplug.defense import Preset, Report
+from advplug.defense import Preset
 from advplug.model import DefendedModel
 from advplug.threat import ThreatModel
-from advplug.training import Recipe, RecipeDefense, fit, seeded
+from advplug.training import Configuration, Recipe, RecipeDefense
 from advplug_defense_mmc._centres import distance_to_own_centre
-from advplug_defense_mmc._networks import CentreNet, PaperNet, cifar_net, digit_net
+from advplug_defense_mmc._networks import PaperNet, cifar_net, digit_net
 
 WEIGHTS = Path(__file__).parent / "weights"
-
-
-@dataclass(frozen=True, kw_only=True)
-class Configuration:
-    """What makes a preset: the network and its training."""
-
-    network: Callable[[], CentreNet]
-    recipe: Recipe
 
 
 class MMC(RecipeDefense):
@@ -71,27 +60,9 @@ class MMC(RecipeDefense):
         ),
     }
 
-    def network(self, preset: str) -> DefendedModel:
-        """The untrained network of ``preset``, its weights drawn from torch's global generator."""
-        self.preset(preset)
-        return self.configurations[preset].network()
-
-    def recipe(self, preset: str) -> Recipe:
-        """How ``preset`` is trained."""
-        return self.configurations[preset].recipe
-
-    def train(
-        self, preset: str, data: Images, *, seed: int, device: torch.device | str, report: Report
-    ) -> DefendedModel:
-        """Train ``preset`` from scratch; see :class:`advplug.Defense`.
-
-        Raises
-        ------
-        InvalidInput: unknown preset, or too few images.
-        """
-        self.preset(preset)
-        model = cast(DefendedModel, seeded(seed, lambda: self.network(preset)))
+    def initial(self, preset: str, data: Images, seed: int) -> DefendedModel:
+        """The untrained network; the authors' subtracts the mean of the images that it is trained on."""
+        model = super().initial(preset, data, seed)
         if isinstance(model, PaperNet):
             model.centre_on(data.inputs)
-        fit(model, data, self.recipe(preset), seed=seed, device=device, report=report)
         return model
