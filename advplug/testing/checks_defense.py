@@ -217,6 +217,29 @@ def check_works_in_art(subject: Subject) -> None:
         require(same, f"preset {name}: ART sees other scores")
 
 
+@torch.no_grad()
+def check_detects_in_art(subject: Subject) -> None:
+    """``as_art_detector`` flags what ``decide`` rejects, in batches of any size; if ``stochastic``, of equal seeds."""
+    cases = [case for case in _built(subject).cases if case[1].rejects]
+    if not cases:
+        raise NotApplicable("it accepts every input")
+    try:
+        from advplug.interop import as_art_detector
+    except ModuleNotFoundError as error:
+        raise NotApplicable(f"{error.name} is not installed") from error
+    for name, model, x in cases:
+        torch.manual_seed(0)
+        decision = model.decide(x)
+        if decision.accepted.dtype != torch.bool:
+            raise NotApplicable("it does not say in bool what it accepts: see decides")
+        torch.manual_seed(0)
+        rows = len(x) if model.stochastic else 2  # draws of other batches are other draws
+        report, flagged = as_art_detector(model).detect(x.numpy(), batch_size=rows)
+        same = flagged.tolist() == (~decision.accepted).tolist()
+        require(same, f"preset {name}: the ART detector flags others: a decision must not depend on its batch-mates")
+        require(report["predictions"].tolist() == decision.labels.tolist(), f"preset {name}: ART sees other labels")
+
+
 def _defense(subject: Subject) -> Defense:
     defense: Defense = subject.new()
     return defense

@@ -23,13 +23,15 @@ INSTALLED = {"names_agree", "top_module_is_light", "declares_its_imports"}
 """Checks of distributions: see test_installed_plugins.py."""
 
 CASES = [(kind, name) for kind, module in BAD.items() for name in module.BAD]
+ACCEPTS = {"detects_in_art": "it accepts every input"}
 SOUND = [
     ("attack", attacks.Good, {"reaches_targets": "not tagged targeted", "finds_small_perturbations": "needs a budget"}),
     ("attack", attacks.GoodMinimumNorm, {"reaches_targets": "not tagged targeted"}),
-    ("defense", defenses.Good, {}),
-    ("defense", defenses.GoodStochastic, {}),
+    ("defense", defenses.Good, ACCEPTS),
+    ("defense", defenses.GoodStochastic, ACCEPTS),
     ("defense", defenses.GoodDetector, {}),
-    ("defense", defenses.GoodWithImages, {}),
+    ("defense", defenses.GoodRandomDetector, {}),
+    ("defense", defenses.GoodWithImages, ACCEPTS),
     ("adaptive", adaptive.Good, {}),
     ("data", data.Good, {}),
 ]

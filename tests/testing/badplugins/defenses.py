@@ -60,7 +60,7 @@ def preset(weights: Path | None, data: str = "squares", summary: str = "a linear
 
 def equip(folder: Path) -> None:
     """Write the weights of every defense of this module into ``folder``, and point their presets to them."""
-    for defense in [Good, GoodStochastic, GoodDetector, GoodWithImages, *BAD.values()]:
+    for defense in [*SOUND, *BAD.values()]:
         path = folder / f"{defense.__name__}.safetensors"
         save_file(defense.model().state_dict(), path)
         if defense.recorded:
@@ -89,6 +89,17 @@ class RejectingNet(Net):
 
 class GoodDetector(Good):
     model = RejectingNet
+
+
+class RandomlyRejectingNet(RejectingNet):
+    stochastic = True
+
+    def detector_scores(self, x: Tensor) -> Tensor:
+        return super().detector_scores(x) + torch.rand(len(x))
+
+
+class GoodRandomDetector(Good):
+    model = RandomlyRejectingNet
 
 
 class GoodWithImages(Good):
@@ -227,6 +238,19 @@ class HasFixedParts(Good):
     model = SaysItMoved
 
 
+class BatchwiseNet(RejectingNet):
+    """Rejects what stands out from the batch, so that ART, which takes other batches, gets other answers."""
+
+    def decide(self, x: Tensor) -> Decision:
+        scores = self.detector_scores(x)
+        return Decision(self(x).argmax(1), scores <= scores.mean())
+
+
+class RejectsByTheBatch(Good):
+    model = BatchwiseNet
+
+
+SOUND: list[type[Good]] = [Good, GoodStochastic, GoodDetector, GoodRandomDetector, GoodWithImages]
 BAD: dict[str, type[Good]] = {
     "presets_are_described": HasNoSummary,
     "judged_on_known_data": JudgedNowhere,
@@ -242,5 +266,6 @@ BAD: dict[str, type[Good]] = {
     "offers_have_their_shape": OffersOneScore,
     "works_in_foolbox": CannotBeMovedAgain,
     "works_in_art": HasFixedParts,
+    "detects_in_art": RejectsByTheBatch,
 }
 TAGS: dict[str, set[str]] = {}

@@ -114,19 +114,6 @@ def test_scores_are_random_and_decisions_follow_them(model: OddsModel, digits: I
     assert not torch.equal(model.detector_scores(x), scores)
 
 
-def test_it_is_an_evasion_detector_of_art(digits: Images) -> None:
-    pytest.importorskip("art", reason="ART is an extra")
-    from advplug.interop.art import as_art_detector
-
-    model, x = Odds().build("mnist"), digits.inputs[:40]
-    torch.manual_seed(0)
-    report, adversarial = as_art_detector(model).detect(x.numpy())
-    torch.manual_seed(0)
-    decision = model.decide(x)
-    assert adversarial.tolist() == (~decision.accepted).tolist()
-    assert report["predictions"].tolist() == decision.labels.tolist()
-
-
 @torch.no_grad()
 def test_a_batch_of_no_image_is_decided_too() -> None:
     decision = Odds().build("mnist").decide(torch.zeros(0, 1, 28, 28))

@@ -105,19 +105,6 @@ def test_decisions_follow_the_scores_and_are_random(digits: Images) -> None:
     assert not torch.equal(model.detector_scores(x), scores)
 
 
-def test_it_is_an_evasion_detector_of_art(digits: Images) -> None:
-    pytest.importorskip("art", reason="ART is an extra")
-    from advplug.interop.art import as_art_detector
-
-    model, x = WeaknessStrengthDefense().build("mnist"), digits.inputs[:40]
-    torch.manual_seed(0)
-    report, adversarial = as_art_detector(model).detect(x.numpy())
-    torch.manual_seed(0)
-    decision = model.decide(x)
-    assert adversarial.tolist() == (~decision.accepted).tolist()
-    assert report["predictions"].tolist() == decision.labels.tolist()
-
-
 @torch.no_grad()
 def test_a_batch_of_no_image_is_decided_too() -> None:
     decision = WeaknessStrengthDefense().build("mnist").decide(torch.zeros(0, 1, 28, 28))
