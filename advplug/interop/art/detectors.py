@@ -28,7 +28,10 @@ class AdvplugDetector(EvasionDetector):  # type: ignore[misc]
 
     @torch.no_grad()
     def detect(self, x: Any, batch_size: int = _ROWS, **kwargs: Any) -> tuple[dict[str, Any], Any]:
-        """``({"predictions": int64 (N,)}, is_adversarial)`` for ``x`` (N, ...); ``is_adversarial`` bool (N,)."""
+        """``({"predictions": int64 (N,)}, is_adversarial)`` for ``x`` (N, ...); ``is_adversarial`` bool (N,).
+
+        A ``stochastic`` model decides on fresh draws in every call, from torch's global generator.
+        """
         parameter = next(self.model.parameters(), None)
         inputs = torch.as_tensor(x)
         inputs = inputs if parameter is None else inputs.to(parameter)
@@ -52,11 +55,11 @@ def as_art_detector(model: DefendedModel) -> AdvplugDetector:
 class DetectedModel(DefendedModel):
     """A model behind an ART detector: an input is accepted if both the model and the detector accept it."""
 
-    def __init__(self, model: DefendedModel, detector: EvasionDetector) -> None:
+    def __init__(self, model: DefendedModel, detector: EvasionDetector, stochastic: bool) -> None:
         super().__init__(model.num_classes, model.bounds)
         self.model = model
         self.detector = detector
-        self.stochastic = model.stochastic
+        self.stochastic = stochastic
 
     def forward(self, x: Tensor) -> Tensor:
         return cast(Tensor, self.model(x))
@@ -68,8 +71,15 @@ class DetectedModel(DefendedModel):
         return Decision(decision.labels, decision.accepted & ~flagged)
 
 
-def from_art_detector(model: DefendedModel, detector: EvasionDetector) -> DefendedModel:
+def from_art_detector(
+    model: DefendedModel, detector: EvasionDetector, *, stochastic: bool | None = None
+) -> DefendedModel:
     """``model`` with the decisions of an ART ``detector``. ART's detectors give no gradient: attacks see scores alone.
+
+    Parameters
+    ----------
+    stochastic: whether model or detector draws random numbers; None for what the model says, and the detector if it
+        comes from :func:`as_art_detector`.
 
     Raises
     ------
@@ -77,4 +87,6 @@ def from_art_detector(model: DefendedModel, detector: EvasionDetector) -> Defend
     """
     if not isinstance(detector, EvasionDetector):
         raise InvalidInput(f"the detector is a {type(detector).__name__}: pass an ART EvasionDetector")
-    return DetectedModel(model, detector)
+    if stochastic is None:
+        stochastic = model.stochastic or (isinstance(detector, AdvplugDetector) and detector.model.stochastic)
+    return DetectedModel(model, detector, stochastic)

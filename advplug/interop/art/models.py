@@ -12,7 +12,7 @@ from art.estimators.classification import PyTorchClassifier
 from torch import Tensor, nn
 
 from advplug.errors import InvalidInput
-from advplug.model import DefendedModel
+from advplug.model import Decision, DefendedModel
 
 
 def as_art_classifier(
@@ -24,8 +24,9 @@ def as_art_classifier(
 ) -> PyTorchClassifier:
     """``model`` as an ART classifier with its bounds, on the device where it is.
 
-    ART sees scores alone; for what the defense rejects see :func:`as_art_detector`. ART's own attacks leave weight
-    gradients in ``.grad`` of the model.
+    ART sees scores alone; for what the defense rejects see :func:`as_art_detector`. A ``stochastic`` model draws anew
+    in every pass, from torch's global generator, which nothing seeds or restores; ART's ``predict`` draws from it, too.
+    ART's own attacks leave weight gradients in ``.grad`` of the model.
 
     Parameters
     ----------
@@ -66,7 +67,7 @@ class ArtBackedModel(DefendedModel):
 
     Scores are those of ART's ``predict``. Gradients pass torch preprocessing by its ``estimate_forward`` where it has
     its own, numpy preprocessing by its ``estimate_gradient`` (both of which ART's gradients may miss), and
-    postprocessing as if it were not there.
+    postprocessing as if it were not there. What a defended model inside rejects stays rejected.
     """
 
     def __init__(self, classifier: PyTorchClassifier, bounds: tuple[float, float], stochastic: bool) -> None:
@@ -75,11 +76,26 @@ class ArtBackedModel(DefendedModel):
         self.network = classifier._model
         self.stochastic = stochastic
 
-    def forward(self, x: Tensor) -> Tensor:
+    @property
+    def rejects(self) -> bool:
+        return isinstance(self.classifier.model, DefendedModel) and self.classifier.model.rejects
+
+    def decide(self, x: Tensor) -> Decision:
+        if not self.rejects:
+            return super().decide(x)
+        decision: Decision = self.classifier.model.decide(self._preprocessed(x))
+        if not self.classifier.postprocessing_defences:
+            return decision
+        return Decision(self(x).argmax(1), decision.accepted)
+
+    def _preprocessed(self, x: Tensor) -> Tensor:
         for step in self.classifier.preprocessing_operations:
             if step.apply_predict:
                 x = _preprocess(step, x)
-        scores = cast(Tensor, self.network(x)[-1])
+        return x
+
+    def forward(self, x: Tensor) -> Tensor:
+        scores = cast(Tensor, self.network(self._preprocessed(x))[-1])
         if not self.classifier.postprocessing_defences:
             return scores
         answer = self.classifier._apply_postprocessing(scores.detach().cpu().numpy(), fit=False)
@@ -87,14 +103,15 @@ class ArtBackedModel(DefendedModel):
 
 
 def from_art_classifier(
-    classifier: PyTorchClassifier, *, bounds: tuple[float, float] | None = None, stochastic: bool = False
+    classifier: PyTorchClassifier, *, bounds: tuple[float, float] | None = None, stochastic: bool | None = None
 ) -> DefendedModel:
     """An ART classifier on PyTorch, with all that it does to inputs and scores; ours comes back as it was.
 
     Parameters
     ----------
     bounds: range of valid inputs, if the classifier has no ``clip_values``.
-    stochastic: whether its preprocessing or network draws random numbers.
+    stochastic: whether its preprocessing or network draws random numbers; None for what a model of ours inside says,
+        and False for others.
 
     Raises
     ------
@@ -113,6 +130,8 @@ def from_art_classifier(
     changed = _changes_inputs(classifier) or classifier.postprocessing_defences
     if isinstance(model, DefendedModel) and not changed and tuple(model.bounds) == bounds:
         return model
+    if stochastic is None:
+        stochastic = isinstance(model, DefendedModel) and model.stochastic
     return ArtBackedModel(classifier, bounds, stochastic)
 
 
