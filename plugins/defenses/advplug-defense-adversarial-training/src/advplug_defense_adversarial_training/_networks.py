@@ -2,26 +2,12 @@
 
 from __future__ import annotations
 
-from typing import cast
+from torch import nn
 
-from torch import Tensor, nn
-
-from advplug.model import DefendedModel
+from advplug.networks import SequentialModel, convolutions
 
 
-class _Layers(DefendedModel):
-    """Ten classes through a sequence of layers."""
-
-    def __init__(self, *layers: nn.Module) -> None:
-        super().__init__(10)
-        self.layers = nn.Sequential(*layers)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Logits (N, 10) for images (N, C, H, W) in [0, 1]."""
-        return cast(Tensor, self.layers(x))
-
-
-class DigitNet(_Layers):
+class DigitNet(SequentialModel):
     """Two strided convolutions and a hidden layer, 166,406 weights: the network of Wong et al. 2020 for MNIST."""
 
     def __init__(self) -> None:
@@ -37,22 +23,18 @@ class DigitNet(_Layers):
         )
 
 
-class CifarNet(_Layers):
+class CifarNet(SequentialModel):
     """Four convolutions with batch normalisation and a linear layer, 113,482 weights, for (3, 32, 32).
 
     The strides come first: 4 million multiplications an image, so that attacks of hundreds of steps take seconds.
     """
 
     def __init__(self) -> None:
-        layers: list[nn.Module] = []
-        width = 3
-        for outputs, stride in ((32, 2), (48, 2), (64, 1), (96, 2)):
-            layers += [nn.Conv2d(width, outputs, 3, stride, 1, bias=False), nn.BatchNorm2d(outputs), nn.ReLU()]
-            width = outputs
-        super().__init__(*layers, nn.Flatten(), nn.Linear(width * 4**2, 10))
+        stages = ((32, 2), (48, 2), (64, 1), (96, 2))
+        super().__init__(*convolutions(3, stages), nn.Flatten(), nn.Linear(96 * 4**2, 10))
 
 
-class MadryNet(_Layers):
+class MadryNet(SequentialModel):
     """The authors' network for digits: two convolutions of 5x5, each with max pooling, and a hidden layer of 1024."""
 
     def __init__(self) -> None:

@@ -8,10 +8,11 @@ from typing import cast
 from torch import Tensor, nn
 
 from advplug.model import DefendedModel
+from advplug.networks import SequentialModel
 from advplug_defense_kwta._activation import activation
 
 
-class SmallNet(DefendedModel):
+class SmallNet(SequentialModel):
     """Three convolutions and a hidden layer, each with batch normalisation and a kWTA activation.
 
     The strides come first, because the attack on kWTA asks for tens of thousands of forward passes an image. Wide
@@ -37,7 +38,6 @@ class SmallNet(DefendedModel):
         hidden: int,
         num_classes: int = 10,
     ) -> None:
-        super().__init__(num_classes)
         width, side = shape
         layers: list[nn.Module] = []
         for kernel, outputs, stride in zip((5, 3, 3), channels, strides, strict=True):
@@ -54,11 +54,7 @@ class SmallNet(DefendedModel):
             activation(gamma),
             nn.Linear(hidden, num_classes),
         ]
-        self.layers = nn.Sequential(*layers)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Logits (N, K) for images (N, C, H, W) in [0, 1]."""
-        return cast(Tensor, self.layers(x))
+        super().__init__(*layers, num_classes=num_classes)
 
 
 class Block(nn.Module):

@@ -2,26 +2,12 @@
 
 from __future__ import annotations
 
-from typing import cast
+from torch import nn
 
-from torch import Tensor, nn
-
-from advplug.model import DefendedModel
+from advplug.networks import SequentialModel, convolutions
 
 
-class _Layers(DefendedModel):
-    """Ten classes through a sequence of layers."""
-
-    def __init__(self, *layers: nn.Module) -> None:
-        super().__init__(10)
-        self.layers = nn.Sequential(*layers)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Logits (N, 10) for images (N, C, H, W) in [0, 1]."""
-        return cast(Tensor, self.layers(x))
-
-
-class DigitNet(_Layers):
+class DigitNet(SequentialModel):
     """The LeNet made small: strides in place of pooling, a hidden layer of 64, 109,562 weights, for (1, 28, 28)."""
 
     def __init__(self) -> None:
@@ -37,22 +23,18 @@ class DigitNet(_Layers):
         )
 
 
-class CifarNet(_Layers):
+class CifarNet(SequentialModel):
     """Four convolutions with batch normalisation and a linear layer, 57,082 weights, for (3, 32, 32).
 
     The strides come first: 1 million multiplications an image, so that a hundred restarts take a minute.
     """
 
     def __init__(self) -> None:
-        layers: list[nn.Module] = []
-        width = 3
-        for outputs, stride in ((16, 2), (32, 2), (48, 2), (64, 1)):
-            layers += [nn.Conv2d(width, outputs, 3, stride, 1, bias=False), nn.BatchNorm2d(outputs), nn.ReLU()]
-            width = outputs
-        super().__init__(*layers, nn.Flatten(), nn.Linear(width * 4**2, 10))
+        stages = ((16, 2), (32, 2), (48, 2), (64, 1))
+        super().__init__(*convolutions(3, stages), nn.Flatten(), nn.Linear(64 * 4**2, 10))
 
 
-class LeNet(_Layers):
+class LeNet(SequentialModel):
     """The network for digits of Mosbach et al. 2018: two convolutions with pooling and a hidden layer of 1024."""
 
     def __init__(self) -> None:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import cast
 
 import torch
 from torch import Tensor, nn
 
 from advplug.model import DefendedModel
+from advplug.networks import convolutions
 from advplug_defense_mmc._centres import max_mahalanobis_centres
 
 
@@ -37,7 +37,7 @@ class CentreNet(DefendedModel):
 
 def digit_net() -> CentreNet:
     """Three strided convolutions with batch normalisation, 64 features, 67,984 weights, for (1, 28, 28)."""
-    return CentreNet(64, *_convolutions(1, ((16, 2), (32, 2), (48, 2))), nn.Flatten(), nn.Linear(48 * 4**2, 64))
+    return CentreNet(64, *convolutions(1, ((16, 2), (32, 2), (48, 2))), nn.Flatten(), nn.Linear(48 * 4**2, 64))
 
 
 def cifar_net() -> CentreNet:
@@ -46,13 +46,7 @@ def cifar_net() -> CentreNet:
     The strides come first: 2 million multiplications an image, so that nine targets of a hundred steps take a minute.
     """
     stages = ((32, 2), (48, 2), (64, 2), (64, 1))
-    return CentreNet(64, *_convolutions(3, stages), nn.Flatten(), nn.Linear(64 * 4**2, 64))
-
-
-def _convolutions(width: int, stages: tuple[tuple[int, int], ...]) -> Iterator[nn.Module]:
-    for outputs, stride in stages:
-        yield from (nn.Conv2d(width, outputs, 3, stride, 1, bias=False), nn.BatchNorm2d(outputs), nn.ReLU())
-        width = outputs
+    return CentreNet(64, *convolutions(3, stages), nn.Flatten(), nn.Linear(64 * 4**2, 64))
 
 
 class Bottleneck(nn.Module):

@@ -1,0 +1,42 @@
+"""Parts that the small networks of defenses have in common."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import cast
+
+from torch import Tensor, nn
+
+from advplug.model import DefendedModel
+
+
+class SequentialModel(DefendedModel):
+    """A plain classifier: logits from a sequence of layers, which its weights name ``layers.0``, ``layers.1``, ...
+
+    Parameters
+    ----------
+    layers: from images (N, ...) to logits (N, K).
+    num_classes: number of classes K.
+    bounds: range of valid input values.
+    """
+
+    def __init__(self, *layers: nn.Module, num_classes: int = 10, bounds: tuple[float, float] = (0.0, 1.0)) -> None:
+        super().__init__(num_classes, bounds)
+        self.layers = nn.Sequential(*layers)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Logits (N, K) for images (N, ...) in ``bounds``."""
+        return cast(Tensor, self.layers(x))
+
+
+def convolutions(channels: int, stages: Iterable[tuple[int, int]]) -> Iterator[nn.Module]:
+    """3x3 convolutions, each with batch normalisation and ReLU.
+
+    Parameters
+    ----------
+    channels: of the images.
+    stages: channels that come out of each convolution, and its stride.
+    """
+    for outputs, stride in stages:
+        yield from (nn.Conv2d(channels, outputs, 3, stride, 1, bias=False), nn.BatchNorm2d(outputs), nn.ReLU())
+        channels = outputs
