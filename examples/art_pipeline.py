@@ -114,3 +114,31 @@ class PastTheDetector(Loss):
 result = run(PGD(steps=40), model, inputs, labels, threat, loss=PastTheDetector())
 print(f"                     {result.robust_accuracy:.1%} under PGD with the detector in its loss")
 # --8<-- [end:loss]
+
+# --8<-- [start:random]
+from advplug.interop.art import as_art_classifier, as_art_detector  # noqa: E402
+from advplug.model import Decision, PlainModel  # noqa: E402
+
+
+class Wary(PlainModel):
+    """Answers about a noisy copy, and rejects what a second noisy copy changes."""
+
+    stochastic = True
+
+    def forward(self, x):
+        return super().forward(x + 0.1 * torch.randn_like(x))
+
+    def decide(self, x):
+        answers = self(x).argmax(1)
+        return Decision(answers, self(x).argmax(1) == answers)
+
+
+wary = Wary(classifier.model, num_classes=10).eval()
+victim = as_art_classifier(wary, (1, 28, 28))
+arts = ProjectedGradientDescent(victim, eps=0.1, eps_step=0.0125, max_iter=20, verbose=False)
+found = arts.generate(x_test, y_test)
+answers = [as_art_detector(wary).detect(found) for _ in range(10)]
+fooled = np.mean([(report["predictions"] != y_test) & ~flagged for report, flagged in answers])
+print(f"random model   {1 - accuracy(victim, found):.1%} wrong under ART PGD, as ART counts it")
+print(f"               {fooled:.1%} wrong and accepted, over 10 decisions")
+# --8<-- [end:random]

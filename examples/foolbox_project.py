@@ -63,3 +63,28 @@ print(f"                        {result.forwards.float().mean():.0f} forward pas
 defended = as_foolbox_model(network)  # the other way: a defense of advplug, for any Foolbox attack
 print(f"foolbox.accuracy        {foolbox.accuracy(defended, images, labels):.0%}")
 # --8<-- [end:reverse]
+
+# --8<-- [start:random]
+from advplug.model import Decision, PlainModel  # noqa: E402
+
+
+class Wary(PlainModel):
+    """Answers about a noisy copy, and rejects what a second noisy copy changes."""
+
+    stochastic = True
+
+    def forward(self, x):
+        return super().forward(x + 0.1 * torch.randn_like(x))
+
+    def decide(self, x):
+        answers = self(x).argmax(1)
+        return Decision(answers, self(x).argmax(1) == answers)
+
+
+wary = Wary(network, num_classes=10).eval()
+_, clipped, success = LinfPGD()(as_foolbox_model(wary), images, labels, epsilons=0.2)
+decisions = [wary.decide(clipped) for _ in range(10)]
+fooled = torch.stack([(decision.labels != labels) & decision.accepted for decision in decisions])
+print(f"random model            {success.float().mean():.0%} success, as Foolbox counts it")
+print(f"                        {fooled.float().mean():.0%} wrong and accepted, over 10 decisions")
+# --8<-- [end:random]

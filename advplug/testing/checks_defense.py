@@ -219,7 +219,7 @@ def check_works_in_art(subject: Subject) -> None:
 
 @torch.no_grad()
 def check_detects_in_art(subject: Subject) -> None:
-    """``as_art_detector`` flags what ``decide`` rejects, in batches of any size; if ``stochastic``, of equal seeds."""
+    """``as_art_detector`` flags what ``decide`` rejects, in any batches; if ``stochastic``, under equal seeds."""
     cases = [case for case in _built(subject).cases if case[1].rejects]
     if not cases:
         raise NotApplicable("it accepts every input")
