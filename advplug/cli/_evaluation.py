@@ -7,10 +7,11 @@ import re
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, fields, replace
 from fractions import Fraction
+from functools import wraps
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -25,9 +26,8 @@ if TYPE_CHECKING:
 
 RUNS = Path("advplug-runs")
 
-Command = TypeVar("Command", bound=Callable[..., Any])
-
 _OPTIONS = (
+    _console.json_option,
     click.option("--limit", type=click.IntRange(min=0), default=100, show_default=True, help="Samples; 0 for all."),
     click.option("--seed", type=int, default=0, show_default=True, help="Of random starts and the model's draws."),
     click.option("--device", default="cpu", show_default=True, help="Torch device."),
@@ -40,14 +40,36 @@ _OPTIONS = (
 )  # fmt: skip
 
 
-def options(command: Command) -> Command:
-    """Add the options that both commands take."""
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """What ``_OPTIONS`` say."""
+
+    limit: int
+    seed: int
+    device: str
+    batch_size: int | None
+    epsilons: str | None
+    sweep: int | None
+    out: Path | None
+    fresh: bool
+    report: bool
+    as_json: bool
+
+
+def options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the options that both commands take; ``command`` gets them as one parameter, ``options``."""
+
+    @wraps(command)
+    def gathered(*arguments: Any, **values: Any) -> Any:
+        common = Options(**{field.name: values.pop(field.name) for field in fields(Options)})
+        return command(*arguments, options=common, **values)
+
     for option in reversed(_OPTIONS):
-        command = option(command)
-    return _console.json_option(command)
+        gathered = option(gathered)
+    return gathered
 
 
-def smaller_budgets(threat: ThreatModel, epsilons: str | None, sweep: int | None) -> tuple[float, ...]:
+def _smaller_budgets(threat: ThreatModel, epsilons: str | None, sweep: int | None) -> tuple[float, ...]:
     """The budgets below that of ``threat``, ascending; a minimum-norm run answers for any."""
     if epsilons is None and sweep is None:
         return ()
@@ -67,29 +89,33 @@ def smaller_budgets(threat: ThreatModel, epsilons: str | None, sweep: int | None
     return tuple(budget for budget in budgets if budget < highest)
 
 
-def run_directory(job: Job, out: Path | None) -> Path:
+def _run_directory(job: Job, out: Path | None) -> Path:
     """``out``, or a name that the same command gives again, so that it resumes."""
     parts = (job.case, job.preset, str(job.threat).replace(":", "-"), f"n{len(job.images)}", f"seed{job.seed}")
     return out or RUNS / re.sub(r"[^A-Za-z0-9.]+", "-", "-".join(part for part in parts if part))
 
 
-def run(job: Job, manager: Manager, *, fresh: bool) -> Evaluation:
-    """Run ``job`` with progress on stderr."""
+def carry_out(job: Job, options: Options, manager: Manager) -> Evaluation:
+    """Run ``job``, in its directory and at its smaller budgets, with progress on stderr; print what came out."""
     from advplug.evaluation import evaluate
 
+    budgets = _smaller_budgets(job.threat, options.epsilons, options.sweep)
+    job = replace(job, sweep=budgets, run=_run_directory(job, options.out))
     for recipe in job.recipes:  # before the first attack has cost an hour
         if job.threat.epsilon is None and not recipe.attack.minimum_norm:
             raise InvalidInput(f"{recipe.name} needs a budget: give one, such as --threat {job.threat.norm}:0.3")
         if job.threat.norm not in recipe.attack.norms:
             norms = ", ".join(recipe.attack.norms)
             raise InvalidInput(f"{recipe.name} does not work under {job.threat.norm}: choose one of {norms}")
-    if fresh and job.run is not None:
+    if options.fresh and job.run is not None:
         _forget(job.run)
     with _watching(len(job.recipes)) as watch:
-        return evaluate(job, manager=manager, watch=watch)
+        evaluation = evaluate(job, manager=manager, watch=watch)
+    _present(evaluation, as_json=options.as_json, report=options.report)
+    return evaluation
 
 
-def present(evaluation: Evaluation, *, as_json: bool, report: bool) -> None:
+def _present(evaluation: Evaluation, *, as_json: bool, report: bool) -> None:
     """Print the table or the JSON document, write the page, and name plugins whose findings or sections failed."""
     if as_json:
         _console.print_json(evaluation.to_json())

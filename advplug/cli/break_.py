@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 
 import click
@@ -28,16 +27,7 @@ def command(
     data: Path | None,
     weights: Path | None,
     attacks: tuple[str, ...],
-    limit: int,
-    seed: int,
-    device: str,
-    batch_size: int | None,
-    epsilons: str | None,
-    sweep: int | None,
-    out: Path | None,
-    fresh: bool,
-    report: bool,
-    as_json: bool,
+    options: _evaluation.Options,
 ) -> None:
     """Run the case study CASE: its authors' weak evaluation, then the adaptive attack; exit 1 if it breaks nothing.
 
@@ -60,18 +50,15 @@ def command(
     job = case_job(
         case,
         preset=preset,
-        limit=limit or None,
-        seed=seed,
-        device=usable_device(device),
+        limit=options.limit or None,
+        seed=options.seed,
+        device=usable_device(options.device),
         images=None if data is None else read_images(data),
         weights=weights,
         extra=extra,
-        batch_size=batch_size,
+        batch_size=options.batch_size,
         manager=manager,
     )
     job = _evaluation.with_plugins(job, *(f"attack:{name}" for name in attacks))
-    budgets = _evaluation.smaller_budgets(job.threat, epsilons, sweep)
-    job = replace(job, sweep=budgets, run=_evaluation.run_directory(job, out))
-    evaluation = _evaluation.run(job, manager, fresh=fresh)
-    _evaluation.present(evaluation, as_json=as_json, report=report)
+    evaluation = _evaluation.carry_out(job, options, manager)
     ctx.exit(0 if evaluation.broken else 1)

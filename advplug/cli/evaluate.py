@@ -63,16 +63,7 @@ def command(
     targets: str | None,
     auxiliary: str | None,
     bounds: str,
-    limit: int,
-    seed: int,
-    device: str,
-    batch_size: int | None,
-    epsilons: str | None,
-    sweep: int | None,
-    out: Path | None,
-    fresh: bool,
-    report: bool,
-    as_json: bool,
+    options: _evaluation.Options,
 ) -> None:
     """Attack MODEL: package.module:callable, a torch module or what returns one; or a defense plugin, NAME[:PRESET]."""
     manager = default_manager()
@@ -85,17 +76,14 @@ def command(
     )
     words = None if gradients is None else _recipes.read_gradients(_list(gradients))
     source = _model.Source(
-        model=model, data=data, auxiliary=auxiliary, threat=threat, bounds=_bounds(bounds), limit=limit or None
+        model=model, data=data, auxiliary=auxiliary, threat=threat, bounds=_bounds(bounds), limit=options.limit or None
     )
-    job = _model.read_job(source, recipes, device=usable_device(device), manager=manager)
-    job = replace(job, seed=seed, batch_size=batch_size)
+    job = _model.read_job(source, recipes, device=usable_device(options.device), manager=manager)
+    job = replace(job, seed=options.seed, batch_size=options.batch_size)
     if words is not None:
         job = _recipes.with_gradients(job, words)
     job = _evaluation.with_plugins(job, *(f"attack:{name}" for name in names))
-    budgets = _evaluation.smaller_budgets(job.threat, epsilons, sweep)
-    job = replace(job, sweep=budgets, run=_evaluation.run_directory(job, out))
-    evaluation = _evaluation.run(job, manager, fresh=fresh)
-    _evaluation.present(evaluation, as_json=as_json, report=report)
+    _evaluation.carry_out(job, options, manager)
 
 
 def _bounds(text: str) -> tuple[float, float]:
