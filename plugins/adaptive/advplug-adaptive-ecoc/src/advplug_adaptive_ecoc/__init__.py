@@ -1,0 +1,38 @@
+"""The break of ensembles decoded by error-correcting output codes, as an advplug plugin."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from advplug import AdaptiveSpec, hookimpl
+
+if TYPE_CHECKING:
+    from advplug.evaluation import Evaluation
+    from advplug.report import Section
+
+
+@hookimpl
+def advplug_adaptive() -> list[AdaptiveSpec]:
+    """Name the case; torch is imported when it is loaded."""
+    return [
+        AdaptiveSpec(
+            name="ecoc",
+            factory="advplug_adaptive_ecoc._adaptive:BreakECOC",
+            summary="A hinge on the decoded bits, before tanh and logarithm, breaks error-correcting ensembles",
+            reference="On Adaptive Attacks to Adversarial Example Defenses, NeurIPS 2020, appendix G (2002.08347)",
+            breaks="ecoc",
+            drives=("pgd",),
+            tags=frozenset({"linf", "white-box"}),
+        )
+    ]
+
+
+@hookimpl
+def advplug_report_sections(evaluation: Evaluation) -> list[Section]:
+    """In reports of this case: where tanh is flat, and what gradient is left."""
+    if evaluation.case != "ecoc":
+        return []
+    from advplug_adaptive_ecoc._saturation import saturation
+
+    section = saturation(evaluation)
+    return [] if section is None else [section]

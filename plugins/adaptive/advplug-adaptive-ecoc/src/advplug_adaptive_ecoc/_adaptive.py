@@ -1,0 +1,91 @@
+"""How ensembles decoded by error-correcting output codes are broken (Tramer et al. 2020, appendix G)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from advplug_attack_pgd._pgd import PGD
+
+from advplug.adaptive import AdaptiveAttack, Recipe
+from advplug.interop.art import ArtAttack
+from advplug.interop.foolbox import FoolboxAttack
+from advplug.losses import CrossEntropy, Margin
+from advplug.model import DefendedModel
+from advplug.readout import Readout
+from advplug.threat import ThreatModel
+
+FOOLBOX, ART = "foolbox", "adversarial-robustness-toolbox"
+CLAIM = "Verma and Swami 2019, CIFAR-10, 16 bits, linf 0.031"
+BREAK = "Tramer et al. 2020, appendix G, CIFAR-10, linf 0.031"
+STEPS = 100
+RESTARTS = 5
+
+
+class BreakECOC(AdaptiveAttack):
+    """The decoder's logarithm has a floor that most classes lie on, and tanh saturates: neither belongs into the loss.
+
+    Baselines: PGD at Foolbox's defaults, then with the authors' 200 steps of two thirds of the budget in both
+    libraries. The recipes change one word at a time; what counts is the answer of the true decoder throughout. Targets
+    are all other codewords, those of no class too, as any of these answers is wrong.
+    """
+
+    breaks = "ecoc"
+    claim = "An ensemble of binary classifiers decoded by a Hadamard code keeps 57 % accuracy at linf 0.031."
+    lesson = "What the decoder does after the networks may hide the gradient: put the loss in front of it."
+
+    def baselines(self, preset: str, threat: ThreatModel) -> Sequence[Recipe]:
+        assert threat.epsilon is not None, "every preset of the defense has a budget"
+        step = threat.epsilon * 2 / 3
+        authors = {
+            FOOLBOX: FoolboxAttack("LinfPGD", {"steps": 200, "abs_stepsize": step}),
+            ART: ArtAttack("ProjectedGradientDescent", {"max_iter": 200, "eps_step": step, "num_random_init": 1}),
+        }
+        return [
+            Recipe(name="PGD-40, default step", attack=FoolboxAttack("LinfPGD"), role="baseline", library=FOOLBOX),
+            *(
+                Recipe(
+                    name="PGD-200, authors' step",
+                    attack=attack,
+                    role="baseline",
+                    library=library,
+                    published=_published(preset, 0.57),
+                    source=CLAIM,
+                )
+                for library, attack in authors.items()
+            ),
+        ]
+
+    def recipes(self, preset: str, threat: ThreatModel, model: DefendedModel) -> Sequence[Recipe]:
+        assert threat.epsilon is not None, "every preset of the defense has a budget"
+        pgd = PGD(steps=STEPS, step_size=threat.epsilon / 10)
+        hinge = Readout("bits", "code", Margin())
+        before_log = Readout("activation", "code", CrossEntropy())
+        before_tanh = Readout("bits", "code", CrossEntropy())
+        return [
+            Recipe(name="PGD-100, any iterate", attack=pgd, role="intermediate"),
+            Recipe(name="logarithm left out", attack=pgd, loss=before_log, role="intermediate"),
+            Recipe(name="tanh left out", attack=pgd, loss=before_tanh, role="intermediate"),
+            Recipe(
+                name="hinge",
+                attack=pgd,
+                loss=hinge,
+                role="intermediate",
+                published=_published(preset, 0.2),
+                source=f"{BREAK}: below",
+            ),
+            Recipe(name="hinge, each class", attack=pgd, loss=hinge, targets="each", role="intermediate"),
+            Recipe(
+                name=f"hinge, each class, {RESTARTS} restarts",
+                attack=pgd,
+                loss=hinge,
+                targets="each",
+                restarts=RESTARTS,
+                published=_published(preset, 0.05),
+                source=f"{BREAK}: below",
+            ),
+        ]
+
+
+def _published(preset: str, figure: float) -> float | None:
+    """The figure that belongs to the preset; the controls without saturation are ours."""
+    return None if preset.endswith("-unsaturated") else figure

@@ -1,0 +1,20 @@
+"""Ensembles decoded by error-correcting output codes, as an advplug plugin."""
+
+from __future__ import annotations
+
+from advplug import DefenseSpec, hookimpl
+
+
+@hookimpl
+def advplug_defenses() -> list[DefenseSpec]:
+    """Name the defense; torch is imported when it is loaded."""
+    return [
+        DefenseSpec(
+            name="ecoc",
+            factory="advplug_defense_ecoc._defense:ECOC",
+            summary="Binary classifiers of an ensemble whose joint answer is decoded to the nearest codeword",
+            reference="Verma and Swami, Error Correcting Output Codes Improve Probability Estimation and Adversarial "
+            "Robustness of Deep Neural Networks, NeurIPS 2019",
+            tags=frozenset({"linf", "ensemble", "gradient-masking", "white-box"}),
+        )
+    ]
