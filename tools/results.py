@@ -62,8 +62,8 @@ def records() -> list[Evaluation]:
 def results(evaluations: list[Evaluation]) -> str:
     """The page of all tables, a summary first."""
     rows = [
-        "| case | preset | budget | images | no attack | strongest baseline | adaptive |",
-        "|---|---|---|---:|---:|---:|---:|",
+        "| case | preset | budget | images | no attack | strongest baseline | adaptive | verdict |",
+        "|---|---|---|---:|---:|---:|---:|---|",
     ]
     sections = []
     for one in evaluations:
@@ -71,7 +71,9 @@ def results(evaluations: list[Evaluation]) -> str:
         title = f"{one.case}, {one.preset}"
         anchor = re.sub(r"[^a-z0-9-]+", "-", title)
         cells = (f"[{one.case}]({one.case}.md)", f"[{one.preset}](#{anchor})", _budget(one), f"{one.samples:,}")
-        rows.append("| " + " | ".join((*cells, clean, weak, f"**{left}**")) + " |")
+        rows.append(
+            "| " + " | ".join((*cells, clean, weak, f"**{left}**", "broken" if one.broken else "not broken")) + " |"
+        )
         sections.append(f"## {title}\n\n{markdown(one)}\n")
     return "\n".join([ABOUT_RESULTS, *rows, "", *sections])
 
@@ -81,13 +83,19 @@ def gallery(evaluations: list[Evaluation]) -> str:
     lines = []
     for case in dict.fromkeys(one.case for one in evaluations):
         shown = [one for one in evaluations if one.case == case and one.preset in ("mnist", "cifar10")]
-        measured = "<br>".join(
-            "{} {}: {}, {}, **{}**".format(one.preset, _budget(one), *_figures(one)) for one in shown
-        )
+        measured = "<br>".join(map(_measured, shown))
         lines.append(
             f"| [**{case}**]({case}.md). {shown[0].claim} | {measured} | {shown[0].lesson} | {_figure(case)} |"
         )
     return ABOUT_GALLERY + "\n".join(lines) + "\n"
+
+
+def _measured(evaluation: Evaluation) -> str:
+    """Preset, budget and the three accuracies; after them what the network keeps alone, where that was measured."""
+    clean, weak, left = _figures(evaluation)
+    alone = [row.robust_accuracy for row in evaluation.rows if row.role == "control"]
+    rest = f" (the network alone: {percent(min(alone))})" if alone else ""
+    return f"{evaluation.preset}, {_budget(evaluation)}: {clean}, {weak}, **{left}**{rest}"
 
 
 def _figures(evaluation: Evaluation) -> tuple[str, str, str]:
