@@ -34,15 +34,21 @@ Written by `python tools/results.py` from the records in `benchmarks/results`; t
 reproduce.
 """
 
-ABOUT_GALLERY = """# Gallery of broken defenses
+ABOUT_GALLERY = """---
+hide: [navigation, toc]
+---
+# Gallery of broken defenses
 
-What each defense claimed; accuracy without an attack, under the strongest baseline (the evaluation of its authors, or
-the defaults of a library) and **after the break**, on the images of the [longer runs](results.md); and what there is to
-learn. Written by `python tools/results.py`.
+What each defense claimed, what the evaluation of its authors (or the defaults of a library) leaves of it here, what an
+attack leaves that knows the defense, and what there is to learn. Accuracy in percent on the images of the
+[longer runs](results.md), of digits first. Written by `python tools/results.py`.
 
-| defense and claim | no attack, baseline, **after the break** | lesson | |
-|---|---|---|---|
+| defense and claim | budget | no attack | baseline | after the break | lesson | |
+|---|---|---|---|---|---|---|
 """
+
+WIDE = 'style="min-width: 14rem"'
+"""Of figures: a table would make them as narrow as it can."""
 
 
 def take_over(run: Path) -> None:
@@ -80,22 +86,21 @@ def results(evaluations: list[Evaluation]) -> str:
 
 def gallery(evaluations: list[Evaluation]) -> str:
     """The page of one row for each case: the plain presets of its two data sets."""
-    lines = []
+    rows = []
     for case in dict.fromkeys(one.case for one in evaluations):
         shown = [one for one in evaluations if one.case == case and one.preset in ("mnist", "cifar10")]
-        measured = "<br>".join(map(_measured, shown))
-        lines.append(
-            f"| [**{case}**]({case}.md). {shown[0].claim} | {measured} | {shown[0].lesson} | {_figure(case)} |"
-        )
-    return ABOUT_GALLERY + "\n".join(lines) + "\n"
+        columns = zip(*((_budget(one), *_figures(one)) for one in shown), strict=True)
+        budget, clean, weak, left = ("<br>".join(cell.replace(" ", "&nbsp;") for cell in column) for column in columns)
+        alone = [percent(found) for one in shown if (found := _alone(one)) is not None]
+        after = f"**{left}**" + (f"<br>the network alone:<br>{'<br>'.join(alone)}" if alone else "")
+        claim = f"[**{case}**]({case}.md). {shown[0].claim}"
+        rows.append("| " + " | ".join((claim, budget, clean, weak, after, str(shown[0].lesson), _figure(case))) + " |")
+    return ABOUT_GALLERY + "\n".join(rows) + "\n"
 
 
-def _measured(evaluation: Evaluation) -> str:
-    """Preset, budget and the three accuracies; after them what the network keeps alone, where that was measured."""
-    clean, weak, left = _figures(evaluation)
-    alone = [row.robust_accuracy for row in evaluation.rows if row.role == "control"]
-    rest = f" (the network alone: {percent(min(alone))})" if alone else ""
-    return f"{evaluation.preset}, {_budget(evaluation)}: {clean}, {weak}, **{left}**{rest}"
+def _alone(evaluation: Evaluation) -> float | None:
+    """What the network keeps without the defense, where that was measured."""
+    return min((row.robust_accuracy for row in evaluation.rows if row.role == "control"), default=None)
 
 
 def _figures(evaluation: Evaluation) -> tuple[str, str, str]:
@@ -120,7 +125,7 @@ def _figure(case: str) -> str:
     """The first figure of the page of the case, small, with a link to the page."""
     found = re.search(r"!\[([^]]*)\]\(([^)]+)\)", (DOCS / f"{case}.md").read_text(encoding="utf-8"))
     assert found is not None, f"docs/{case}.md has no figure"
-    return f"[![{found[1]}]({found[2]}){{ width=260 }}]({case}.md)"
+    return f"[![{found[1]}]({found[2]}){{ {WIDE} }}]({case}.md)"
 
 
 def main(runs: list[str]) -> None:
