@@ -65,7 +65,11 @@ def advplug_diagnose(job: Job, evaluation: Evaluation) -> Iterable[Finding]:  # 
 
 @hookspec
 def advplug_report_sections(evaluation: Evaluation) -> Iterable[Section]:  # type: ignore[empty-body]
-    """Extra sections for the HTML report of a finished evaluation."""
+    """Extra sections for the HTML report of a finished evaluation.
+
+    ``figure_section`` in ``advplug.report.figure_section`` makes one of a figure; ``rebuilt`` in
+    ``advplug.report.rebuilt`` gives the evaluated model of a defense with the samples, to measure what is drawn.
+    """
 
 
 @hookspec
