@@ -10,9 +10,10 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from advplug.evaluation import Evaluation
-from advplug.manager import load
 from advplug.report import Section
-from advplug.report.style import ADAPTIVE, BASELINE, INK, data_uri, figure, quiet
+from advplug.report.figure_section import figure_section
+from advplug.report.rebuilt import rebuilt
+from advplug.report.style import ADAPTIVE, BASELINE, INK, figure, quiet
 
 FLAT = 9.01
 """From here on tanh is 1 in float32, and its slope zero."""
@@ -24,21 +25,17 @@ CAPTION = (
 )
 
 
-def saturation(evaluation: Evaluation) -> Section | None:
-    """The section for the report; None where the preset has no weights."""
-    defense, preset = load("defense:ecoc")(), evaluation.preset or ""
-    if preset not in defense.presets or defense.presets[preset].weights is None:
-        return None
-    inputs, labels = torch.from_numpy(evaluation.inputs), torch.from_numpy(evaluation.labels)
-    shown = drawn(*slopes(defense.build(preset), inputs, labels))
+def saturation(evaluation: Evaluation) -> list[Section]:
+    """The section for the report; none where the preset has no weights."""
+    found = rebuilt(evaluation, "ecoc")
+    if found is None:
+        return []
     alt = "Histograms of the bits before tanh and of the largest gradient entries of two losses."
-    image = f'<div class="wide"><img src="{data_uri(shown)}" alt="{alt}"></div>'
-    return Section("Why gradients fail", f"<figure>{image}<figcaption>{CAPTION}</figcaption></figure>")
+    return [figure_section("Why gradients fail", drawn(*slopes(*found)), alt=alt, caption=CAPTION)]
 
 
 def slopes(model: torch.nn.Module, inputs: Tensor, labels: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """Bits before tanh (n, M) and the largest gradient entries (n,) of cross-entropy and hinge, where it is right."""
-    model.requires_grad_(False)
     right = model(inputs).argmax(1) == labels
     x, y = inputs[right].requires_grad_(), labels[right][:, None]
     bits = cast(Tensor, model.bits(x))  # type: ignore[operator]

@@ -34,5 +34,4 @@ def advplug_report_sections(evaluation: Evaluation) -> list[Section]:
         return []
     from advplug_adaptive_kwta._landscape import landscape
 
-    section = landscape(evaluation)
-    return [] if section is None else [section]
+    return landscape(evaluation)

@@ -9,10 +9,11 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from advplug.evaluation import Evaluation
-from advplug.manager import load
 from advplug.model import DefendedModel
 from advplug.report import Section
-from advplug.report.style import ADAPTIVE, INTERMEDIATE, data_uri, figure, quiet
+from advplug.report.figure_section import figure_section
+from advplug.report.rebuilt import rebuilt
+from advplug.report.style import ADAPTIVE, INTERMEDIATE, figure, quiet
 from advplug.threat import ThreatModel
 
 POINTS, SAMPLES = 400, 4
@@ -23,23 +24,18 @@ CAPTION = (
 )
 
 
-def landscape(evaluation: Evaluation) -> Section | None:
-    """The section for the report; None where the preset has no weights, or no twin with ReLU."""
-    defense, preset = load("defense:kwta")(), evaluation.preset or ""
+def landscape(evaluation: Evaluation) -> list[Section]:
+    """The section for the report; none where the preset has no weights, or no twin with ReLU."""
+    preset = evaluation.preset or ""
     control = f"{preset.partition('-')[0]}-relu"
-    with_weights = {name for name, configuration in defense.presets.items() if configuration.weights is not None}
-    if preset == control or not {preset, control} <= with_weights:
-        return None
+    found, twin = (rebuilt(evaluation, "kwta", name) for name in (preset, control))
+    if preset == control or found is None or twin is None:
+        return []
     epsilon = ThreatModel.parse(evaluation.threat).epsilon
     assert epsilon is not None, "every preset of the defense has a budget"
-    inputs, labels = torch.from_numpy(evaluation.inputs), torch.from_numpy(evaluation.labels)
-    curves = {
-        title: margins(defense.build(name), inputs, labels, epsilon)
-        for title, name in (("k-Winners-Take-All", preset), ("ReLU", control))
-    }
+    curves = {"k-Winners-Take-All": margins(*found, epsilon), "ReLU": margins(*twin, epsilon)}
     alt = "Line charts of the margin along a random direction: jagged with k-Winners-Take-All, smooth with ReLU."
-    image = f'<div class="wide"><img src="{data_uri(_drawn(curves, epsilon))}" alt="{alt}"></div>'
-    return Section("Why gradients fail", f"<figure>{image}<figcaption>{CAPTION}</figcaption></figure>")
+    return [figure_section("Why gradients fail", _drawn(curves, epsilon), alt=alt, caption=CAPTION)]
 
 
 @torch.no_grad()

@@ -7,9 +7,10 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from advplug.evaluation import Evaluation
-from advplug.manager import load
 from advplug.report import Section
-from advplug.report.style import ADAPTIVE, BASELINE, INTERMEDIATE, data_uri, figure, quiet
+from advplug.report.figure_section import figure_section
+from advplug.report.rebuilt import rebuilt
+from advplug.report.style import ADAPTIVE, BASELINE, INTERMEDIATE, figure, quiet
 from advplug.threat import ThreatModel
 from advplug_adaptive_logit_pairing._adaptive import CIFAR, MNIST
 from advplug_adaptive_logit_pairing._measures import CERTAIN, correct, restarts, surface, undecided
@@ -29,37 +30,38 @@ HISTOGRAMS = (
 
 def sections(evaluation: Evaluation) -> list[Section]:
     """Both sections; none where the preset has no weights."""
-    defense, preset = load("defense:logit-pairing")(), evaluation.preset or ""
-    if preset not in defense.presets or defense.presets[preset].weights is None:
+    preset = evaluation.preset or ""
+    control = f"{preset.partition('-')[0]}-at100"
+    found, trained = (rebuilt(evaluation, "logit-pairing", name) for name in (preset, control))
+    if found is None or trained is None:
         return []
-    threat, control = ThreatModel.parse(evaluation.threat), f"{preset.partition('-')[0]}-at100"
+    threat = ThreatModel.parse(evaluation.threat)
     assert threat.epsilon is not None, "every preset of the defense has a budget"
-    inputs, labels = torch.from_numpy(evaluation.inputs), torch.from_numpy(evaluation.labels)
-    model, trained = defense.build(preset), defense.build(control)
+    model, inputs, labels = found
     rows = correct(model, inputs, labels)
-    both = rows[torch.isin(rows, correct(trained, inputs, labels))][:SHOWN]
+    both = rows[torch.isin(rows, correct(*trained))][:SHOWN]
     planes = {
         title: [surface(shown, inputs[row], labels[row], threat.epsilon) for row in both]
-        for title, shown in ((preset, model), (control, trained))
+        for title, shown in ((preset, model), (control, trained.model))
     }
     steps, step = (CIFAR if preset.startswith("cifar10") else MNIST).long
     rows = rows[:TRIED]
     losses, broken = restarts(model, inputs[rows], labels[rows], threat.epsilon, steps=steps, step=step, runs=RUNS)
     first = undecided(broken)[:SHOWN]
     return [
-        _section("Loss surfaces", surfaces(planes), SURFACES, "Surfaces of the loss around images, one pair a column."),
-        _section(
+        figure_section(
+            "Loss surfaces",
+            surfaces(planes),
+            alt="Surfaces of the loss around images, one pair a column.",
+            caption=SURFACES,
+        ),
+        figure_section(
             "Losses over restarts",
             histograms(losses[first], broken[first]),
-            HISTOGRAMS,
-            "Histograms of the loss at the end of runs of PGD.",
+            alt="Histograms of the loss at the end of runs of PGD.",
+            caption=HISTOGRAMS,
         ),
     ]
-
-
-def _section(title: str, drawn: Figure, caption: str, alt: str) -> Section:
-    image = f'<div class="wide"><img src="{data_uri(drawn)}" alt="{alt}"></div>'
-    return Section(title, f"<figure>{image}<figcaption>{caption}</figcaption></figure>")
 
 
 def surfaces(planes: dict[str, list[Tensor]]) -> Figure:

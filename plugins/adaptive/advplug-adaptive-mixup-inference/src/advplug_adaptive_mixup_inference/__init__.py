@@ -32,7 +32,6 @@ def advplug_report_sections(evaluation: Evaluation) -> list[Section]:
     """In reports of this case: what each attack leaves beside what the network alone keeps."""
     if evaluation.case != "mixup-inference":
         return []
-    from advplug_adaptive_mixup_inference._bars import section
+    from advplug_adaptive_mixup_inference._bars import bars
 
-    found = section(evaluation)
-    return [] if found is None else [found]
+    return bars(evaluation)

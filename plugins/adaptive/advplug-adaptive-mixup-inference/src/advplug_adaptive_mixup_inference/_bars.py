@@ -6,7 +6,8 @@ from matplotlib.figure import Figure
 
 from advplug.evaluation import Evaluation
 from advplug.report import Section
-from advplug.report.style import BASELINE, COLOURS, INK, INTERMEDIATE, data_uri, figure, quiet
+from advplug.report.figure_section import figure_section
+from advplug.report.style import BASELINE, COLOURS, INK, INTERMEDIATE, figure, quiet
 from advplug.report.summary import SHORT
 
 CAPTION = (
@@ -15,13 +16,12 @@ CAPTION = (
 )
 
 
-def section(evaluation: Evaluation) -> Section | None:
-    """The section for the report; None where there is no control to compare with."""
+def bars(evaluation: Evaluation) -> list[Section]:
+    """The section for the report; none where there is no control to compare with."""
     if not any(row.role == "control" for row in evaluation.rows):
-        return None
+        return []
     alt = "Bars of robust accuracy under each attack, and a line at that of the network alone."
-    image = f'<div class="wide"><img src="{data_uri(drawn(evaluation))}" alt="{alt}"></div>'
-    return Section("What the mixing adds", f"<figure>{image}<figcaption>{CAPTION}</figcaption></figure>")
+    return [figure_section("What the mixing adds", drawn(evaluation), alt=alt, caption=CAPTION)]
 
 
 def drawn(evaluation: Evaluation) -> Figure:

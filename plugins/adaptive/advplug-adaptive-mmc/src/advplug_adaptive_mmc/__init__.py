@@ -34,5 +34,4 @@ def advplug_report_sections(evaluation: Evaluation) -> list[Section]:
         return []
     from advplug_adaptive_mmc._saturation import saturation
 
-    section = saturation(evaluation)
-    return [] if section is None else [section]
+    return saturation(evaluation)

@@ -9,9 +9,10 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from advplug.evaluation import Evaluation
-from advplug.manager import load
 from advplug.report import Section
-from advplug.report.style import ADAPTIVE, BASELINE, data_uri, figure, quiet
+from advplug.report.figure_section import figure_section
+from advplug.report.rebuilt import rebuilt
+from advplug.report.style import ADAPTIVE, BASELINE, figure, quiet
 
 TINY = torch.finfo(torch.float32).tiny * torch.finfo(torch.float32).eps  # the least number above zero in float32
 CAPTION = (
@@ -23,16 +24,13 @@ CAPTION = (
 )
 
 
-def saturation(evaluation: Evaluation) -> Section | None:
-    """The section for the report; None where the preset has no weights."""
-    defense, preset = load("defense:mmc")(), evaluation.preset or ""
-    if preset not in defense.presets or defense.presets[preset].weights is None:
-        return None
-    inputs, labels = torch.from_numpy(evaluation.inputs), torch.from_numpy(evaluation.labels)
-    gaps, entropy, distance = slopes(defense.build(preset), inputs, labels)
+def saturation(evaluation: Evaluation) -> list[Section]:
+    """The section for the report; none where the preset has no weights."""
+    found = rebuilt(evaluation, "mmc")
+    if found is None:
+        return []
     alt = "Logits far apart; the gradient of the cross-entropy is zero for many samples, that of the distance for none."
-    image = f'<div class="wide"><img src="{data_uri(drawn(gaps, entropy, distance))}" alt="{alt}"></div>'
-    return Section("Why the softmax fails", f"<figure>{image}<figcaption>{CAPTION}</figcaption></figure>")
+    return [figure_section("Why the softmax fails", drawn(*slopes(*found)), alt=alt, caption=CAPTION)]
 
 
 def slopes(model: torch.nn.Module, inputs: Tensor, labels: Tensor) -> tuple[Tensor, Tensor, Tensor]:

@@ -34,5 +34,4 @@ def advplug_report_sections(evaluation: Evaluation) -> list[Section]:
         return []
     from advplug_adaptive_odds._scores import scores
 
-    section = scores(evaluation)
-    return [] if section is None else [section]
+    return scores(evaluation)

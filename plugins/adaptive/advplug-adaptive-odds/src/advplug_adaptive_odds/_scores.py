@@ -11,9 +11,10 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from advplug.evaluation import Evaluation
-from advplug.manager import load
 from advplug.report import Section
-from advplug.report.style import ADAPTIVE, BASELINE, INK, INTERMEDIATE, data_uri, figure, quiet
+from advplug.report.figure_section import figure_section
+from advplug.report.rebuilt import rebuilt
+from advplug.report.style import ADAPTIVE, BASELINE, INK, INTERMEDIATE, figure, quiet
 from advplug.threat import ThreatModel
 from advplug.training import Adversary
 
@@ -24,24 +25,22 @@ CAPTION = (
 )
 
 
-def scores(evaluation: Evaluation) -> Section | None:
-    """The section for the report; None where the preset ships no weights or the adaptive attack found nothing."""
-    defense = load("defense:odds")()
-    preset, row = evaluation.preset or "", evaluation.rows[-1]
-    found = np.asarray(row.arrays.get("success", np.zeros(0)), bool)
-    if preset not in defense.presets or defense.presets[preset].weights is None or not found.any():
-        return None
+def scores(evaluation: Evaluation) -> list[Section]:
+    """The section for the report; none where the preset ships no weights or the adaptive attack found nothing."""
+    found, row = rebuilt(evaluation, "odds"), evaluation.rows[-1]
+    success = np.asarray(row.arrays.get("success", np.zeros(0)), bool)
+    if found is None or not success.any():
+        return []
     epsilon = ThreatModel.parse(evaluation.threat).epsilon
     assert epsilon is not None, "every preset of the defense has a budget"
-    model = cast(OddsModel, defense.build(preset)).requires_grad_(False)
-    inputs, labels = torch.from_numpy(evaluation.inputs)[:SHOWN], torch.from_numpy(evaluation.labels)[:SHOWN]
-    adaptive = torch.from_numpy(np.asarray(row.arrays["adversarials"])[found][:SHOWN])
+    model = cast(OddsModel, found.model)
+    adaptive = torch.from_numpy(np.asarray(row.arrays["adversarials"])[success][:SHOWN])
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        groups = of_each(model, inputs, labels, adaptive, epsilon)
+        groups = of_each(model, found.inputs[:SHOWN], found.labels[:SHOWN], adaptive, epsilon)
     alt = "Histograms of detector scores: PGD lies right of the threshold, the adaptive attack among the clean images."
-    image = f'<div class="wide"><img src="{data_uri(drawn(groups, float(model.thresholds)))}" alt="{alt}"></div>'
-    return Section("What the detector sees", f"<figure>{image}<figcaption>{CAPTION}</figcaption></figure>")
+    shown = drawn(groups, float(model.thresholds))
+    return [figure_section("What the detector sees", shown, alt=alt, caption=CAPTION)]
 
 
 def of_each(model: OddsModel, inputs: Tensor, labels: Tensor, adaptive: Tensor, epsilon: float) -> dict[str, Tensor]:

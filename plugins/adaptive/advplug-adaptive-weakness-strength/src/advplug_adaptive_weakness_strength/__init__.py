@@ -34,5 +34,4 @@ def advplug_report_sections(evaluation: Evaluation) -> list[Section]:
         return []
     from advplug_adaptive_weakness_strength._way import way
 
-    section = way(evaluation)
-    return [] if section is None else [section]
+    return way(evaluation)

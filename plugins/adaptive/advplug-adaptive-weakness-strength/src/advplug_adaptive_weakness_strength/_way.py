@@ -10,9 +10,10 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from advplug.evaluation import Evaluation
-from advplug.manager import load
 from advplug.report import Section
-from advplug.report.style import ADAPTIVE, BASELINE, GRID, INK, INTERMEDIATE, data_uri, figure, quiet
+from advplug.report.figure_section import figure_section
+from advplug.report.rebuilt import rebuilt
+from advplug.report.style import ADAPTIVE, BASELINE, GRID, INK, INTERMEDIATE, figure, quiet
 from advplug.threat import ThreatModel
 from advplug.training import Adversary
 
@@ -30,21 +31,18 @@ CAPTION = (
 )
 
 
-def way(evaluation: Evaluation) -> Section | None:
-    """The section for the report; None where the preset ships no weights."""
-    defense, preset = load("defense:weakness-strength")(), evaluation.preset or ""
-    if preset not in defense.presets or defense.presets[preset].weights is None:
-        return None
+def way(evaluation: Evaluation) -> list[Section]:
+    """The section for the report; none where the preset ships no weights."""
+    found = rebuilt(evaluation, "weakness-strength")
+    if found is None:
+        return []
     epsilon = ThreatModel.parse(evaluation.threat).epsilon
     assert epsilon is not None, "every preset of the defense has a budget"
-    model = cast(WeaknessStrength, defense.build(preset)).requires_grad_(False)
-    inputs, labels = torch.from_numpy(evaluation.inputs), torch.from_numpy(evaluation.labels)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        found = answers(model, inputs, labels, epsilon)
+        given = answers(cast(WeaknessStrength, found.model), found.inputs, found.labels, epsilon)
     alt = "Stacked areas along the way: own class, then failing the noise test, then passing, then too many steps."
-    image = f'<div class="wide"><img src="{data_uri(drawn(found))}" alt="{alt}"></div>'
-    return Section("Between the two tests", f"<figure>{image}<figcaption>{CAPTION}</figcaption></figure>")
+    return [figure_section("Between the two tests", drawn(given), alt=alt, caption=CAPTION)]
 
 
 def answers(model: WeaknessStrength, inputs: Tensor, labels: Tensor, epsilon: float) -> Tensor:
