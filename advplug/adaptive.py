@@ -27,6 +27,7 @@ class Recipe:
     attack, loss, gradient, criterion: the four words; no loss means the attack's own, no criterion the goal of the
         threat model.
     targets: None, ``"each"`` for every other class in turn, or a number for so many of the likeliest.
+    targets_at_once: how many of these share a batch; see :class:`advplug.problem.Options`.
     restarts: independent runs, later ones on survivors only.
     role: ``baseline`` (the evaluation the defense's authors ran), ``intermediate``, ``control`` (run ``on`` the network
         without the defense: what there is to lose) or ``adaptive``.
@@ -42,6 +43,7 @@ class Recipe:
     gradient: GradientEstimator = field(default_factory=Exact)
     criterion: Criterion | None = None
     targets: Literal["each"] | int | None = None
+    targets_at_once: int = 1
     restarts: int = 1
     role: Role = "adaptive"
     on: DefendedModel | None = None
@@ -54,6 +56,8 @@ class Recipe:
         names = ("attack", "gradient", "criterion", "targets", "restarts")
         loss = self.loss or self.attack.default_loss
         words = {"attack": repr(self.attack), "loss": repr(loss)} | {name: repr(getattr(self, name)) for name in names}
+        if self.targets_at_once > 1:
+            words["targets_at_once"] = repr(self.targets_at_once)
         return words if self.on is None else words | {"on": type(self.on).__name__}
 
 

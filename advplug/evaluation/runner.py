@@ -139,7 +139,13 @@ def _problem(job: Job, recipe: Recipe, watch: Watch | None) -> Problem:
         gradient=recipe.gradient,
         criterion=recipe.criterion,
         auxiliary=job.auxiliary,
-        options=Options(seed=job.seed, restarts=recipe.restarts, batch_size=job.batch_size, progress=progress),
+        options=Options(
+            seed=job.seed,
+            restarts=recipe.restarts,
+            targets_at_once=recipe.targets_at_once,
+            batch_size=job.batch_size,
+            progress=progress,
+        ),
     )
 
 

@@ -19,6 +19,8 @@ CLAIM = "Verma and Swami 2019, CIFAR-10, 16 bits, linf 0.031"
 BREAK = "Tramer et al. 2020, appendix G, CIFAR-10, linf 0.031"
 STEPS = 100
 RESTARTS = 5
+TARGETS_AT_ONCE = 15
+"""All of them: what is left is few samples, whose batches alone would not fill a device."""
 
 
 class BreakECOC(AdaptiveAttack):
@@ -73,12 +75,20 @@ class BreakECOC(AdaptiveAttack):
                 published=_published(preset, 0.2),
                 source=f"{BREAK}: below",
             ),
-            Recipe(name="hinge, each class", attack=pgd, loss=hinge, targets="each", role="intermediate"),
+            Recipe(
+                name="hinge, each class",
+                attack=pgd,
+                loss=hinge,
+                targets="each",
+                targets_at_once=TARGETS_AT_ONCE,
+                role="intermediate",
+            ),
             Recipe(
                 name=f"hinge, each class, {RESTARTS} restarts",
                 attack=pgd,
                 loss=hinge,
                 targets="each",
+                targets_at_once=TARGETS_AT_ONCE,
                 restarts=RESTARTS,
                 published=_published(preset, 0.05),
                 source=f"{BREAK}: below",
