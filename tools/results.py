@@ -91,16 +91,11 @@ def gallery(evaluations: list[Evaluation]) -> str:
         shown = [one for one in evaluations if one.case == case and one.preset in ("mnist", "cifar10")]
         columns = zip(*((_budget(one), *_figures(one)) for one in shown), strict=True)
         budget, clean, weak, left = ("<br>".join(cell.replace(" ", "&nbsp;") for cell in column) for column in columns)
-        alone = [percent(found) for one in shown if (found := _alone(one)) is not None]
+        alone = [percent(one.alone) for one in shown if one.alone is not None]
         after = f"**{left}**" + (f"<br>the network alone:<br>{'<br>'.join(alone)}" if alone else "")
         claim = f"[**{case}**]({case}.md). {shown[0].claim}"
         rows.append("| " + " | ".join((claim, budget, clean, weak, after, str(shown[0].lesson), _figure(case))) + " |")
     return ABOUT_GALLERY + "\n".join(rows) + "\n"
-
-
-def _alone(evaluation: Evaluation) -> float | None:
-    """What the network keeps without the defense, where that was measured."""
-    return min((row.robust_accuracy for row in evaluation.rows if row.role == "control"), default=None)
 
 
 def _figures(evaluation: Evaluation) -> tuple[str, str, str]:

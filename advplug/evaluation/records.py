@@ -109,8 +109,12 @@ class Evaluation:
         if not adaptive:
             return False
         baseline = min(self._left("baseline"), default=self.clean_accuracy)
-        alone = min(self._left("control"), default=0.0)
-        return min(adaptive) <= max(0.05, baseline / 3, alone + 0.05)
+        return min(adaptive) <= max(0.05, baseline / 3, (self.alone or 0.0) + 0.05)
+
+    @property
+    def alone(self) -> float | None:
+        """What the network keeps without the defense, where a control measured it."""
+        return min(self._left("control"), default=None)
 
     def _left(self, role: str) -> list[float]:
         return [row.robust_accuracy for row in self.rows if row.role == role]
@@ -135,7 +139,10 @@ class Evaluation:
         InvalidInput: another version wrote it.
         """
         if document["schema_version"] != SCHEMA_VERSION:
-            raise InvalidInput(f"the record has schema version {document['schema_version']}, not {SCHEMA_VERSION}")
+            found = document["schema_version"]
+            raise InvalidInput(
+                f"the record has schema version {found}, not {SCHEMA_VERSION}: run again with --fresh"
+            )
         plain: dict[str, Any] = {name: document[name] for name in _PLAIN}
         return cls(
             rows=tuple(Row.from_figures(row) for row in document["rows"]),

@@ -92,8 +92,8 @@ def verdict(evaluation: Evaluation) -> str:
     if baseline is not None:
         before = f"{percent(baseline.robust_accuracy)} under the strongest baseline ({baseline.name}), "
     word = "broken" if evaluation.broken else "not broken"
-    control = min((row.robust_accuracy for row in evaluation.rows if row.role == "control"), default=None)
-    after = "" if control is None else f" The network alone, without the defense, keeps {percent(control)}."
+    alone = evaluation.alone
+    after = "" if alone is None else f" The network alone, without the defense, keeps {percent(alone)}."
     return f"{start} is {word}: {clean}, {before}{left} adaptive attack ({best.name}).{after}"
 
 
