@@ -140,9 +140,7 @@ class Evaluation:
         """
         if document["schema_version"] != SCHEMA_VERSION:
             found = document["schema_version"]
-            raise InvalidInput(
-                f"the record has schema version {found}, not {SCHEMA_VERSION}: run again with --fresh"
-            )
+            raise InvalidInput(f"the record has schema version {found}, not {SCHEMA_VERSION}: run again with --fresh")
         plain: dict[str, Any] = {name: document[name] for name in _PLAIN}
         return cls(
             rows=tuple(Row.from_figures(row) for row in document["rows"]),
