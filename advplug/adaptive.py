@@ -1,4 +1,4 @@
-"""An adaptive attack is a sentence of four words; an adaptive plugin says which ones break one defense."""
+"""An adaptive attack has four components; an adaptive plugin says which ones break one defense."""
 
 from __future__ import annotations
 
@@ -19,15 +19,16 @@ Role = Literal["baseline", "intermediate", "control", "adaptive"]
 
 @dataclass(frozen=True, kw_only=True)
 class Recipe:
-    """One attack, spelled out: four words, and how often they are said.
+    """One attack, spelled out: its four components, and how often it is run.
 
     Parameters
     ----------
     name: as it stands in tables.
-    attack, loss, gradient, criterion: the four words; no loss means the attack's own, no criterion the goal of the
+    attack, loss, gradient, criterion: the components; no loss means the attack's own, no criterion the goal of the
         threat model.
-    targets: None, ``"each"`` for every other class in turn, or a number for so many of the likeliest.
-    targets_at_once: how many of these share a batch; see :class:`advplug.problem.Options`.
+    targets: None, or ``"each"`` for every other class in turn.
+    num_targets: how many of the likeliest other classes to try in turn, instead of ``targets``.
+    targets_at_once: how many of these share a batch; see :class:`advplug.attack.Options`.
     restarts: independent runs, later ones on survivors only.
     role: ``baseline`` (the evaluation the defense's authors ran), ``intermediate``, ``control`` (run ``on`` the network
         without the defense: what there is to lose) or ``adaptive``.
@@ -42,7 +43,8 @@ class Recipe:
     loss: Loss | None = None
     gradient: GradientEstimator = field(default_factory=Exact)
     criterion: Criterion | None = None
-    targets: Literal["each"] | int | None = None
+    targets: Literal["each"] | None = None
+    num_targets: int | None = None
     targets_at_once: int = 1
     restarts: int = 1
     role: Role = "adaptive"
@@ -51,14 +53,16 @@ class Recipe:
     published: float | None = None
     source: str | None = None
 
-    def words(self) -> dict[str, str]:
-        """The sentence as text, for records; two recipes of equal words run alike."""
+    def components(self) -> dict[str, str]:
+        """The components as text, for records; two recipes of equal components run alike."""
         names = ("attack", "gradient", "criterion", "targets", "restarts")
         loss = self.loss or self.attack.default_loss
-        words = {"attack": repr(self.attack), "loss": repr(loss)} | {name: repr(getattr(self, name)) for name in names}
+        text = {"attack": repr(self.attack), "loss": repr(loss)} | {name: repr(getattr(self, name)) for name in names}
+        if self.num_targets is not None:
+            text["num_targets"] = repr(self.num_targets)
         if self.targets_at_once > 1:
-            words["targets_at_once"] = repr(self.targets_at_once)
-        return words if self.on is None else words | {"on": type(self.on).__name__}
+            text["targets_at_once"] = repr(self.targets_at_once)
+        return text if self.on is None else text | {"on": type(self.on).__name__}
 
 
 class AdaptiveAttack(ABC):

@@ -8,29 +8,67 @@ from __future__ import annotations
 import inspect
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import Any, ClassVar, Generic, NamedTuple, Protocol, TypeVar
+from dataclasses import is_dataclass
+from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 
 import eagerpy as ep
 from torch import Tensor
 
+from advplug.engine.gateway import Gateway
+from advplug.engine.problem import Options, Problem
+from advplug.engine.task import GradientQuery, Query, Task
+from advplug.hyperparameters import check_hyperparameters
 from advplug.losses import CrossEntropy, Loss
-from advplug.ops import norms
-from advplug.oracle import Oracle
-from advplug.problem import Problem
-from advplug.task import Task
+from advplug.numerics.tensors import norms
+from advplug.specs import imported
+
+__all__ = [
+    "Attack",
+    "Gateway",
+    "GradientQuery",
+    "HasPoint",
+    "IterativeAttack",
+    "Options",
+    "Problem",
+    "Query",
+    "Stage",
+    "Task",
+]
+
+_FOOLBOX_CALL = "advplug.interop.foolbox:call_as_foolbox"  # text, as in a spec: whoever has no Foolbox can import this
 
 
 class Attack(ABC):
-    """An attack. Hyper-parameters are keyword-only constructor arguments, each with the default of its paper.
+    """An attack: a frozen dataclass whose keyword-only fields are its hyper-parameters, with the paper's defaults.
 
-    ``norms`` names the norms it can work under; ``minimum_norm`` says that it needs no budget, ``needs_auxiliary``
-    that it needs images of the attacker's own, and ``fixed_loss`` that it takes no other losses than its own.
+    Values are checked against the types of the fields; see :mod:`advplug.hyperparameters`. A subclass sets the
+    properties that differ, ``norms = ("l2",)`` or ``minimum_norm = True``.
     """
 
-    norms: ClassVar[tuple[str, ...]] = ("linf", "l2", "l1", "l0")
-    minimum_norm: ClassVar[bool] = False
-    needs_auxiliary: ClassVar[bool] = False
-    fixed_loss: ClassVar[bool] = False
+    @property
+    def norms(self) -> tuple[str, ...]:
+        """The norms that it can work under."""
+        return ("linf", "l2", "l1", "l0")
+
+    @property
+    def minimum_norm(self) -> bool:
+        """Whether it looks for the smallest perturbation and needs no budget."""
+        return False
+
+    @property
+    def needs_auxiliary(self) -> bool:
+        """Whether it needs images of the attacker's own."""
+        return False
+
+    @property
+    def fixed_loss(self) -> bool:
+        """Whether it takes no other losses than its own."""
+        return False
+
+    def __post_init__(self) -> None:
+        """Check the hyper-parameters. Override to check them against each other, and call this first."""
+        if is_dataclass(self):
+            check_hyperparameters(self)
 
     @abstractmethod
     def run(self, task: Task) -> None:
@@ -40,10 +78,11 @@ class Attack(ABC):
         """Attacks to run instead of this one, each on the survivors of those before; None runs it itself."""
         return None
 
-    def prepare(self, problem: Problem, oracle: Oracle) -> Any:
+    def prepare(self, problem: Problem, gateway: Gateway) -> Any:
         """What all batches of a run share, such as a model trained for it; they read it as ``task.prepared``.
 
-        ``oracle`` gives scores (m, K) of the model for inputs (m, ...), charged in equal parts to all samples.
+        ``gateway.scores(x)`` gives scores (m, K) of the model for inputs (m, ...), charged in equal parts to all
+        samples.
         """
         return None
 
@@ -63,9 +102,7 @@ class Attack(ABC):
 
     def __call__(self, model: Any, inputs: Any, criterion: Any, *, epsilons: Any, **options: Any) -> Any:
         """Foolbox's calling convention: ``raw, clipped, success``. See :mod:`advplug.interop.foolbox`."""
-        from advplug.interop.foolbox import call_as_foolbox
-
-        return call_as_foolbox(self, model, inputs, criterion, epsilons=epsilons, **options)
+        return imported(_FOOLBOX_CALL)(self, model, inputs, criterion, epsilons=epsilons, **options)
 
     def parameters(self) -> dict[str, Any]:
         """The hyper-parameters by name."""
@@ -99,7 +136,7 @@ State = TypeVar("State", bound=HasPoint)
 
 
 class IterativeAttack(Attack, Generic[State]):
-    """An attack in steps: ``init`` and ``step`` read like the algorithm box of the paper.
+    """An attack in steps: ``init`` and ``step`` read like the algorithm box of the paper; ``steps`` says how many.
 
     The state is a dataclass or named tuple. Every tensor in it has one row per sample, so that the engine can drop
     the samples that are done; what is common to all samples is a Python number.
@@ -117,7 +154,7 @@ class IterativeAttack(Attack, Generic[State]):
 
     def run(self, task: Task) -> None:
         state = self.init(task)
-        for task.t in range(self.steps):
+        for task.t in range(self.planned_steps):
             state = self.step(task, state)
             state = task.drop_finished(state)
             if task.finished:
@@ -125,7 +162,7 @@ class IterativeAttack(Attack, Generic[State]):
         self.conclude(task, state)
 
     def conclude(self, task: Task, state: State) -> None:
-        """After the last step: judge the last point. Override to judge another, or with a wish."""
+        """After the last step: judge the last point. Override to judge another, or under a condition."""
         task.evaluate(state.x)
 
     @property

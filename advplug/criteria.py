@@ -7,13 +7,23 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
+from advplug.errors import InvalidInput
+from advplug.hyperparameters import NonNegative, check_hyperparameters
 from advplug.model import Decision, DefendedModel
+from advplug.numerics.tensors import best_other, pick, raw, wrap
 
 
 class Criterion(ABC):
-    """Judges the answers of the deployed system, never its scores."""
+    """Judges the answers of the deployed system.
 
-    needs_targets = False
+    What an attack asks of a point beyond the goal, a condition on its scores such as :class:`Confident`, is a criterion
+    as well.
+    """
+
+    @property
+    def needs_targets(self) -> bool:
+        """Whether it judges nothing without a target."""
+        return False
 
     @abstractmethod
     def __call__(self, decision: Decision, labels: Tensor, targets: Tensor | None) -> Tensor:
@@ -38,7 +48,8 @@ class Targeted(Criterion):
     needs_targets = True
 
     def __call__(self, decision: Decision, labels: Tensor, targets: Tensor | None) -> Tensor:
-        assert targets is not None, "a Problem refuses a targeted criterion without targets"
+        if targets is None:
+            raise InvalidInput("Targeted needs targets: pass targets=<classes (N,)> or targets='each'")
         return decision.labels == targets
 
 
@@ -51,6 +62,29 @@ class Accepted(Criterion):
 
 
 @dataclass(frozen=True)
+class Confident(Criterion):
+    """The logit of the target (without targets: of some wrong class) is at least ``confidence`` above all others.
+
+    A condition that an attack sets, ``task.query(x, Confident(5.0))`` (Carlini and Wagner 2017, sec. V-D).
+    """
+
+    confidence: NonNegative = 0.0
+
+    def __post_init__(self) -> None:
+        check_hyperparameters(self)
+
+    def __call__(self, decision: Decision, labels: Tensor, targets: Tensor | None) -> Tensor:
+        if decision.scores is None:
+            raise InvalidInput("Confident needs scores: set it as the condition of an attack, not as its criterion")
+        scores = wrap(decision.scores)
+        if targets is None:
+            gap = best_other(scores, wrap(labels)) - pick(scores, wrap(labels))
+        else:
+            gap = pick(scores, wrap(targets)) - best_other(scores, wrap(targets))
+        return raw(gap >= self.confidence)
+
+
+@dataclass(frozen=True)
 class Both(Criterion):
     """Both criteria hold."""
 
@@ -58,7 +92,7 @@ class Both(Criterion):
     second: Criterion
 
     @property
-    def needs_targets(self) -> bool:  # type: ignore[override]
+    def needs_targets(self) -> bool:
         return self.first.needs_targets or self.second.needs_targets
 
     def __call__(self, decision: Decision, labels: Tensor, targets: Tensor | None) -> Tensor:

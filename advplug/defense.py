@@ -38,8 +38,8 @@ class Preset:
     test_split: str = "test"
 
 
-Report = Callable[[int, int, Mapping[str, float]], None]
-"""Called during training as ``report(epoch, epochs, {"loss": ..., "accuracy": ...})``."""
+EpochCallback = Callable[[int, int, Mapping[str, float]], None]
+"""Called after each epoch of training as ``on_epoch(epoch, epochs, {"loss": ..., "accuracy": ...})``."""
 
 
 class Defense(ABC):
@@ -53,7 +53,7 @@ class Defense(ABC):
 
     @abstractmethod
     def train(
-        self, preset: str, data: Images, *, seed: int, device: torch.device | str, report: Report
+        self, preset: str, data: Images, *, seed: int, device: torch.device | str, on_epoch: EpochCallback
     ) -> DefendedModel:
         """Train ``preset`` from scratch on ``data``; the same seed gives the same weights on the same machine."""
 

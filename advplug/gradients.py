@@ -9,9 +9,9 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from advplug.engine.objective import Objective
 from advplug.errors import AdvplugError, InvalidInput
-from advplug.objective import Objective
-from advplug.rng import Noise
+from advplug.numerics.random_numbers import Noise
 
 
 class Estimate(NamedTuple):
@@ -41,7 +41,7 @@ class Exact(GradientEstimator):
         x = x.detach().requires_grad_()
         with torch.enable_grad():
             loss, logits = objective(x)
-        objective.ledger.backward(objective.copies * (1 if loss.ndim == 1 else loss.shape[1]))
+        objective.counter.backward(objective.copies * (1 if loss.ndim == 1 else loss.shape[1]))
         if not loss.requires_grad:
             raise AdvplugError(
                 f"{type(objective.model).__name__} gives no gradient: use FiniteDifference, or BPDA with a surrogate"

@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pluggy
 
 if TYPE_CHECKING:
-    import click
-
-    from advplug.evaluation import Evaluation, Job
-    from advplug.evaluation.diagnostics import Finding
-    from advplug.report import Section
-    from advplug.specs import AdaptiveSpec, AttackSpec, BaselineSpec, DatasetSpec, DefenseSpec
+    from advplug.records import Evaluation, Finding, Job, Section
+    from advplug.specs import AdaptiveSpec, AttackSpec, DatasetSpec, DefenseSpec
 
 API_VERSION = 1
 """Version of the hooks and of the classes behind them; a spec whose ``api`` is higher is refused."""
@@ -45,17 +41,16 @@ def advplug_datasets() -> Iterable[DatasetSpec]:  # type: ignore[empty-body]
     """The data sets of this distribution."""
 
 
-@hookspec
-def advplug_baselines() -> Iterable[BaselineSpec]:  # type: ignore[empty-body]
-    """Other libraries' attacks that a case may run as its weak evaluation."""
-
-
 # --- what a plugin does around a job: never once per batch or per step ---
 
 
-@hookspec(firstresult=True)
+@hookspec
 def advplug_evaluate(job: Job) -> Evaluation | None:
-    """Run one evaluation. The host answers last; a plugin may wrap it (``wrapper=True``)."""
+    """Run one evaluation instead of the host, for example on other machines.
+
+    Plugins are asked one after the other, and the first Evaluation is taken. One that returns None passes; one that
+    raises or returns anything else is a failure of its own, and the next one is asked. The host answers last.
+    """
 
 
 @hookspec
@@ -67,11 +62,6 @@ def advplug_diagnose(job: Job, evaluation: Evaluation) -> Iterable[Finding]:  # 
 def advplug_report_sections(evaluation: Evaluation) -> Iterable[Section]:  # type: ignore[empty-body]
     """Extra sections for the HTML report of a finished evaluation.
 
-    ``figure_section`` in ``advplug.report.figure_section`` makes one of a figure; ``rebuilt`` in
-    ``advplug.report.rebuilt`` gives the evaluated model of a defense with the samples, to measure what is drawn.
+    ``advplug.report.figure_section`` makes one of a figure; ``advplug.report.rebuilt`` gives the evaluated model of a
+    defense with the samples, to measure what is drawn.
     """
-
-
-@hookspec
-def advplug_register_commands(cli: click.Group) -> Any:
-    """Add commands to the ``advplug`` command line. Called when the command line starts."""

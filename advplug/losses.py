@@ -16,8 +16,9 @@ import torch
 from torch import Tensor
 
 from advplug.errors import InvalidInput
+from advplug.hyperparameters import Positive, check_hyperparameters
 from advplug.model import DefendedModel
-from advplug.ops import best_other, largest, pick, raw, wrap
+from advplug.numerics.tensors import best_other, largest, pick, raw, wrap
 
 LEAST_PROBABILITY = 1e-30
 """Below it a log probability is not told apart from that of zero."""
@@ -28,8 +29,8 @@ class View:
     """What a loss sees of one forward pass.
 
     ``x`` (n, ...), ``logits`` (n, K), ``labels`` and ``targets`` int64 (n,), ``samples`` int64 (n,): the number of each
-    row in the whole set, for losses that hold one reference per sample. ``parts`` holds what :attr:`Loss.parts`
-    asked for, captured in the same forward pass.
+    row in the whole set, for losses that hold one reference per sample. ``activations`` holds what
+    :attr:`Loss.layers` asked for, captured in the same forward pass.
     """
 
     model: DefendedModel
@@ -38,20 +39,32 @@ class View:
     labels: ep.Tensor
     targets: ep.Tensor | None
     samples: ep.Tensor
-    parts: dict[str, ep.Tensor]
+    activations: dict[str, ep.Tensor]
 
 
 class Loss(ABC):
-    """A per-sample loss. ``parts`` names modules of the model (or ``"features"``) whose outputs the loss needs.
-
-    ``"name:input"`` is what goes into the module ``name``.
+    """A per-sample loss. A subclass sets the properties that differ, as in ``min_classes = 3``.
 
     A loss may have M values per sample, (n, M), for attacks that linearise each of them; the least one counts.
     """
 
-    parts: tuple[str, ...] = ()
-    needs_targets = False
-    min_classes = 2
+    @property
+    def layers(self) -> tuple[str, ...]:
+        """Modules of the model whose outputs the loss needs, by name; or ``"features"``, the capability.
+
+        ``"name:input"`` is what goes into the module ``name``.
+        """
+        return ()
+
+    @property
+    def needs_targets(self) -> bool:
+        """Whether it has no value without a target."""
+        return False
+
+    @property
+    def min_classes(self) -> int:
+        """How many classes a model must have."""
+        return 2
 
     @abstractmethod
     def __call__(self, view: View) -> ep.Tensor:
@@ -75,11 +88,10 @@ class TemperedCrossEntropy(Loss):
     For networks trained at a temperature, or otherwise led to logits far apart (Carlini and Wagner 2016).
     """
 
-    temperature: float = 100.0
+    temperature: Positive = 100.0
 
     def __post_init__(self) -> None:
-        if not self.temperature > 0:
-            raise InvalidInput(f"temperature is {self.temperature}: give a positive number")
+        check_hyperparameters(self)
 
     def __call__(self, view: View) -> ep.Tensor:
         return CrossEntropy()(replace(view, logits=view.logits / self.temperature))
@@ -87,19 +99,19 @@ class TemperedCrossEntropy(Loss):
 
 @dataclass(frozen=True)
 class Margin(Loss):
-    """``max(z_y - max_{j != y} z_j, -kappa)``, or ``max(max_{j != t} z_j - z_t, -kappa)`` (Carlini, Wagner 2017, f6).
+    """``max(z_y - max_{j != y} z_j, -k)``, or ``max(max_{j != t} z_j - z_t, -k)`` (Carlini and Wagner 2017, f6).
 
-    ``kappa`` is the confidence at which the loss goes flat; infinite (never flat) unless given.
+    ``confidence`` is the margin k at which the loss goes flat; infinite (never flat) unless given.
     """
 
-    kappa: float = float("inf")
+    confidence: float = float("inf")
 
     def __call__(self, view: View) -> ep.Tensor:
         if view.targets is None:
             gap = pick(view.logits, view.labels) - best_other(view.logits, view.labels)
         else:
             gap = best_other(view.logits, view.targets) - pick(view.logits, view.targets)
-        return gap if self.kappa == float("inf") else ep.maximum(gap, -self.kappa)
+        return gap if self.confidence == float("inf") else ep.maximum(gap, -self.confidence)
 
 
 @dataclass(frozen=True)
@@ -109,12 +121,12 @@ class LogMargin(Loss):
     Logits differ by as much as log probabilities do, and are taken as they are.
     """
 
-    kappa: float = float("inf")
+    confidence: float = float("inf")
 
     def __call__(self, view: View) -> ep.Tensor:
         if view.model.outputs == "probabilities":
             view = replace(view, logits=ep.maximum(view.logits, LEAST_PROBABILITY).log())
-        return Margin(self.kappa)(view)
+        return Margin(self.confidence)(view)
 
 
 @dataclass(frozen=True)
@@ -157,12 +169,12 @@ class Logit(Loss):
 
 @dataclass(frozen=True)
 class MultiTargetLogit(Loss):
-    """``max(b z_c - a z_t, -kappa)``, c the likeliest class other than t (Ozbulak et al., M-logit; kappa 20 there).
+    """``max(b z_c - a z_t, -k)``, c the likeliest class other than t (Ozbulak et al., M-logit; confidence k = 20).
 
-    Without targets the roles are y and the likeliest other class: ``max(a z_y - b z_c, -kappa)``.
+    Without targets the roles are y and the likeliest other class: ``max(a z_y - b z_c, -k)``.
     """
 
-    kappa: float = 20.0
+    confidence: float = 20.0
     a: float = 1.0
     b: float = 1.0
 
@@ -171,7 +183,7 @@ class MultiTargetLogit(Loss):
             gap = self.a * pick(view.logits, view.labels) - self.b * best_other(view.logits, view.labels)
         else:
             gap = self.b * best_other(view.logits, view.targets) - self.a * pick(view.logits, view.targets)
-        return ep.maximum(gap, -self.kappa)
+        return ep.maximum(gap, -self.confidence)
 
 
 @dataclass(frozen=True)
@@ -197,7 +209,8 @@ class TargetedDLR(Loss):
     min_classes = 4
 
     def __call__(self, view: View) -> ep.Tensor:
-        assert view.targets is not None
+        if view.targets is None:
+            raise InvalidInput("TargetedDLR needs targets: pass targets=<classes (N,)> or targets='each'")
         top = largest(view.logits, 4)
         gap = pick(view.logits, view.labels) - pick(view.logits, view.targets)
         return gap / (top[:, 0] - (top[:, 2] + top[:, 3]) / 2 + 1e-12)
@@ -225,71 +238,52 @@ class LogitMatching(Loss):
 
 @dataclass(frozen=True, eq=False)
 class FeatureMatching(Loss):
-    """``||phi(x) - r||_2^2`` for the named part phi (Sabour et al. 2016).
+    """``||phi(x) - r||_2^2`` for the named layer phi (Sabour et al. 2016).
 
     ``references`` is float (N, ...), a row for each sample.
     """
 
-    part: str
+    layer: str
     references: Tensor
 
     @property
-    def parts(self) -> tuple[str, ...]:  # type: ignore[override]
-        return (self.part,)
+    def layers(self) -> tuple[str, ...]:
+        return (self.layer,)
 
     def __call__(self, view: View) -> ep.Tensor:
-        return _squared_distance(view.parts[self.part], self.references, view.samples)
+        return _squared_distance(view.activations[self.layer], self.references, view.samples)
 
 
 @dataclass(frozen=True, eq=False)
 class CentreDistance(Loss):
-    """``||phi(x) - c_t||_2^2``, or ``-||phi(x) - c_y||_2^2``; ``centres`` float (K, D), phi the named part (n, D)."""
+    """``||phi(x) - c_t||_2^2``, or ``-||phi(x) - c_y||_2^2``; ``centres`` float (K, D), phi the named layer (n, D)."""
 
     centres: Tensor
-    part: str = "features"
+    layer: str = "features"
 
     @property
-    def parts(self) -> tuple[str, ...]:  # type: ignore[override]
-        return (self.part,)
+    def layers(self) -> tuple[str, ...]:
+        return (self.layer,)
 
     def __call__(self, view: View) -> ep.Tensor:
         if view.targets is None:
-            return -_squared_distance(view.parts[self.part], self.centres, view.labels)
-        return _squared_distance(view.parts[self.part], self.centres, view.targets)
+            return -_squared_distance(view.activations[self.layer], self.centres, view.labels)
+        return _squared_distance(view.activations[self.layer], self.centres, view.targets)
 
 
 @dataclass(frozen=True)
-class PartLoss(Loss):
-    """``function(part, view)`` of shape (n,), for any named part of the model: a module's path, or ``"features"``."""
+class ActivationLoss(Loss):
+    """``function(activation, view)`` of shape (n,), for any layer: a module's path, or ``"features"``."""
 
-    part: str
+    layer: str
     function: Callable[[ep.Tensor, View], ep.Tensor]
 
     @property
-    def parts(self) -> tuple[str, ...]:  # type: ignore[override]
-        return (self.part,)
+    def layers(self) -> tuple[str, ...]:
+        return (self.layer,)
 
     def __call__(self, view: View) -> ep.Tensor:
-        return self.function(view.parts[self.part], view)
-
-
-class OnScores(Loss):
-    """A loss that asks another one, ``of``, about scores that it makes of the module ``part`` of the model."""
-
-    part: str
-    of: Loss
-
-    @property
-    def parts(self) -> tuple[str, ...]:  # type: ignore[override]
-        return (self.part, *self.of.parts)
-
-    @property
-    def needs_targets(self) -> bool:  # type: ignore[override]
-        return self.of.needs_targets
-
-    @property
-    def min_classes(self) -> int:  # type: ignore[override]
-        return self.of.min_classes
+        return self.function(view.activations[self.layer], view)
 
 
 def _squared_distance(values: ep.Tensor, references: Tensor, rows: ep.Tensor) -> ep.Tensor:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import ClassVar, Literal, Protocol, runtime_checkable
+from dataclasses import dataclass, fields
+from typing import ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
@@ -14,10 +14,39 @@ from advplug.errors import InvalidInput
 
 @dataclass(frozen=True)
 class Decision:
-    """What the deployed system answers: ``labels`` int64 (N,) and ``accepted`` bool (N,), False where it rejects."""
+    """What the deployed system answers: ``labels`` int64 (N,) and ``accepted`` bool (N,), False where it rejects.
+
+    ``scores`` float (N, K) are those behind the answer, for conditions that an attack sets on them; None in answers of
+    :meth:`DefendedModel.decide`.
+    """
 
     labels: Tensor
     accepted: Tensor
+    scores: Tensor | None = None
+
+
+@dataclass(frozen=True)
+class Capabilities:
+    """What a defense offers beyond scores; each is None where it offers nothing.
+
+    A :class:`DefendedModel` has a capability as soon as it has a method (or, for ``thresholds``, an attribute) of that
+    name; losses, gradient estimators and searches look here for it.
+
+    Parameters
+    ----------
+    features: ``features(x)``, the representation (N, D) that the defense shapes.
+    detector_scores: ``detector_scores(x)``, (N,) or (N, S); an input is rejected where a score exceeds its threshold.
+    thresholds: the threshold of each of these scores, (S,).
+    surrogate: ``surrogate(x)``, a differentiable stand-in for ``forward``, (N, K), for backward-pass differentiable
+        approximation.
+    sample: ``sample(x, generator)``, one random draw of a stochastic defense, (N, K).
+    """
+
+    features: Callable[[Tensor], Tensor] | None = None
+    detector_scores: Callable[[Tensor], Tensor] | None = None
+    thresholds: Tensor | None = None
+    surrogate: Callable[[Tensor], Tensor] | None = None
+    sample: Callable[[Tensor, torch.Generator], Tensor] | None = None
 
 
 class DefendedModel(nn.Module):
@@ -56,6 +85,11 @@ class DefendedModel(nn.Module):
         """Whether :meth:`decide` does more than take the most likely class."""
         return type(self).decide is not DefendedModel.decide
 
+    @property
+    def capabilities(self) -> Capabilities:
+        """What the defense offers beyond scores."""
+        return Capabilities(**{field.name: getattr(self, field.name, None) for field in fields(Capabilities)})
+
 
 class PlainModel(DefendedModel):
     """Any callable from inputs to logits, seen as a model without a defense."""
@@ -68,49 +102,3 @@ class PlainModel(DefendedModel):
 
     def forward(self, x: Tensor) -> Tensor:
         return self.module(x)
-
-
-# --- capabilities: what a defense may offer beyond scores, and a loss or search may look for ---
-
-
-@runtime_checkable
-class HasFeatures(Protocol):
-    """Representation that the defense shapes, (N, D)."""
-
-    def features(self, x: Tensor) -> Tensor: ...
-
-
-@runtime_checkable
-class HasMembers(Protocol):
-    """Logits of each member of an ensemble, (N, M, K)."""
-
-    def member_logits(self, x: Tensor) -> Tensor: ...
-
-
-@runtime_checkable
-class HasDetector(Protocol):
-    """Scores (N,) or (N, S); an input is rejected where a score exceeds its threshold."""
-
-    def detector_scores(self, x: Tensor) -> Tensor: ...
-
-
-@runtime_checkable
-class HasThresholds(HasDetector, Protocol):
-    """A detector that says which threshold, of (S,), each of its scores must not exceed."""
-
-    @property
-    def thresholds(self) -> Tensor: ...
-
-
-@runtime_checkable
-class HasSurrogate(Protocol):
-    """A differentiable stand-in for ``forward``, (N, K), for backward-pass differentiable approximation."""
-
-    def surrogate(self, x: Tensor) -> Tensor: ...
-
-
-@runtime_checkable
-class CanSample(Protocol):
-    """One random draw of a stochastic defense, (N, K), from the given generator."""
-
-    def sample(self, x: Tensor, generator: torch.Generator) -> Tensor: ...

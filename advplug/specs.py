@@ -14,7 +14,7 @@ NAME = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 BRIDGED = re.compile(rf"{NAME.pattern}:[A-Z]\w*", re.ASCII)
 """Another library's attack by its own name, such as ``foolbox:LinfPGD``."""
 FACTORY = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*")
-TYPES: dict[str, type] = {"api": int, "tags": frozenset, "drives": tuple}
+TYPES: dict[str, type] = {"api": int, "tags": frozenset, "uses_attacks": tuple}
 """Types of the fields that are no str; the items of the last two are."""
 
 
@@ -69,8 +69,13 @@ class PluginSpec:
 
     def load(self) -> Any:
         """Import the factory and return it."""
-        module, _, attribute = self.factory.partition(":")
-        return getattr(import_module(module), attribute)
+        return imported(self.factory)
+
+
+def imported(factory: str) -> Any:
+    """What ``"package.module:attribute"`` names."""
+    module, _, attribute = factory.partition(":")
+    return getattr(import_module(module), attribute)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,12 +105,12 @@ class DefenseSpec(PluginSpec):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AdaptiveSpec(PluginSpec):
-    """An adaptive attack: ``breaks`` names its defense, ``drives`` the attacks it uses."""
+    """An adaptive attack: ``breaks`` names its defense, ``uses_attacks`` the attacks it needs."""
 
     kind: ClassVar[str] = "adaptive"
 
     breaks: str
-    drives: tuple[str, ...] = ()
+    uses_attacks: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -113,15 +118,6 @@ class DatasetSpec(PluginSpec):
     """A data set; the factory is an :class:`advplug.Dataset` class."""
 
     kind: ClassVar[str] = "data"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class BaselineSpec(PluginSpec):
-    """Another library's attack, called as that library's users call it; ``library`` names the distribution."""
-
-    kind: ClassVar[str] = "baseline"
-
-    library: str
 
 
 def _check_type(name: str, value: object) -> None:

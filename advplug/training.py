@@ -11,11 +11,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from advplug import projections
 from advplug.data import Images
-from advplug.defense import Defense, Report
+from advplug.defense import Defense, EpochCallback
 from advplug.errors import InvalidInput
 from advplug.model import DefendedModel
+from advplug.numerics import projections
 
 Norm = Literal["linf", "l2"]
 Optimiser = Literal["sgd", "adam"]
@@ -37,7 +37,7 @@ class Adversary:
     Parameters
     ----------
     epsilon: budget.
-    step: step size.
+    step_size: length of a step.
     steps: number of steps.
     norm: of the budget, ``linf`` or ``l2``.
     clip: keep the images in [0, 1]; the authors of kWTA clip the perturbation alone.
@@ -48,7 +48,7 @@ class Adversary:
     """
 
     epsilon: float
-    step: float
+    step_size: float
     steps: int
     norm: Norm = "linf"
     clip: bool = True
@@ -64,7 +64,7 @@ class Adversary:
         for _ in range(self.steps):
             delta.requires_grad_()
             (gradient,) = torch.autograd.grad(F.cross_entropy(model(x + delta), y), delta)
-            delta = self._inside(x, delta.detach() + self.step * self._direction(gradient))
+            delta = self._inside(x, delta.detach() + self.step_size * self._direction(gradient))
         return x + delta
 
     def _start(self, x: Tensor, generator: torch.Generator) -> Tensor:
@@ -97,7 +97,7 @@ class Adversary:
 class Batch:
     """One batch of training: images ``x`` (N, C, H, W), labels ``y`` (N,), and what the adversary made of ``x``.
 
-    ``adversarial`` is like ``x``, None where the recipe has no adversary; ``generator`` lives on the CPU.
+    ``adversarial`` is like ``x``, None where training has no adversary; ``generator`` lives on the CPU.
     """
 
     x: Tensor
@@ -106,8 +106,8 @@ class Batch:
     generator: torch.Generator
 
 
-Objective = Callable[[nn.Module, Batch], tuple[Tensor, Tensor]]
-"""What a step makes small, a scalar, and logits (N, K) of the images by which the report judges accuracy."""
+TrainingLoss = Callable[[nn.Module, Batch], tuple[Tensor, Tensor]]
+"""What a step makes small, a scalar, and logits (N, K) of the images whose accuracy is reported."""
 
 
 def cross_entropy(model: nn.Module, batch: Batch) -> tuple[Tensor, Tensor]:
@@ -117,17 +117,17 @@ def cross_entropy(model: nn.Module, batch: Batch) -> tuple[Tensor, Tensor]:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Recipe:
+class TrainingConfig:
     """How a preset is trained.
 
     Parameters
     ----------
     epochs: passes over the data.
-    rate: highest learning rate.
-    batch: images a step.
+    learning_rate: the highest one.
+    batch_size: images a step.
     augment: mirror at random and crop at random after padding by 4.
     adversary: makes the images of adversarial training; None trains on clean ones.
-    objective: the training loss; cross-entropy unless given.
+    loss: the training loss; cross-entropy unless given.
     drop_at: epoch from which the rate is a tenth, or several, each of which divides it again; ``epochs`` for a
         constant one. None warms up over 15 % of the steps, then follows a cosine.
     ramp: epochs over which budget and step of the adversary grow from zero to their full size. From a wide budget and
@@ -142,14 +142,14 @@ class Recipe:
     """
 
     epochs: int
-    rate: float
-    batch: int = 128
+    learning_rate: float
+    batch_size: int = 128
     augment: bool = False
     adversary: Adversary | None = None
     drop_at: int | tuple[int, ...] | None = None
     ramp: int = 0
     optimiser: Optimiser = "sgd"
-    objective: Objective = cross_entropy
+    loss: TrainingLoss = cross_entropy
     drop_by: float = 10.0
     weight_decay: float = 0.0
 
@@ -157,23 +157,25 @@ class Recipe:
         if self.optimiser not in get_args(Optimiser):
             raise InvalidInput(f"optimiser {self.optimiser!r}: choose one of {', '.join(get_args(Optimiser))}")
 
-    def rate_at(self, step: int, steps_per_epoch: int) -> float:
+    def learning_rate_at(self, step: int, steps_per_epoch: int) -> float:
         """Learning rate of step ``step``, counted from 0."""
         if self.drop_at is not None:
             drops = (self.drop_at,) if isinstance(self.drop_at, int) else self.drop_at
-            return self.rate / self.drop_by ** sum(step >= epoch * steps_per_epoch for epoch in drops)
+            return self.learning_rate / self.drop_by ** sum(step >= epoch * steps_per_epoch for epoch in drops)
         done = (step + 1) / (self.epochs * steps_per_epoch)
         warm = 0.15
         if done < warm:
-            return self.rate * done / warm
-        return self.rate * 0.5 * (1 + math.cos(math.pi * (done - warm) / (1 - warm)))
+            return self.learning_rate * done / warm
+        return self.learning_rate * 0.5 * (1 + math.cos(math.pi * (done - warm) / (1 - warm)))
 
     def adversary_at(self, step: int, steps_per_epoch: int) -> Adversary | None:
         """The adversary of step ``step``, counted from 0."""
         if self.adversary is None or step >= self.ramp * steps_per_epoch:
             return self.adversary
         share = step / (self.ramp * steps_per_epoch)
-        return replace(self.adversary, epsilon=share * self.adversary.epsilon, step=share * self.adversary.step)
+        return replace(
+            self.adversary, epsilon=share * self.adversary.epsilon, step_size=share * self.adversary.step_size
+        )
 
 
 def seeded(seed: int, make: Callable[[], Module]) -> Module:
@@ -184,11 +186,17 @@ def seeded(seed: int, make: Callable[[], Module]) -> Module:
 
 
 def fit(
-    model: nn.Module, data: Images, recipe: Recipe, *, seed: int, device: torch.device | str, report: Report
+    model: nn.Module,
+    data: Images,
+    config: TrainingConfig,
+    *,
+    seed: int,
+    device: torch.device | str,
+    on_epoch: EpochCallback,
 ) -> None:
     """Train ``model`` in place and leave it in evaluation mode on ``device``.
 
-    ``report`` gets the mean loss and accuracy over the training batches, and after adversarial training ``pgd``, the
+    ``on_epoch`` gets the mean loss and accuracy over the training batches, and after adversarial training ``pgd``, the
     accuracy under 20 steps of PGD on held-out images: a fall to zero while ``accuracy`` rises means that a
     single-step adversary was overfitted.
 
@@ -196,44 +204,44 @@ def fit(
     ------
     InvalidInput: no images.
     """
-    probes = data[: PROBES if recipe.adversary and len(data) > 2 * PROBES else 0]
+    probes = data[: PROBES if config.adversary and len(data) > 2 * PROBES else 0]
     data = data[len(probes) :]
     if len(data) < 2:
         raise InvalidInput(f"{data.name}: {len(data)} images, too few to train on")
     model.to(device).train()
     generator = torch.Generator().manual_seed(seed)
-    optimiser = _optimiser(model, recipe)
-    per_epoch = math.ceil(len(data) / recipe.batch)
+    optimiser = _optimiser(model, config)
+    per_epoch = math.ceil(len(data) / config.batch_size)
     step = 0
-    for epoch in range(1, recipe.epochs + 1):
+    for epoch in range(1, config.epochs + 1):
         loss_sum = torch.zeros((), device=device)
         right = torch.zeros((), device=device)
-        for inputs, labels in data.batches(recipe.batch, generator):
+        for inputs, labels in data.batches(config.batch_size, generator):
             if len(inputs) == 1:  # batch normalisation needs two
                 continue
             for group in optimiser.param_groups:
-                group["lr"] = recipe.rate_at(step, per_epoch)
-            adversary = recipe.adversary_at(step, per_epoch)
+                group["lr"] = config.learning_rate_at(step, per_epoch)
+            adversary = config.adversary_at(step, per_epoch)
             step += 1
-            x, y = (_augment(inputs, generator) if recipe.augment else inputs).to(device), labels.to(device)
+            x, y = (_augment(inputs, generator) if config.augment else inputs).to(device), labels.to(device)
             adversarial = None if adversary is None else adversary(model, x, y, generator)
-            loss, logits = recipe.objective(model, Batch(x, y, adversarial, generator))
+            loss, logits = config.loss(model, Batch(x, y, adversarial, generator))
             optimiser.zero_grad()
             loss.backward()
             optimiser.step()
             loss_sum += loss.detach() * len(y)
             right += (logits.detach().argmax(1) == y).sum()
         metrics = {"loss": loss_sum.item() / len(data), "accuracy": right.item() / len(data)}
-        if recipe.adversary is not None and len(probes):
-            metrics["pgd"] = _under_pgd(model, probes.to(device), recipe.adversary, seed)
-        report(epoch, recipe.epochs, metrics)
+        if config.adversary is not None and len(probes):
+            metrics["pgd"] = _under_pgd(model, probes.to(device), config.adversary, seed)
+        on_epoch(epoch, config.epochs, metrics)
     model.eval()
 
 
-def _optimiser(model: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
-    if recipe.optimiser == "adam":
-        return torch.optim.Adam(model.parameters(), lr=recipe.rate, weight_decay=recipe.weight_decay)
-    return torch.optim.SGD(model.parameters(), lr=recipe.rate, momentum=0.9, weight_decay=recipe.weight_decay)
+def _optimiser(model: nn.Module, config: TrainingConfig) -> torch.optim.Optimizer:
+    if config.optimiser == "adam":
+        return torch.optim.Adam(model.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay)
+    return torch.optim.SGD(model.parameters(), lr=config.learning_rate, momentum=0.9, weight_decay=config.weight_decay)
 
 
 def _augment(x: Tensor, generator: torch.Generator, pad: int = 4) -> Tensor:
@@ -251,7 +259,7 @@ def _augment(x: Tensor, generator: torch.Generator, pad: int = 4) -> Tensor:
 def _under_pgd(model: nn.Module, data: Images, adversary: Adversary, seed: int) -> float:
     """Accuracy on ``data`` under 20 steps of PGD at the training budget."""
     model.eval()
-    strong = replace(adversary, step=adversary.epsilon / 8, steps=20)
+    strong = replace(adversary, step_size=adversary.epsilon / 8, steps=20)
     attacked = strong(model, data.inputs, data.labels, torch.Generator().manual_seed(seed))
     with torch.no_grad():
         right = int((model(attacked).argmax(1) == data.labels).sum())
@@ -261,20 +269,20 @@ def _under_pgd(model: nn.Module, data: Images, adversary: Adversary, seed: int) 
 
 @dataclass(frozen=True, kw_only=True)
 class Configuration:
-    """What makes a preset of a :class:`RecipeDefense`.
+    """What makes a preset of a :class:`ConfiguredDefense`.
 
     Parameters
     ----------
     network: gives the untrained model on the CPU, its weights drawn from torch's global generator.
-    recipe: how it is trained.
+    training: how it is trained.
     """
 
     network: Callable[[], DefendedModel]
-    recipe: Recipe
+    training: TrainingConfig
 
 
-class RecipeDefense(Defense):
-    """A defense whose presets differ in network and recipe; a subclass says which by ``configurations``, by preset."""
+class ConfiguredDefense(Defense):
+    """A defense whose presets differ in network and training; a subclass lists them in ``configurations``."""
 
     configurations: ClassVar[Mapping[str, Configuration]]
 
@@ -296,7 +304,7 @@ class RecipeDefense(Defense):
         return seeded(seed, lambda: self.network(preset))
 
     def train(
-        self, preset: str, data: Images, *, seed: int, device: torch.device | str, report: Report
+        self, preset: str, data: Images, *, seed: int, device: torch.device | str, on_epoch: EpochCallback
     ) -> DefendedModel:
         """Train ``preset`` from scratch; see :class:`advplug.Defense`.
 
@@ -305,5 +313,5 @@ class RecipeDefense(Defense):
         InvalidInput: unknown preset, or too few images.
         """
         model = self.initial(preset, data, seed)
-        fit(model, data, self.configurations[preset].recipe, seed=seed, device=device, report=report)
+        fit(model, data, self.configurations[preset].training, seed=seed, device=device, on_epoch=on_epoch)
         return model

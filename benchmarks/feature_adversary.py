@@ -17,8 +17,8 @@ from torch import Tensor, nn
 
 from advplug import Images, ThreatModel, load, run
 from advplug.attack import Attack
-from advplug.ops import raw
-from advplug.task import Task
+from advplug.numerics.tensors import raw
+from advplug.engine.task import Task
 
 BUDGETS = {"linf": (0.05, 0.1, 0.2, 0.3), "l2": (1.0, 2.0, 3.0, 5.0)}
 PRESETS = ("mnist", "mnist-linf")

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from advplug import ThreatModel, load, run
 from advplug.attack import Attack
-from advplug.result import AttackResult
+from advplug.engine.result import AttackResult
 
 COLUMNS = """C: the high-confidence attack, to that confidence. rho: mean of ||r|| / ||x|| over the images that are \
 right without an attack and on which all attacks succeeded. ratio: to DeepFool's rho. confidence: mean softmax of the \

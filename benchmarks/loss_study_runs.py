@@ -13,8 +13,8 @@ from torch import Tensor, nn
 from advplug import ThreatModel, load, run
 from advplug.attack import Attack
 from advplug.losses import CrossEntropy, Logit, Loss, MultiTargetLogit
-from advplug.ops import norms, raw
-from advplug.task import Task
+from advplug.numerics.tensors import norms, raw
+from advplug.engine.task import Task
 
 STEPS = 250
 ALPHA = 5e-4

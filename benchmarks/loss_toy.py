@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from advplug.losses import CrossEntropy, Logit, Loss, View
 from advplug.model import PlainModel
-from advplug.ops import raw, wrap
+from advplug.numerics.tensors import raw, wrap
 
 OUTER, INNER = 0, 1
 RADII = (0.8, 0.3)

@@ -20,7 +20,7 @@ from minimum_norm_report import rows, table
 from rich.console import Console
 
 from advplug.errors import UnknownPlugin
-from advplug.manager import default_manager
+from advplug.plugins.manager import default_manager
 
 COLUMNS = """Same images and network for all; parameters frozen. mean, median: of the successes. > d: accuracy in % of \
 all images at distance d, as the attack leaves it. forwards, gradients: of each attacked image, as counted at the \

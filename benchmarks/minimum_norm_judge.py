@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from advplug.ops import norms
+from advplug.numerics.tensors import norms
 
 ROUNDING = 1e-6
 """What float32 cannot avoid: a value that an l0 attack changed by no more counts as left alone."""

@@ -80,7 +80,7 @@ def _case(name: str, net: nn.Module, x: Tensor, epsilon: float) -> Case:
 
 def real_digits(device: str) -> list[Case]:
     """Real digits and trained networks, at a budget that leaves some samples standing."""
-    from advplug.manager import load
+    from advplug.plugins.manager import load
 
     digits = load("data:mnist")().load("shipped", 128).to(device)
     defense = load("defense:kwta")()

@@ -20,8 +20,8 @@ from rich.table import Table
 from torch import Tensor, nn
 
 from advplug import ThreatModel, load, run
-from advplug.ops import norms
-from advplug.verify import TOLERANCE
+from advplug.numerics.tensors import norms
+from advplug.engine.verification import TOLERANCE
 
 CASES = {
     "mnist": (ThreatModel("linf", 0.1), ThreatModel("linf", 0.3)),

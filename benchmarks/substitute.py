@@ -20,9 +20,9 @@ from rich.table import Table
 from torch import Tensor, nn
 
 from advplug import Images, ThreatModel, load, run
-from advplug.oracle import Oracle
-from advplug.problem import Options, make_problem
-from advplug.result import AttackResult
+from advplug.engine.oracle import Oracle
+from advplug.engine.problem import Options, make_problem
+from advplug.engine.result import AttackResult
 
 OWN = 150
 SEARCH = 9

@@ -24,8 +24,8 @@ from transfer_nets import members
 
 from advplug import ThreatModel, load, run
 from advplug.attack import Attack
-from advplug.ensemble import Ensemble, OverMembers
-from advplug.ops import norms
+from advplug.families.ensemble import Ensemble, MeanOverMembers
+from advplug.numerics.tensors import norms
 
 KAPPAS = (0, 5, 10, 15, 20, 25, 30, 40, 50, 70)
 EPSILONS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
@@ -133,7 +133,7 @@ def outcome(case: Case, setting: Setting, goal: Literal["targeted", "untargeted"
         case.x,
         case.y,
         setting.threat,
-        loss=OverMembers(setting.attack.default_loss),
+        loss=MeanOverMembers(setting.attack.default_loss),
         targets=case.targets if goal == "targeted" else None,
         early_end=False,
     )

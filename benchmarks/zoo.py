@@ -22,7 +22,7 @@ from torch import Tensor, nn
 
 from advplug import PlainModel, ThreatModel, load, run
 from advplug.attack import Attack
-from advplug.result import AttackResult
+from advplug.engine.result import AttackResult
 
 Row = dict[str, Any]
 SEARCH: dict[str, dict[str, Any]] = {

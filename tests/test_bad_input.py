@@ -13,7 +13,7 @@ from torch import nn
 from advplug.api import run
 from advplug.errors import AdvplugError
 from advplug.losses import DLR, TargetedDLR
-from advplug.problem import Options
+from advplug.engine.problem import Options
 from advplug.testing.linear import linear_model
 from advplug.threat import ThreatModel
 

@@ -15,10 +15,10 @@ import pytest
 from advplug import AttackSpec, hookimpl
 from advplug.attack import Attack
 from advplug.cli import run
-from advplug.manager import Manager, using
-from advplug.oracle import Oracle
-from advplug.problem import Problem
-from advplug.task import Task
+from advplug.plugins.manager import Manager, using
+from advplug.engine.oracle import Oracle
+from advplug.engine.problem import Problem
+from advplug.engine.task import Task
 
 MODULE = """
 import torch

@@ -21,10 +21,10 @@ from advplug.cli import run
 from advplug.data import Dataset, Images
 from advplug.defense import Defense, Preset
 from advplug.errors import InvalidInput
-from advplug.manager import Manager, using
+from advplug.plugins.manager import Manager, using
 from advplug.model import DefendedModel
-from advplug.ops import raw, wrap
-from advplug.task import Task
+from advplug.numerics.tensors import raw, wrap
+from advplug.engine.task import Task
 from advplug.threat import ThreatModel
 
 MODULE = """

@@ -16,7 +16,7 @@ from click.testing import CliRunner, Result
 
 from advplug import AdaptiveSpec, AttackSpec, DefenseSpec, errors, hookimpl
 from advplug.cli import cli, explain, run
-from advplug.manager import Manager, using
+from advplug.plugins.manager import Manager, using
 
 
 class Toy:
@@ -40,7 +40,7 @@ class Plugin:
 
     @hookimpl
     def advplug_adaptive(self) -> list[AdaptiveSpec]:
-        fields: dict[str, Any] = {"summary": "Breaks it", "reference": "Us, 2026", "breaks": "wall", "drives": ("toy",)}
+        fields: dict[str, Any] = {"summary": "Breaks it", "reference": "Us, 2026", "breaks": "wall", "uses_attacks": ("toy",)}
         return [AdaptiveSpec(name="wall", factory="toy:Toy", **fields)]
 
 
@@ -173,7 +173,7 @@ def test_show_tells_all(plugins: Manager) -> None:
 def test_show_a_bare_name_shows_every_kind_of_it(plugins: Manager) -> None:
     pages = json.loads(invoke("show", "wall", "--json").stdout)["plugins"]
     assert [page["key"] for page in pages] == ["adaptive:wall", "defense:wall"]
-    assert (pages[0]["breaks"], pages[0]["drives"]) == ("defense:wall", ["attack:toy"])
+    assert (pages[0]["breaks"], pages[0]["uses_attacks"]) == ("defense:wall", ["attack:toy"])
     assert pages[1]["broken_by"] == ["adaptive:wall"]
     assert pages[1]["presets"]["small"]["weights"] is None
     assert pages[1]["hooks"] == ["advplug_adaptive", "advplug_attacks", "advplug_defenses"]

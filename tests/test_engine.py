@@ -12,13 +12,13 @@ from torch import Tensor, nn
 
 from advplug.api import run
 from advplug.attack import Attack, IterativeAttack
-from advplug.engine import run_attack, run_cascade, run_sweep
+from advplug.engine.stages import run_attack, run_cascade, run_sweep
 from advplug.errors import InvalidInput, NonFiniteLogits
 from advplug.losses import Margin
 from advplug.model import Decision, DefendedModel, PlainModel
-from advplug.ops import wrap
-from advplug.problem import Options, Problem, make_problem
-from advplug.task import Task
+from advplug.numerics.tensors import wrap
+from advplug.engine.problem import Options, Problem, make_problem
+from advplug.engine.task import Task
 from advplug.testing.linear import linear_model
 from advplug.threat import ThreatModel
 
@@ -217,7 +217,7 @@ def _each_target() -> list[Tensor]:
 def test_targets_at_once_do_not_depend_on_the_batch(batch_size: int) -> None:
     together = run_attack(Descent(random=True), _many_classes(targets_at_once=7)[0])
     apart = run_attack(Descent(random=True), _many_classes(targets_at_once=7, batch_size=batch_size)[0])
-    for name in ("success", "adversarials", "target", "forwards", "backwards", "lost_gradients"):
+    for name in ("success", "adversarials", "target", "forwards", "backwards", "unusable_gradients"):
         assert torch.equal(getattr(apart, name), getattr(together, name)), name
 
 
@@ -368,7 +368,7 @@ class _Coin(DefendedModel):
 def test_one_lucky_draw_of_a_stochastic_model_is_no_success() -> None:
     x, y = torch.rand(200, 4), torch.zeros(200).long()
     result = run(Descent(steps=30), _Coin(0.9), x, y, LINF, draws=25)
-    assert (result.flips - 0.1).abs().mean() < 0.1
+    assert (result.clean_error_rate - 0.1).abs().mean() < 0.1
     assert result.success.float().mean() < 0.02, "thirty draws would nearly all find one flip"
     assert (result.backwards == 30).all(), "nobody leaves early"
     assert abs(result.robust_accuracy - 0.9) < 0.05
@@ -426,8 +426,8 @@ def test_steps_without_a_usable_gradient_are_counted() -> None:
             return _Threshold()(x.round()) * x[:, :1].sign()  # type: ignore[no-any-return]
 
     x, y = torch.full((3, 4), 0.45), torch.zeros(3).long()
-    assert run(Descent(steps=6), PlainModel(Flat(), 2), x, y, LINF).lost_gradients.tolist() == [6] * 3
-    assert run(Descent(steps=6), PlainModel(_Threshold(), 2), x, y, LINF).lost_gradients.tolist() == [0] * 3
+    assert run(Descent(steps=6), PlainModel(Flat(), 2), x, y, LINF).unusable_gradients.tolist() == [6] * 3
+    assert run(Descent(steps=6), PlainModel(_Threshold(), 2), x, y, LINF).unusable_gradients.tolist() == [0] * 3
 
 
 class Overshooting(Descent):

@@ -13,8 +13,8 @@ from advplug.api import run
 from advplug.attack import Attack
 from advplug.losses import Margin
 from advplug.model import PlainModel
-from advplug.ops import per_sample, raw, wrap
-from advplug.task import Task
+from advplug.numerics.tensors import per_sample, raw, wrap
+from advplug.engine.task import Task
 from advplug.testing.linear import linear_model
 from advplug.threat import ThreatModel
 

@@ -8,12 +8,12 @@ from advplug.errors import AdvplugError, InvalidInput
 from advplug.gradients import BPDA, EOT, Exact, FiniteDifference, GradientEstimator, Smoothed
 from advplug.losses import Margin
 from advplug.model import DefendedModel, PlainModel
-from advplug.objective import Ledger, Objective
-from advplug.rng import Noise
+from advplug.engine.objective import QueryCounter, Objective
+from advplug.numerics.random_numbers import Noise
 
 
 def _objective(model: DefendedModel, n: int = 4, max_rows: int = 1000) -> Objective:
-    ledger = Ledger(n, torch.device("cpu"))
+    ledger = QueryCounter(n, torch.device("cpu"))
     return Objective(model, Margin(), torch.zeros(n).long(), None, torch.arange(n), ledger, max_rows)
 
 

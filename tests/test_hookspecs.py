@@ -14,7 +14,7 @@ from click.testing import CliRunner
 
 from advplug import AdaptiveSpec, AttackSpec, BaselineSpec, DatasetSpec, DefenseSpec, hookimpl, hookspecs
 from advplug.cli import cli
-from advplug.manager import Manager, using
+from advplug.plugins.manager import Manager, using
 
 FIELDS: dict[str, Any] = {"name": "x", "factory": "a:b", "summary": "one line", "reference": "2026"}
 HOOKS = [name for name in vars(hookspecs) if name.startswith("advplug_")]
@@ -126,5 +126,5 @@ def test_hook_register_commands() -> None:
         for _ in range(2):  # the group is used again, the plugin registers again
             assert CliRunner().invoke(cli, ["greet"]).output == "hello\n"
         assert "Say hello." in CliRunner().invoke(cli, ["--help"]).output
-        assert {problem.distribution for problem in manager.problems} == {"thief"}
+        assert {problem.distribution for problem in manager.failures} == {"thief"}
     assert CliRunner().invoke(cli, ["greet"], obj=None).exit_code == 2

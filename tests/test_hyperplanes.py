@@ -12,7 +12,7 @@ from scipy.optimize import linprog, minimize
 from torch import Tensor
 
 from advplug.errors import InvalidInput
-from advplug.hyperplanes import Boundary, to_hyperplane
+from advplug.numerics.hyperplanes import Boundary, to_hyperplane
 
 ORDER = {"linf": torch.inf, "l2": 2.0, "l1": 1.0}
 

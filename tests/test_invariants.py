@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from advplug.api import run
 from advplug.gradients import FiniteDifference, Smoothed
 from advplug.losses import Margin
-from advplug.ops import norms
+from advplug.numerics.tensors import norms
 from advplug.threat import ThreatModel
 
 examples = settings(max_examples=25, deadline=None)

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from advplug.losses import CrossEntropy, Logit, Loss, MultiTargetLogit, View
 from advplug.model import PlainModel
-from advplug.ops import raw, wrap
+from advplug.numerics.tensors import raw, wrap
 
 CLASSES = 5
 

@@ -15,8 +15,8 @@ from advplug import losses
 from advplug.errors import InvalidInput
 from advplug.losses import Loss, View
 from advplug.model import PlainModel
-from advplug.objective import Ledger, Objective
-from advplug.ops import raw, wrap
+from advplug.engine.objective import QueryCounter, Objective
+from advplug.numerics.tensors import raw, wrap
 
 
 def _others(z: Tensor, excluded: int) -> Tensor:
@@ -140,14 +140,14 @@ class _Net(nn.Module):
 
 def _objective(loss: Loss) -> tuple[Objective, _Net]:
     net = _Net()
-    ledger = Ledger(2, torch.device("cpu"))
+    ledger = QueryCounter(2, torch.device("cpu"))
     labels = torch.tensor([0, 1])
     return Objective(PlainModel(net, 2), loss, labels, None, torch.arange(2), ledger, max_rows=8), net
 
 
 def test_a_named_part_is_captured_in_the_same_forward_pass() -> None:
     calls = []
-    loss = losses.PartLoss("module.body", lambda part, view: part.sum(axis=1))
+    loss = losses.ActivationLoss("module.body", lambda part, view: part.sum(axis=1))
     objective, net = _objective(loss)
     net.register_forward_hook(lambda *_: calls.append(1))
     x = torch.randn(2, 4)
@@ -160,7 +160,7 @@ def test_a_named_part_is_captured_in_the_same_forward_pass() -> None:
 
 
 def test_what_goes_into_a_module_is_a_part_too() -> None:
-    loss = losses.PartLoss("module.head:input", lambda part, view: part.sum(axis=1))
+    loss = losses.ActivationLoss("module.head:input", lambda part, view: part.sum(axis=1))
     objective, net = _objective(loss)
     x = torch.randn(2, 4)
     torch.testing.assert_close(objective(x)[0], torch.relu(net.body(x)).sum(1))
@@ -168,6 +168,6 @@ def test_what_goes_into_a_module_is_a_part_too() -> None:
 
 
 def test_an_unknown_part_is_refused() -> None:
-    objective, _ = _objective(losses.PartLoss("nowhere", lambda part, view: part.sum(axis=1)))
+    objective, _ = _objective(losses.ActivationLoss("nowhere", lambda part, view: part.sum(axis=1)))
     with pytest.raises(InvalidInput, match="nowhere"):
         objective(torch.randn(2, 4))

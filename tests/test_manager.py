@@ -14,7 +14,7 @@ import pytest
 import advplug
 from advplug import AdaptiveSpec, AttackSpec, DefenseSpec, hookimpl
 from advplug.errors import BrokenPlugin, UnknownPlugin
-from advplug.manager import Manager, default_manager, using
+from advplug.plugins.manager import Manager, default_manager, using
 
 
 class FakeDistribution:
@@ -82,7 +82,7 @@ GOOD = FakeEntryPoint("attack-pgd", offers(attack("pgd")))
 
 
 def only_problem(manager: Manager) -> Any:
-    (problem,) = manager.problems
+    (problem,) = manager.failures
     return problem
 
 
@@ -97,7 +97,7 @@ def test_finds_loads_and_says_where_a_plugin_comes_from(install: Install) -> Non
     assert source.hooks == ("advplug_attacks",)
     assert manager.provenance("attack:pgd").location == "site-packages/"
     assert not manager.provenance("attack:pgd").editable
-    assert not manager.problems
+    assert not manager.failures
 
 
 @pytest.mark.parametrize(
@@ -216,7 +216,7 @@ def test_without_an_owner_nobody_gets_a_duplicate_name(install: Install) -> None
         FakeEntryPoint("x", offers(attack(summary="one")), "aaa"),
         FakeEntryPoint("x", offers(attack(summary="two")), "bbb"),
     )
-    assert [problem.distribution for problem in manager.problems] == ["aaa", "bbb"]
+    assert [problem.distribution for problem in manager.failures] == ["aaa", "bbb"]
     with pytest.raises(BrokenPlugin, match=r"write aaa:attack:ead or bbb:attack:ead"):
         manager.find("attack:ead")
     assert manager.find("bbb:attack:ead").summary == "two"
@@ -229,7 +229,7 @@ def test_disabled_plugins_are_not_imported(monkeypatch: pytest.MonkeyPatch, inst
     entry = FakeEntryPoint("attack-ead", SystemExit("must not run"))
     manager = install(entry, GOOD)
     assert entry.loaded == 0
-    assert not manager.problems
+    assert not manager.failures
     assert [spec.name for spec in manager.specs()] == ["pgd"]
     with pytest.raises(UnknownPlugin, match="ADVPLUG_DISABLE switches it off"):
         manager.find("attack:ead")
@@ -287,7 +287,7 @@ def test_a_factory_that_cannot_be_imported_is_broken(install: Install) -> None:
     manager = install(FakeEntryPoint("attack-ead", offers(attack(factory="fractions:Missing"))), GOOD)
     with pytest.raises(BrokenPlugin, match="advplug doctor"):
         manager.load("attack:ead")
-    assert not manager.problems
+    assert not manager.failures
     manager.check()
     assert (only_problem(manager).stage, only_problem(manager).entry_point) == ("factory", "attack-ead")
 
@@ -323,7 +323,7 @@ def test_collect_keeps_what_the_others_gave() -> None:
     manager = Manager(plugins=[Raising(), Good(), Silent(), Good(), Wrapping()])
     findings = manager.collect("advplug_diagnose", job="j", evaluation=None)
     assert findings == ["finding about j", "finding about j"]
-    assert sorted(problem.distribution for problem in manager.problems) == ["raising", "wrapping"]
+    assert sorted(problem.distribution for problem in manager.failures) == ["raising", "wrapping"]
 
 
 def test_given_modules_are_named_after_their_distribution() -> None:
@@ -333,7 +333,7 @@ def test_given_modules_are_named_after_their_distribution() -> None:
 
 
 def test_adaptive_specs_keep_their_type() -> None:
-    spec = AdaptiveSpec(name="x", factory="a:b", summary="s", reference="-", breaks="x", drives=("pgd",))
+    spec = AdaptiveSpec(name="x", factory="a:b", summary="s", reference="-", breaks="x", uses_attacks=("pgd",))
     plugin = SimpleNamespace(advplug_adaptive=hookimpl(lambda: [spec]))
     assert [found.breaks for found in Manager(plugins=[plugin]).specs("adaptive")] == ["x"]
 

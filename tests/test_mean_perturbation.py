@@ -11,7 +11,7 @@ from advplug import ThreatModel, run
 from advplug.errors import InvalidInput
 from advplug.gradients import EOT
 from advplug.interop.foolbox import FoolboxAttack
-from advplug.mean_perturbation import MeanPerturbation
+from advplug.families.averaged_perturbation import AveragedPerturbation
 from advplug.model import DefendedModel
 from advplug.testing.linear import linear_model
 
@@ -48,20 +48,20 @@ def images(model: DefendedModel, count: int = 60) -> tuple[Tensor, Tensor]:
 def test_each_draw_is_attacked_by_itself_and_the_passes_are_charged() -> None:
     model = Masking()
     x, y = images(model)
-    result = run(MeanPerturbation(attack=PGD(steps=STEPS), draws=5), model, x, y, LINF, seed=1)
+    result = run(AveragedPerturbation(attack=PGD(steps=STEPS), draws=5), model, x, y, LINF, seed=1)
     attacked = result.correct
     assert 0 < result.success[attacked].sum() < attacked.sum()
     assert bool((result.backwards[attacked] == 5 * STEPS).all())
     assert bool((result.forwards[attacked] == 5 * (STEPS + 1) + 10).all())  # and ten draws judge the mean
     assert bool((result.distance[result.success] <= 0.1 * (1 + 1e-6)).all())
-    again = run(MeanPerturbation(attack=PGD(steps=STEPS), draws=5), model, x, y, LINF, seed=1)
+    again = run(AveragedPerturbation(attack=PGD(steps=STEPS), draws=5), model, x, y, LINF, seed=1)
     assert torch.equal(result.adversarials, again.adversarials)
 
 
 def test_the_mean_gradient_does_more_than_the_mean_perturbation() -> None:
     model = Masking()
     x, y = images(model, 200)
-    means = run(MeanPerturbation(attack=PGD(steps=STEPS), draws=8), model, x, y, LINF)
+    means = run(AveragedPerturbation(attack=PGD(steps=STEPS), draws=8), model, x, y, LINF)
     gradients = run(PGD(steps=STEPS), model, x, y, LINF, gradient=EOT(8))
     assert gradients.robust_accuracy <= means.robust_accuracy
 
@@ -71,7 +71,7 @@ def test_a_model_without_draws_is_attacked_once() -> None:
     x = torch.rand(40, 20, generator=torch.Generator().manual_seed(0))
     y = model(x).argmax(1)
     attack = PGD(steps=STEPS, random_start=False)
-    once, mean = (run(each, model, x, y, LINF) for each in (attack, MeanPerturbation(attack=attack, draws=9)))
+    once, mean = (run(each, model, x, y, LINF) for each in (attack, AveragedPerturbation(attack=attack, draws=9)))
     assert torch.equal(once.success, mean.success)
     assert int(mean.backwards.max()) == STEPS
 
@@ -79,7 +79,7 @@ def test_a_model_without_draws_is_attacked_once() -> None:
 def test_attacks_of_other_libraries_take_part() -> None:
     model = Masking()
     x, y = images(model)
-    attack = MeanPerturbation(attack=FoolboxAttack("LinfPGD", {"steps": STEPS}), draws=2)
+    attack = AveragedPerturbation(attack=FoolboxAttack("LinfPGD", {"steps": STEPS}), draws=2)
     result = run(attack, model, x, y, LINF)
     assert result.success.any()
     assert int(result.backwards.max()) == 2 * STEPS
@@ -87,8 +87,8 @@ def test_attacks_of_other_libraries_take_part() -> None:
 
 def test_what_it_cannot_average_is_refused() -> None:
     with pytest.raises(InvalidInput, match="at least 1"):
-        MeanPerturbation(attack=PGD(), draws=0)
+        AveragedPerturbation(attack=PGD(), draws=0)
     model = Masking()
     x, y = images(model, 4)
     with pytest.raises(InvalidInput, match="budget"):
-        run(MeanPerturbation(attack=FoolboxAttack("L2CarliniWagnerAttack")), model, x, y, ThreatModel("l2", None))
+        run(AveragedPerturbation(attack=FoolboxAttack("L2CarliniWagnerAttack")), model, x, y, ThreatModel("l2", None))

@@ -11,20 +11,20 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from advplug.adam import Adam
+from advplug.numerics.adam import Adam
 from advplug.api import run
 from advplug.attack import Attack, IterativeAttack
-from advplug.engine import run_attack
+from advplug.engine.stages import run_attack
 from advplug.errors import InvalidInput
 from advplug.gradients import EOT, Exact, FiniteDifference, GradientEstimator, Smoothed
 from advplug.losses import ClassGaps, LogisticMargin, Loss, Margin, TargetedDLR, View
 from advplug.model import PlainModel
-from advplug.ops import raw, wrap
-from advplug.problem import Options, make_problem
-from advplug.task import Query, Task
+from advplug.numerics.tensors import raw, wrap
+from advplug.engine.problem import Options, make_problem
+from advplug.engine.task import Query, Task
 from advplug.testing.linear import distance_over_optimum, largest_change, least_distance, linear_model
 from advplug.threat import ThreatModel
-from advplug.weight_search import Weights, WeightSearchAttack
+from advplug.families.constant_search import ConstantSearchAttack, Weights
 
 L2 = ThreatModel("l2")
 
@@ -222,7 +222,7 @@ def test_the_least_gap_is_the_margin(seed: int, classes: int, count: int) -> Non
 # --- weights ---
 
 
-class Reach(WeightSearchAttack[Place]):
+class Reach(ConstantSearchAttack[Place]):
     """Goes as far as the weight; remembers the weights that it was given."""
 
     def __init__(self, *, search_steps: int = 20, iterations: int = 3, initial_c: float = 1e-3) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-from advplug.networks import SequentialModel, convolutions
+from advplug.families.networks import SequentialModel, convolutions
 
 
 def test_a_sequential_model_answers_what_its_layers_give() -> None:

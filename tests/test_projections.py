@@ -6,7 +6,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from advplug.projections import PROJECTIONS
+from advplug.numerics.projections import PROJECTIONS
 
 seeds = st.integers(0, 2**31)
 

@@ -11,7 +11,7 @@ from advplug import ThreatModel, run
 from advplug.errors import InvalidInput
 from advplug.losses import CrossEntropy, Loss, Margin, TargetedDLR
 from advplug.model import DefendedModel
-from advplug.readout import Readout
+from advplug.families.readout import LinearReadout
 from advplug.testing.linear import linear_model
 
 LINF = ThreatModel("linf", 0.15)
@@ -46,7 +46,7 @@ def test_it_finds_what_the_logits_hide(of: Loss) -> None:
     x, y = images(model)
     pgd = PGD(steps=20, random_start=False)
     hidden = run(pgd, model, x, y, LINF, loss=of)
-    seen = run(pgd, model, x, y, LINF, loss=Readout("hidden", "last.weight", of))
+    seen = run(pgd, model, x, y, LINF, loss=LinearReadout("hidden", "last.weight", of))
     assert hidden.robust_accuracy == 1
     assert seen.robust_accuracy < 0.6
     with torch.no_grad():
@@ -55,11 +55,11 @@ def test_it_finds_what_the_logits_hide(of: Loss) -> None:
 
 
 def test_it_asks_for_what_the_inner_loss_needs() -> None:
-    loss = Readout("hidden", "last.weight", Readout("deeper", "code", TargetedDLR()))
+    loss = LinearReadout("hidden", "last.weight", LinearReadout("deeper", "code", TargetedDLR()))
     assert loss.parts == ("hidden", "deeper")
     assert loss.needs_targets
     assert loss.min_classes == 4
-    assert repr(Readout("bits", "code")) == "Readout(part='bits', matrix='code', of=Margin(kappa=inf))"
+    assert repr(LinearReadout("bits", "code")) == "LinearReadout(part='bits', matrix='code', of=Margin(kappa=inf))"
 
 
 @pytest.mark.parametrize(("matrix", "message"), [("nowhere", "none of that name"), ("shapeless", r"takes \(3, 10\)")])
@@ -67,4 +67,4 @@ def test_a_matrix_that_does_not_fit_is_refused(matrix: str, message: str) -> Non
     model = Saturated()
     x, y = images(model)
     with pytest.raises(InvalidInput, match=message):
-        run(PGD(steps=2), model, x, y, LINF, loss=Readout("hidden", matrix))
+        run(PGD(steps=2), model, x, y, LINF, loss=LinearReadout("hidden", matrix))

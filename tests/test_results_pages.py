@@ -11,7 +11,7 @@ import pytest
 
 from advplug.errors import InvalidInput
 from advplug.evaluation import Evaluation
-from advplug.manager import default_manager
+from advplug.plugins.manager import default_manager
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "tools"))

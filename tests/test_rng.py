@@ -5,8 +5,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from advplug.rng import Noise
-from advplug.starts import random_start
+from advplug.numerics.random_numbers import Noise
+from advplug.numerics.starting_points import random_start
 
 
 def test_uniform_and_normal_have_their_distributions() -> None:

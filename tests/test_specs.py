@@ -59,7 +59,7 @@ def test_summaries_are_one_line(summary: str) -> None:
     [
         ("name", 3), ("factory", None), ("summary", b"one line"), ("reference", 2018), ("breaks", None),
         ("api", "1"), ("api", True), ("tags", {"linf"}), ("tags", None), ("tags", frozenset({1})),
-        ("drives", "pgd"), ("drives", ["pgd"]), ("drives", (None,)),
+        ("uses_attacks", "pgd"), ("uses_attacks", ["pgd"]), ("uses_attacks", (None,)),
     ],
 )  # fmt: skip
 def test_fields_of_another_type_are_refused(field: str, value: Any) -> None:

@@ -16,17 +16,17 @@ from advplug.adaptive import Recipe
 from advplug.api import run
 from advplug.attack import Attack, Stage
 from advplug.data import Images
-from advplug.engine import run_attack, run_cascade
+from advplug.engine.stages import run_attack, run_cascade
 from advplug.errors import InvalidInput, NonFiniteLogits
 from advplug.evaluation import evaluate, model_job
-from advplug.evaluation.job import set_apart
+from advplug.evaluation.jobs import set_apart
 from advplug.evaluation.run_directory import RunDirectory
 from advplug.losses import LogitMatching, Margin
-from advplug.ops import wrap
-from advplug.oracle import Oracle
-from advplug.problem import Problem, make_problem
+from advplug.numerics.tensors import wrap
+from advplug.engine.oracle import Oracle
+from advplug.engine.problem import Problem, make_problem
 from advplug.report.summary import remarks
-from advplug.task import Task
+from advplug.engine.task import Task
 from advplug.testing.linear import linear_model
 from advplug.threat import ThreatModel
 

@@ -7,8 +7,8 @@ import torch
 from advplug.api import run
 from advplug.attack import Attack
 from advplug.losses import ClassGaps
-from advplug.ops import wrap
-from advplug.task import Task
+from advplug.numerics.tensors import wrap
+from advplug.engine.task import Task
 from advplug.testing.linear import linear_model
 from advplug.threat import ThreatModel
 

@@ -10,15 +10,15 @@ import torch
 from torch import Tensor, nn
 
 from advplug import DefendedModel, IterativeAttack, ThreatModel, run
-from advplug.ensemble import Ensemble, OverMembers
+from advplug.families.ensemble import Ensemble, MeanOverMembers
 from advplug.errors import InvalidInput
 from advplug.losses import CrossEntropy, Loss, Margin, TargetedDLR, View
 from advplug.model import HasMembers
-from advplug.ops import per_sample, raw, wrap
-from advplug.oracle import Oracle
-from advplug.problem import Problem
-from advplug.surrogate import SurrogateAttack, small_network
-from advplug.task import Task
+from advplug.numerics.tensors import per_sample, raw, wrap
+from advplug.engine.oracle import Oracle
+from advplug.engine.problem import Problem
+from advplug.families.surrogate import SurrogateAttack, small_network
+from advplug.engine.task import Task
 from advplug.testing.linear import linear_model
 
 LINF = ThreatModel("linf", 0.2)
@@ -95,9 +95,9 @@ def test_a_loss_over_members_is_the_mean_of_theirs(targets: Tensor | None) -> No
 
     for loss in (CrossEntropy(), Margin(0.5)):
         apart = torch.stack([raw(loss(view(logits[:, member]))) for member in range(3)]).mean(0)
-        torch.testing.assert_close(raw(OverMembers(loss)(view(logits.mean(1)))), apart)
-    assert OverMembers(TargetedDLR()).needs_targets
-    assert OverMembers(TargetedDLR()).min_classes == 4
+        torch.testing.assert_close(raw(MeanOverMembers(loss)(view(logits.mean(1)))), apart)
+    assert MeanOverMembers(TargetedDLR()).needs_targets
+    assert MeanOverMembers(TargetedDLR()).min_classes == 4
 
 
 def test_a_loss_over_members_costs_one_forward_pass() -> None:
@@ -106,7 +106,7 @@ def test_a_loss_over_members_costs_one_forward_pass() -> None:
     model = Ensemble(nets, 4)
     y = model(x).argmax(1)
     nets[0].seen = 0
-    result = run(Walk(), model, x, y, LINF, loss=OverMembers(CrossEntropy()), early_end=False)
+    result = run(Walk(), model, x, y, LINF, loss=MeanOverMembers(CrossEntropy()), early_end=False)
     # Besides what is charged: the clean check, the verification, one input for the memory and one for the classes.
     assert nets[0].seen <= int(result.forwards.sum()) + 2 * len(x) + 2
 

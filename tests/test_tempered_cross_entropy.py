@@ -10,7 +10,7 @@ from advplug import losses
 from advplug.errors import InvalidInput
 from advplug.losses import Loss, View
 from advplug.model import PlainModel
-from advplug.ops import raw, wrap
+from advplug.numerics.tensors import raw, wrap
 
 LOGITS = torch.tensor([[0.0, -200.0, -300.0], [-250.0, 0.0, -150.0]])
 CLASSES = torch.tensor([0, 1])

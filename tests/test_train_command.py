@@ -20,7 +20,7 @@ from advplug.cli import run
 from advplug.data import Dataset, Images
 from advplug.defense import Defense, Preset, Report
 from advplug.errors import InvalidInput
-from advplug.manager import Manager, using
+from advplug.plugins.manager import Manager, using
 from advplug.model import DefendedModel
 from advplug.threat import ThreatModel
 

@@ -16,7 +16,7 @@ from advplug.defense import Preset
 from advplug.errors import InvalidInput
 from advplug.model import DefendedModel
 from advplug.threat import ThreatModel
-from advplug.training import PROBES, Adversary, Batch, Configuration, Recipe, RecipeDefense, fit, seeded
+from advplug.training import Adversary, Batch, Configuration, PROBES, Recipe, ConfiguredDefense, fit, seeded
 
 NORMS = ["linf", "l2"]
 examples = settings(max_examples=40, deadline=None)
@@ -228,7 +228,7 @@ class Centred(DefendedModel):
         return logits
 
 
-class Halves(RecipeDefense):
+class Halves(ConfiguredDefense):
     presets = {  # noqa: RUF012
         name: Preset(summary="s", data="halves", threat=ThreatModel(), weights=None) for name in ("narrow", "wide")
     }
@@ -246,7 +246,7 @@ class CentredHalves(Halves):
         return model
 
 
-def made(defense: RecipeDefense, preset: str, seed: int = 0) -> tuple[DefendedModel, list[tuple[int, int]]]:
+def made(defense: ConfiguredDefense, preset: str, seed: int = 0) -> tuple[DefendedModel, list[tuple[int, int]]]:
     seen: list[tuple[int, int]] = []
     model = defense.train(
         preset, bright_halves(64), seed=seed, device="cpu", report=lambda epoch, epochs, _: seen.append((epoch, epochs))

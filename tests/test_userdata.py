@@ -11,7 +11,7 @@ import torch
 from PIL import Image
 
 from advplug.errors import InvalidInput
-from advplug.userdata import read_images
+from advplug.evaluation.user_images import read_images
 
 PIXELS = np.arange(2 * 4 * 5 * 3, dtype=np.uint8).reshape(2, 4, 5, 3)
 LABELS = np.array([3, 1])

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from advplug import hookspecs
-from advplug.manager import COLLECTING
+from advplug.plugins.manager import COLLECTING
 
 ROOT = Path(__file__).resolve().parent.parent
 TARGET = ROOT / "docs" / "hooks.md"

@@ -14,7 +14,7 @@ import click
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from advplug.host import Problem
+    from advplug.plugins.host import PluginFailure
 
 SCHEMA_VERSION = 1
 """Version of the form of everything that ``--json`` prints."""
@@ -52,10 +52,10 @@ def _plain(value: Any) -> Any:
     return sorted(value) if isinstance(value, set | frozenset) else str(value)
 
 
-def warn_of(problems: list[Problem]) -> None:
-    """One line on stderr if there are problems."""
-    if problems:
-        names = ", ".join(sorted({problem.distribution for problem in problems}))
+def warn_of(failures: list[PluginFailure]) -> None:
+    """One line on stderr if some plugin failed."""
+    if failures:
+        names = ", ".join(sorted({failure.distribution for failure in failures}))
         click.secho(f"! problems with {names} (advplug doctor for the traceback)", fg="yellow", err=True)
 
 
@@ -63,11 +63,11 @@ Step = Callable[[int, int, Mapping[str, float]], None]
 """``step(done, total, {"loss": 0.1})``: shows how far a job is."""
 
 
-def warn_of_hooks(problems: list[Problem]) -> None:
+def warn_of_hooks(failures: list[PluginFailure]) -> None:
     """One line on stderr for each plugin that failed during a job; a later ``advplug doctor`` cannot show those."""
-    for problem in problems:
-        if problem.stage in ("advplug_diagnose", "advplug_report_sections"):
-            text = f"! {problem.distribution} {problem.version} failed in {problem.stage} ({problem.error})"
+    for failure in failures:
+        if failure.stage in ("advplug_evaluate", "advplug_diagnose", "advplug_report_sections"):
+            text = f"! {failure.distribution} {failure.version} failed in {failure.stage} ({failure.error})"
             click.secho(f"{text}; ADVPLUG_STRICT=1 stops there with the traceback", fg="yellow", err=True)
 
 

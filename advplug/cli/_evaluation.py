@@ -17,7 +17,7 @@ import click
 
 from advplug.cli import _console
 from advplug.errors import InvalidInput
-from advplug.manager import Manager, default_manager
+from advplug.plugins.manager import Manager, default_manager
 
 if TYPE_CHECKING:
     from advplug.evaluation import Evaluation, Job
@@ -100,15 +100,15 @@ def carry_out(job: Job, options: Options, manager: Manager) -> Evaluation:
     from advplug.evaluation import evaluate
 
     budgets = _smaller_budgets(job.threat, options.epsilons, options.sweep)
-    job = replace(job, sweep=budgets, run=_run_directory(job, options.out))
+    job = replace(job, sweep=budgets, run_dir=_run_directory(job, options.out))
     for recipe in job.recipes:  # before the first attack has cost an hour
         if job.threat.epsilon is None and not recipe.attack.minimum_norm:
             raise InvalidInput(f"{recipe.name} needs a budget: give one, such as --threat {job.threat.norm}:0.3")
         if job.threat.norm not in recipe.attack.norms:
             norms = ", ".join(recipe.attack.norms)
             raise InvalidInput(f"{recipe.name} does not work under {job.threat.norm}: choose one of {norms}")
-    if options.fresh and job.run is not None:
-        _forget(job.run)
+    if options.fresh and job.run_dir is not None:
+        _forget(job.run_dir)
     with _watching(len(job.recipes)) as watch:
         evaluation = evaluate(job, manager=manager, watch=watch)
     _present(evaluation, as_json=options.as_json, report=options.report)
@@ -127,7 +127,7 @@ def _present(evaluation: Evaluation, *, as_json: bool, report: bool) -> None:
         from advplug.report import write_report
 
         click.echo(f"report: {write_report(evaluation)}", err=as_json)
-    _console.warn_of_hooks(default_manager().problems)
+    _console.warn_of_hooks(default_manager().failures)
 
 
 @contextmanager

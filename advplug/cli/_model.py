@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from advplug.adaptive import Recipe
     from advplug.data import Images
     from advplug.evaluation import Job
-    from advplug.manager import Manager
+    from advplug.plugins.manager import Manager
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,7 +87,7 @@ def read_model(name: str) -> nn.Module:
 
 def read_data(name: str, limit: int | None, manager: Manager, split: str | None = None) -> Images:
     """A file or folder of the user's, or ``plugin[:split]``; ``split`` is the one to take where none is named."""
-    from advplug.userdata import read_images
+    from advplug.evaluation.user_images import read_images
 
     if Path(name).suffix == ".npz" or Path(name).is_dir() or "/" in name or os.sep in name:
         images = read_images(Path(name))
@@ -103,7 +103,7 @@ def _split(
     source: Source, name: str, recipes: Sequence[Recipe], manager: Manager, split: str | None = None
 ) -> tuple[Images, Images | None]:
     """The images to attack, and those of the attacker's own if one of the attacks needs some."""
-    from advplug.evaluation.job import OWN_IMAGES, set_apart
+    from advplug.evaluation.jobs import OWN_IMAGES, set_apart
 
     needing = next((recipe for recipe in recipes if recipe.attack.needs_auxiliary), None)
     if needing is None:

@@ -9,10 +9,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from difflib import get_close_matches
 from fractions import Fraction
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from advplug.errors import InvalidInput
-from advplug.manager import Manager
+from advplug.plugins.manager import Manager
 
 if TYPE_CHECKING:
     from advplug.adaptive import Recipe
@@ -36,13 +36,20 @@ GRADIENTS = {"exact": None, "eot": 40, "bpda": None, "finite-differences": 100, 
 Gradient = tuple[str, int | None]
 
 
+class Targets(NamedTuple):
+    """Which classes to aim at: ``each`` other one, or so many of the ``likeliest``."""
+
+    each: bool = False
+    likeliest: int | None = None
+
+
 def read_recipes(
     attacks: Sequence[str],
     losses: Sequence[str] | None,
     *,
     settings: Sequence[str],
     restarts: int,
-    targets: Literal["each"] | int | None,
+    targets: Targets,
     manager: Manager,
 ) -> list[Recipe]:
     """Each attack plugin with each loss, None for its own; ``settings`` are texts like ``pgd.steps=100``.
@@ -62,7 +69,7 @@ def read_recipes(
     found = []
     for name in attacks:
         attack = _attack(name, manager.load(f"attack:{name}"), chosen.get(name, {}))
-        peer = getattr(manager.find(f"attack:{name}"), "library", "")
+        library_name = getattr(manager.find(f"attack:{name}"), "library", "")
         if losses and attack.fixed_loss:
             raise InvalidInput(f"{name} brings its own losses: leave --losses out, or attack with it apart")
         for word in losses or [""]:
@@ -74,27 +81,28 @@ def read_recipes(
                     name=title,
                     attack=attack,
                     loss=loss,
-                    targets=targets,
+                    targets="each" if targets.each else None,
+                    num_targets=targets.likeliest,
                     restarts=restarts,
                     role="baseline",
-                    library=peer or "advplug",
+                    library=library_name or "advplug",
                 )
             )
     return found
 
 
-def read_targets(text: str | None) -> Literal["each"] | int | None:
-    """``each``, or a number of classes.
+def read_targets(text: str | None) -> Targets:
+    """None, ``each``, or a number of classes.
 
     Raises
     ------
     InvalidInput: anything else.
     """
     if text is None or text == "each":
-        return text  # type: ignore[return-value]
+        return Targets(each=text is not None)
     if not text.isdecimal() or int(text) < 1:
         raise InvalidInput(f"--targets {text}: write each, or a number of classes")
-    return int(text)
+    return Targets(likeliest=int(text))
 
 
 def read_gradients(texts: Sequence[str]) -> list[Gradient]:
@@ -127,9 +135,7 @@ def with_gradients(job: Job, gradients: Sequence[Gradient]) -> Job:
     ------
     InvalidInput: BPDA, and the model offers no surrogate; a number that is refused; another library's attack.
     """
-    from advplug.model import HasSurrogate
-
-    if any(name == "bpda" for name, _ in gradients) and not isinstance(job.model, HasSurrogate):
+    if any(name == "bpda" for name, _ in gradients) and job.model.capabilities.surrogate is None:
         raise InvalidInput(f"--gradients bpda: {job.case} has no method surrogate(x) to take gradients from")
     words = [(*gradient, _estimator(job, *gradient)) for gradient in gradients]
     recipes = []

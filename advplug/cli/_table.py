@@ -7,7 +7,7 @@ from rich.table import Table
 from rich.text import Text
 
 from advplug.cli import _console
-from advplug.evaluation.records import Evaluation
+from advplug.records.evaluation import Evaluation
 from advplug.report import summary
 
 WIDTH = 108  # away from a terminal

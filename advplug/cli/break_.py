@@ -8,7 +8,7 @@ import click
 
 from advplug.cli import _evaluation
 from advplug.cli._device import usable_device
-from advplug.manager import default_manager
+from advplug.plugins.manager import default_manager
 
 
 @click.command("break")
@@ -35,7 +35,7 @@ def command(
     """
     from advplug.adaptive import Recipe
     from advplug.evaluation import case_job
-    from advplug.userdata import read_images
+    from advplug.evaluation.user_images import read_images
 
     manager = default_manager()
     extra = [

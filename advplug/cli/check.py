@@ -9,7 +9,7 @@ import click
 
 from advplug.cli import _console
 from advplug.errors import BrokenPlugin, UnknownPlugin
-from advplug.manager import Manager, default_manager
+from advplug.plugins.manager import Manager, default_manager
 
 if TYPE_CHECKING:
     from advplug.testing import Outcome
@@ -44,7 +44,7 @@ def command(ctx: click.Context, *, names: Sequence[str], everything: bool, quick
             if not as_json:
                 _print(key, outcomes)
     if everything:
-        broken += [f"{problem.distribution}: {problem.error}" for problem in manager.problems]
+        broken += [f"{problem.distribution}: {problem.error}" for problem in manager.failures]
     failed = sum(row["status"] == "failed" for page in pages for row in page["checks"])
     if as_json:
         _console.print_json({"plugins": pages, "failed": failed, "broken": broken})

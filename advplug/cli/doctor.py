@@ -7,7 +7,7 @@ from dataclasses import asdict
 import click
 
 from advplug.cli import _console
-from advplug.manager import default_manager
+from advplug.plugins.manager import default_manager
 
 
 @click.command("doctor")
@@ -21,15 +21,15 @@ def command(ctx: click.Context, as_json: bool) -> None:
         ctx.parent.command.list_commands(ctx.parent)  # asks the plugins that extend the command line, too
     if as_json:
         blocked = [{**asdict(candidate.source), "blocked_by": candidate.blocked_by} for candidate in manager.blocked]
-        _console.print_json({"problems": [asdict(problem) for problem in manager.problems], "blocked": blocked})
+        _console.print_json({"problems": [asdict(problem) for problem in manager.failures], "blocked": blocked})
     else:
-        for problem in manager.problems:
+        for problem in manager.failures:
             version = f" {problem.version}" if problem.version else ""
             click.secho(f"{problem.distribution}{version} [{problem.entry_point}] {problem.stage}", bold=True)
             click.echo(problem.error)
             click.echo(problem.traceback)
         for candidate in manager.blocked:
             click.echo(f"{candidate.source.label} is switched off by {candidate.blocked_by}")
-        count = len(manager.problems)
+        count = len(manager.failures)
         click.echo(f"{count} problem{'s' * (count != 1)}, {len(manager.specs())} plugins ready")
-    ctx.exit(1 if manager.problems else 0)
+    ctx.exit(1 if manager.failures else 0)

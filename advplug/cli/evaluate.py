@@ -10,7 +10,7 @@ import click
 from advplug.cli import _evaluation, _model, _recipes
 from advplug.cli._device import usable_device
 from advplug.errors import InvalidInput
-from advplug.manager import default_manager
+from advplug.plugins.manager import default_manager
 
 
 def _defaults(ctx: click.Context, _: click.Parameter, path: Path | None) -> Path | None:

@@ -8,9 +8,9 @@ from importlib import metadata
 import click
 
 from advplug.cli import _console
-from advplug.discovery import Provenance
 from advplug.errors import InvalidInput
-from advplug.manager import KINDS, default_manager
+from advplug.plugins.discovery import Provenance
+from advplug.plugins.manager import KINDS, default_manager
 from advplug.specs import PluginSpec
 
 Row = tuple[PluginSpec, Provenance]
@@ -51,7 +51,7 @@ def command(kind: str | None, library: str | None, everything: bool, as_json: bo
         if not rows:
             what = f"{kind} plugin" if kind else "plugin"
             click.echo(f"no {what} is installed: try pip install advplug-attack-pgd", err=True)
-    _console.warn_of(manager.problems)
+    _console.warn_of(manager.failures)
 
 
 def _print(lines: Iterable[tuple[str, str, str]]) -> None:

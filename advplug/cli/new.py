@@ -13,7 +13,7 @@ import click
 from advplug import __version__
 from advplug.cli import _console
 from advplug.errors import AdvplugError
-from advplug.manager import default_manager
+from advplug.plugins.manager import default_manager
 from advplug.scaffold import KINDS, Plan, check_name, pin_of, write
 
 if sys.version_info >= (3, 11):

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from advplug.cli import _console
-from advplug.manager import default_manager
+from advplug.plugins.manager import default_manager
 
 
 @click.command("report")
@@ -31,7 +31,7 @@ def command(directory: Path, form: str, show: bool, as_json: bool) -> None:
         from advplug.report import write_report
 
         path = write_report(evaluation)
-        _console.warn_of_hooks(default_manager().problems)
+        _console.warn_of_hooks(default_manager().failures)
         click.echo(path, err=as_json or form != "html")
         if show:
             click.launch(str(path.resolve()))

@@ -11,8 +11,8 @@ import click
 
 from advplug.cli import _console
 from advplug.errors import BrokenPlugin
-from advplug.manager import Manager, default_manager
-from advplug.specs import AdaptiveSpec, AttackSpec, BaselineSpec, PluginSpec
+from advplug.plugins.manager import Manager, default_manager
+from advplug.specs import AdaptiveSpec, AttackSpec, PluginSpec
 
 
 @click.command("show")
@@ -66,17 +66,15 @@ def _describe(manager: Manager, key: str, broken: list[BrokenPlugin]) -> dict[st
 
 
 def _pairs(manager: Manager, spec: PluginSpec) -> dict[str, Any]:
-    """What it breaks, drives or compares with; for a defense who breaks it, for an attack who drives it."""
+    """What it breaks and which attacks it uses; for a defense who breaks it, for an attack who uses it."""
     adaptive = manager.specs("adaptive")
     if isinstance(spec, AdaptiveSpec):
-        return {"breaks": f"defense:{spec.breaks}", "drives": [f"attack:{name}" for name in spec.drives]}
-    if isinstance(spec, BaselineSpec):
-        return {"library": spec.library}
+        return {"breaks": f"defense:{spec.breaks}", "uses_attacks": [f"attack:{name}" for name in spec.uses_attacks]}
     if spec.kind == "defense":
         return {"broken_by": [other.key for other in adaptive if other.breaks == spec.name]}
     if spec.kind == "attack":
         library = {"library": spec.library} if isinstance(spec, AttackSpec) and spec.library else {}
-        return {**library, "driven_by": [other.key for other in adaptive if spec.name in other.drives]}
+        return {**library, "used_by": [other.key for other in adaptive if spec.name in other.uses_attacks]}
     return {}
 
 

@@ -15,8 +15,8 @@ import click
 from advplug.cli import _console
 from advplug.cli._device import usable_device
 from advplug.errors import InvalidInput
-from advplug.files import replace_file
-from advplug.manager import default_manager
+from advplug.plugins.manager import default_manager
+from advplug.records.files import replace_file
 
 if TYPE_CHECKING:
     from torch import nn
@@ -87,7 +87,7 @@ def _target(path: Path) -> Path:
 
 def _images(name: str, split: str) -> Images:
     """The training images: a file or folder of the user, otherwise a data plugin's."""
-    from advplug.userdata import read_images
+    from advplug.evaluation.user_images import read_images
 
     if Path(name).suffix == ".npz" or os.sep in name or "/" in name:
         return read_images(Path(name))

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import torch
 
-from advplug.problem import Problem
-from advplug.result import AttackResult
-from advplug.verify import allowed, decide
+from advplug.engine.gateway import Gateway
+from advplug.engine.problem import Problem
+from advplug.engine.result import AttackResult
+from advplug.engine.verification import allowed
 
 _SHARES = 16
 
 
-def shrink(problem: Problem, result: AttackResult, rows: int) -> tuple[tuple[float, float], ...]:
+def shrink(problem: Problem, result: AttackResult, gateway: Gateway) -> tuple[tuple[float, float], ...]:
     """Upper bound on robust accuracy at each sixteenth of the budget, as pairs (epsilon, accuracy).
 
     Every adversarial is drawn back towards its clean input and judged afresh at each length; a sample counts as
@@ -21,12 +22,12 @@ def shrink(problem: Problem, result: AttackResult, rows: int) -> tuple[tuple[flo
     epsilon = problem.threat.epsilon
     if epsilon is None or problem.threat.norm == "l0":
         return ()
-    model, found = problem.model, result.success.nonzero().squeeze(1)
+    found = result.success.nonzero().squeeze(1)
     smallest = torch.full_like(result.distance, torch.inf)
     clean, delta = problem.inputs[found], result.adversarials[found] - problem.inputs[found]
     for share in range(_SHARES, 0, -1):
         points = (clean + share / _SHARES * delta).clamp(*problem.threat.bounds)
-        decision = decide(model, points, 1, rows)[0]
+        decision = gateway.decide(points)
         targets = result.target[found] if problem.threat.targeted else None
         broken = problem.criterion(decision, problem.labels[found], targets)
         broken &= allowed(points, clean, None, problem.threat)

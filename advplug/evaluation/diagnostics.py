@@ -3,28 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
-if TYPE_CHECKING:
-    from advplug.evaluation.records import Evaluation, Row
+from advplug.records.evaluation import Evaluation, Row
+from advplug.records.finding import Finding
 
 MANY, CLEARLY = 0.1, 0.05  # shares of the samples: a finding is not made of one or two of them
-
-
-@dataclass(frozen=True, kw_only=True)
-class Finding:
-    """One observation, made by the host or by a plugin's ``advplug_diagnose``.
-
-    ``status`` says whether it passes; ``advice`` names the word of the sentence to change.
-    """
-
-    name: str
-    status: Literal["pass", "warn", "fail", "not-run"]
-    message: str
-    advice: str = ""
 
 
 def signs_of_masking(evaluation: Evaluation) -> Iterator[Finding]:
@@ -33,7 +18,7 @@ def signs_of_masking(evaluation: Evaluation) -> Iterator[Finding]:
         lost = _share_without_gradient(row)
         if lost > MANY:
             yield Finding(
-                name="lost-gradients",
+                name="unusable-gradients",
                 status="warn",
                 message=f"{row.name}: {percent(lost)} of the samples had a zero or non-finite gradient in most steps.",
                 advice="Change the loss (margin does not saturate) or the gradient (finite differences; BPDA).",
@@ -59,7 +44,7 @@ def percent(share: float) -> str:
 
 def _share_without_gradient(row: Row) -> float:
     """Share of the attacked samples that lost the gradient in more than half of their steps."""
-    lost, trace, correct = (row.arrays.get(name) for name in ("lost_gradients", "trace", "correct"))
+    lost, trace, correct = (row.arrays.get(name) for name in ("unusable_gradients", "trace", "correct"))
     if lost is None or trace is None or correct is None or not np.any(correct):
         return 0.0
     attacked = np.asarray(correct, bool)

@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from advplug.manager import Manager
+from advplug.plugins.manager import Manager
 
 LIBRARIES = ("advplug", "torch", "numpy", "eagerpy", "foolbox", "adversarial-robustness-toolbox")
 

@@ -8,15 +8,15 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
+from advplug.engine.gateway import Gateway
+from advplug.engine.problem import Problem
+from advplug.engine.query_counter import QueryCounter
 from advplug.errors import AdvplugError
-from advplug.evaluation.diagnostics import MANY, Finding, percent
+from advplug.evaluation.diagnostics import MANY, percent
 from advplug.gradients import EOT, Exact, GradientEstimator
-from advplug.guard import guarded
 from advplug.losses import CrossEntropy, Loss, Margin
-from advplug.memory import rows_within
-from advplug.objective import Ledger, Objective
-from advplug.problem import Problem
-from advplug.rng import Noise
+from advplug.numerics.random_numbers import Noise
+from advplug.records.finding import Finding
 
 SAMPLES = 64
 """How many samples are looked at, at most."""
@@ -86,32 +86,23 @@ def averages(gradient: GradientEstimator) -> bool:
 
 def _answers(problem: Problem, seed: int) -> Tensor:
     """Scores (n, K) of the first samples, with the global generators at ``seed``."""
-    inputs = _some(problem).inputs
-    with guarded(problem.model, seed, inputs.device), torch.no_grad():
-        return torch.cat([problem.model(chunk) for chunk in inputs.split(_rows(problem, inputs))])
+    few = _some(problem)
+    with replace(few, options=replace(few.options, seed=seed)).gateway() as gateway:
+        return gateway.scores(gateway.cast(few.inputs))
 
 
 def _share_without(loss: Loss, problem: Problem) -> float:
     """Share of the first samples at which ``loss`` has no usable gradient."""
     few = _some(problem)
-    with guarded(few.model, few.options.seed, few.inputs.device):
-        rows = _rows(few, few.inputs)
-        lost = [_without(loss, few, rows) for rows in torch.arange(len(few.inputs)).split(rows)]
-    return float(torch.cat(lost).double().mean())
+    with few.gateway() as gateway:
+        passes = torch.arange(len(few.inputs), device=few.inputs.device).split(gateway.max_rows)
+        return float(torch.cat([_without(loss, few, gateway, rows) for rows in passes]).double().mean())
 
 
-def _without(loss: Loss, problem: Problem, rows: Tensor) -> Tensor:
+def _without(loss: Loss, problem: Problem, gateway: Gateway, rows: Tensor) -> Tensor:
     """Whether the gradient of ``loss`` is zero throughout or not finite, bool (n,) for the samples ``rows``."""
-    x, device = problem.inputs[rows], problem.inputs.device
-    objective = Objective(
-        model=problem.model,
-        loss=loss,
-        labels=problem.labels[rows],
-        targets=None,
-        samples=torch.arange(len(rows), device=device),
-        ledger=Ledger(len(rows), device),
-        max_rows=len(rows),
-    )
+    x = gateway.cast(problem.inputs[rows])
+    objective = problem.objective(gateway, loss, QueryCounter(len(rows), x.device), rows)
     try:
         gradient = Exact()(objective, x, Noise.of(0, problem.samples[rows], 0), 0).gradient
     except AdvplugError:  # no gradient at all
@@ -121,10 +112,5 @@ def _without(loss: Loss, problem: Problem, rows: Tensor) -> Tensor:
 
 
 def _some(problem: Problem) -> Problem:
-    parameter = next(problem.model.parameters(), None)
-    inputs = problem.inputs[:SAMPLES] if parameter is None else problem.inputs[:SAMPLES].to(parameter.dtype)
-    return replace(problem, inputs=inputs, labels=problem.labels[:SAMPLES], samples=problem.samples[:SAMPLES])
-
-
-def _rows(problem: Problem, inputs: Tensor) -> int:
-    return rows_within(problem.options.memory_budget, problem.model, inputs[:1])
+    few = {name: getattr(problem, name)[:SAMPLES] for name in ("inputs", "labels", "samples")}
+    return replace(problem, **few)

@@ -15,8 +15,8 @@ from typing import Any
 import numpy as np
 
 from advplug.errors import InvalidInput
-from advplug.evaluation.records import Arrays, Evaluation, Row
-from advplug.files import replace_file
+from advplug.records.evaluation import Arrays, Evaluation, Row
+from advplug.records.files import replace_file
 
 
 class RunDirectory:
@@ -26,9 +26,9 @@ class RunDirectory:
         self.path = path
 
     @staticmethod
-    def key(fingerprint: str, name: str, words: Mapping[str, str], extra: str) -> str:
+    def key(fingerprint: str, name: str, components: Mapping[str, str], extra: str) -> str:
         """Name of a row's files: the same only for the same model, data, threat, seed and recipe."""
-        text = json.dumps([fingerprint, name, dict(words), extra])
+        text = json.dumps([fingerprint, name, dict(components), extra])
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
     def load_row(self, key: str) -> Row | None:
@@ -48,7 +48,7 @@ class RunDirectory:
 
     def save(self, evaluation: Evaluation, keys: list[str]) -> Evaluation:
         """Write the evaluation itself; returns it with its run directory filled in."""
-        evaluation = replace(evaluation, run=self.path)
+        evaluation = replace(evaluation, run_dir=self.path)
         document = {
             **evaluation.to_json(),
             "environment": dict(evaluation.environment),
@@ -88,7 +88,7 @@ class RunDirectory:
             inputs=data["inputs"],
             labels=data["labels"],
             class_names=tuple(document["class_names"]),
-            run=self.path,
+            run_dir=self.path,
         )
 
 

@@ -13,22 +13,20 @@ import torch
 from numpy.typing import NDArray
 
 from advplug.adaptive import Recipe
-from advplug.engine import run_attack, run_sweep
+from advplug.engine.gateway import Gateway
+from advplug.engine.problem import Options, Problem, make_problem
+from advplug.engine.result import AttackResult
+from advplug.engine.stages import run_attack, run_sweep
 from advplug.errors import RobustnessWarning
 from advplug.evaluation.curve import shrink
-from advplug.evaluation.diagnostics import Finding, signs_of_masking
+from advplug.evaluation.diagnostics import signs_of_masking
 from advplug.evaluation.environment import describe
-from advplug.evaluation.job import Job
 from advplug.evaluation.preflight import averages, preflight
-from advplug.evaluation.records import Evaluation, Row
 from advplug.evaluation.run_directory import RunDirectory
-from advplug.guard import guarded
-from advplug.hookspecs import hookimpl
-from advplug.manager import Manager, default_manager
-from advplug.memory import DEFAULT_BUDGET, rows_within
-from advplug.problem import Options, Problem, make_problem
-from advplug.result import AttackResult
-from advplug.verify import decide
+from advplug.plugins.manager import Manager, default_manager
+from advplug.records.evaluation import Evaluation, Row
+from advplug.records.finding import Finding
+from advplug.records.job import Job
 
 Watch = Callable[[str, int, int, int], None]
 """Called as ``watch(attack name, steps done, steps planned, samples still standing)``.
@@ -36,17 +34,18 @@ Watch = Callable[[str, int, int, int], None]
 Each attack that is run, not read back, starts with a call of no steps done and none planned.
 """
 
-_HOST = "advplug-host"
 _RECORDED = (
-    "success", "rate", "correct", "flips", "detected", "distance", "target", "restart", "stage", "forwards",
-    "backwards", "lost_gradients", "trace",
+    "success", "success_rate", "correct", "clean_error_rate", "detected", "distance", "target", "restart", "stage",
+    "forwards", "backwards", "unusable_gradients", "trace",
 )  # fmt: skip
 
 
 def evaluate(job: Job, *, manager: Manager | None = None, watch: Watch | None = None) -> Evaluation:
     """Run every recipe of ``job``; rows that its run directory already holds are read, not repeated.
 
-    Plugins may wrap this through ``advplug_evaluate`` and add findings through ``advplug_diagnose``.
+    A plugin may run the job instead, through ``advplug_evaluate``, and add findings through ``advplug_diagnose``. One
+    that raises, or returns something else than an Evaluation, is a failure that ``advplug doctor`` names, and the job
+    goes on without it.
 
     Raises
     ------
@@ -54,28 +53,21 @@ def evaluate(job: Job, *, manager: Manager | None = None, watch: Watch | None = 
     NonFiniteLogits: the model returned NaN or infinite logits.
     """
     manager = manager or default_manager()
-    if not manager.pm.has_plugin(_HOST):
-        manager.pm.register(_HostEvaluation(), _HOST)
-    host = manager.pm.get_plugin(_HOST)
-    assert isinstance(host, _HostEvaluation)
-    host.manager, host.watch = manager, watch
-    evaluation: Evaluation = manager.pm.hook.advplug_evaluate(job=job)
-    return evaluation
+    return manager.first("advplug_evaluate", of=Evaluation, job=job) or _Runner(manager, watch).evaluate(job)
 
 
-class _HostEvaluation:
-    """The host's own answers: to ``advplug_evaluate``, asked last, and to ``advplug_diagnose``."""
+class _Runner:
+    """The host's own way to run a job."""
 
-    manager: Manager
-    watch: Watch | None = None
+    def __init__(self, manager: Manager, watch: Watch | None) -> None:
+        self.manager, self.watch = manager, watch
 
-    @hookimpl(trylast=True)
-    def advplug_evaluate(self, job: Job) -> Evaluation:
+    def evaluate(self, job: Job) -> Evaluation:
         problems = [_problem(job, recipe, self.watch) for recipe in job.recipes]
-        directory = None if job.run is None else RunDirectory(job.run)
+        directory = None if job.run_dir is None else RunDirectory(job.run_dir)
         fingerprint, rows, keys = job.fingerprint(), [], []
         for recipe, problem in zip(job.recipes, problems, strict=True):
-            key = RunDirectory.key(fingerprint, recipe.name, recipe.words(), repr(job.sweep))
+            key = RunDirectory.key(fingerprint, recipe.name, recipe.components(), repr(job.sweep))
             row = None if directory is None else directory.load_row(key)
             if row is None:
                 if self.watch is not None:
@@ -88,31 +80,29 @@ class _HostEvaluation:
             rows.append(row)
             keys.append(key)
         evaluation = self._evaluation(job, tuple(rows))
-        evaluation = replace(
-            evaluation,
-            findings=tuple(self.manager.collect("advplug_diagnose", of=Finding, job=job, evaluation=evaluation)),
-        )
+        found = self.manager.collect("advplug_diagnose", of=Finding, job=job, evaluation=evaluation)
+        evaluation = replace(evaluation, findings=(*self._findings(job, evaluation), *found))
         return evaluation if directory is None else directory.save(evaluation, keys)
 
-    @hookimpl
-    def advplug_diagnose(self, job: Job, evaluation: Evaluation) -> list[Finding]:
+    def _findings(self, job: Job, evaluation: Evaluation) -> list[Finding]:
+        """What the host itself sees."""
         found = list(signs_of_masking(evaluation))
         if job.claim is not None:  # a case knows what it attacks
             return found
         recipe = next((recipe for recipe in job.recipes if averages(recipe.gradient)), job.recipes[0])
-        lost = any(finding.name == "lost-gradients" for finding in found)  # then it need not be said of the inputs, too
+        lost = any(finding.name == "unusable-gradients" for finding in found)  # then the inputs need not be named, too
         before = preflight(_problem(job, recipe, None))
         return found + [finding for finding in before if not (lost and finding.name == "zero-gradients")]
 
     def _evaluation(self, job: Job, rows: tuple[Row, ...]) -> Evaluation:
-        correct, flips, rejected = _clean(job)
+        correct, clean_error_rate, rejected = _clean(job)
         return Evaluation(
             case=job.case,
             preset=job.preset,
             threat=str(job.threat),
             samples=len(job.images),
             clean_accuracy=correct,
-            flips=flips if job.model.stochastic else None,
+            clean_error_rate=clean_error_rate if job.model.stochastic else None,
             false_positives=rejected if job.model.rejects else None,
             rows=rows,
             claim=job.claim,
@@ -135,6 +125,7 @@ def _problem(job: Job, recipe: Recipe, watch: Watch | None) -> Problem:
         job.images.labels,
         job.threat,
         targets=recipe.targets,
+        num_targets=recipe.num_targets,
         loss=recipe.loss,
         gradient=recipe.gradient,
         criterion=recipe.criterion,
@@ -181,7 +172,7 @@ def _row(job: Job, recipe: Recipe, problem: Problem) -> Row:
         mean_distance=_over_successes(result, torch.mean),
         published=recipe.published,
         source=recipe.source,
-        words=recipe.words(),
+        components=recipe.components(),
         sweep=sweep,
         stages=result.accuracy_after_stages(),
         shrunk=shrunk,
@@ -191,18 +182,15 @@ def _row(job: Job, recipe: Recipe, problem: Problem) -> Row:
 
 def _looked_at(problem: Problem, result: AttackResult) -> tuple[tuple[tuple[float, float], ...], NDArray[np.int64]]:
     """What the adversarials leave when shrunk, and the class that the model gives to each, int64 (N,)."""
-    with guarded(problem.model, problem.options.seed, problem.inputs.device):
-        rows = rows_within(DEFAULT_BUDGET, problem.model, problem.inputs[:1])
-        predicted = decide(problem.model, result.adversarials, 1, rows)[0].labels
-        return shrink(problem, result, rows), predicted.cpu().numpy()
+    with problem.gateway() as gateway:
+        predicted = gateway.decide(gateway.cast(result.adversarials)).labels
+        return shrink(problem, result, gateway), predicted.cpu().numpy()
 
 
 def _clean(job: Job) -> tuple[float, float, float]:
     """Clean accuracy, mean flip rate and share of rejected clean inputs."""
-    options = Options()
-    with guarded(job.model, job.seed, job.images.inputs.device):
-        rows = rows_within(options.memory_budget, job.model, job.images.inputs[:1])
-        decisions = decide(job.model, job.images.inputs, options.draws, rows)
+    with Gateway(job.model, job.images.inputs[:1], seed=job.seed) as gateway:
+        decisions = gateway.decisions(job.images.inputs, Options().draws)
     labels = job.images.labels
     wrong = torch.stack([(d.labels != labels) | ~d.accepted for d in decisions]).float().mean(0)
     rejected = torch.stack([~d.accepted for d in decisions]).float().mean()

@@ -1,28 +1,61 @@
-"""Adapters to other libraries, in both directions; each peer is imported when one of its names is first used."""
+"""Adapters to other libraries, in both directions; each library is imported when one of its names is first used."""
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import Any
+from typing import TYPE_CHECKING
 
-_HOME = {
-    "FoolboxAttack": "foolbox",
-    "as_foolbox_model": "foolbox",
-    "call_as_foolbox": "foolbox",
-    "from_foolbox_model": "foolbox",
-    "ArtAttack": "art",
-    "as_art_attack": "art",
-    "as_art_classifier": "art",
-    "as_art_detector": "art",
-    "from_art_classifier": "art",
-    "from_art_detector": "art",
-    "PeerError": "peer",
+from advplug.lazy import lazily
+
+if TYPE_CHECKING:
+    from advplug.interop.art import (
+        ArtAttack,
+        as_art_attack,
+        as_art_classifier,
+        as_art_detector,
+        from_art_classifier,
+        from_art_detector,
+    )  # fmt: skip
+    from advplug.interop.catalogue import EVERY_NORM, Access, Catalogue, Entry
+    from advplug.interop.external import ExternalError, Part
+    from advplug.interop.foolbox import FoolboxAttack, as_foolbox_model, call_as_foolbox, from_foolbox_model
+
+__all__ = [
+    "EVERY_NORM",
+    "Access",
+    "ArtAttack",
+    "Catalogue",
+    "Entry",
+    "ExternalError",
+    "FoolboxAttack",
+    "Part",
+    "as_art_attack",
+    "as_art_classifier",
+    "as_art_detector",
+    "as_foolbox_model",
+    "call_as_foolbox",
+    "from_art_classifier",
+    "from_art_detector",
+    "from_foolbox_model",
+]
+
+HOMES = {
+    "EVERY_NORM": ".catalogue",
+    "Access": ".catalogue",
+    "ArtAttack": ".art",
+    "Catalogue": ".catalogue",
+    "Entry": ".catalogue",
+    "ExternalError": ".external",
+    "FoolboxAttack": ".foolbox",
+    "Part": ".external",
+    "as_art_attack": ".art",
+    "as_art_classifier": ".art",
+    "as_art_detector": ".art",
+    "as_foolbox_model": ".foolbox",
+    "call_as_foolbox": ".foolbox",
+    "from_art_classifier": ".art",
+    "from_art_detector": ".art",
+    "from_foolbox_model": ".foolbox",
 }
+"""Module of each name, relative to this package."""
 
-__all__ = list(_HOME)
-
-
-def __getattr__(name: str) -> Any:
-    if name in _HOME:
-        return getattr(import_module(f"advplug.interop.{_HOME[name]}"), name)
-    raise AttributeError(f"module 'advplug.interop' has no attribute {name!r}")
+__getattr__, __dir__ = lazily(__name__, HOMES)

@@ -8,15 +8,15 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from advplug.guard import guarded
+from advplug.engine.gateway import Gateway
+from advplug.engine.problem import Options, Problem, make_problem
+from advplug.engine.result import AttackResult
+from advplug.errors import InvalidInput
 from advplug.model import DefendedModel
-from advplug.problem import Options, Problem, make_problem
-from advplug.result import AttackResult
 from advplug.threat import ThreatModel
-from advplug.verify import decide
 
-_WORDS = ("loss", "gradient", "criterion", "auxiliary")
-OPTIONS = (*_WORDS, *(field.name for field in fields(Options)))
+_COMPONENTS = ("loss", "gradient", "criterion", "auxiliary")
+OPTIONS = (*_COMPONENTS, *(field.name for field in fields(Options)))
 """Keywords that the adapters pass on to the problem."""
 
 
@@ -66,7 +66,7 @@ def pose(
     inputs: Tensor,
     goal: Goal,
     threat: ThreatModel,
-    starts: Tensor | None = None,
+    starting_points: Tensor | None = None,
     **options: Any,
 ) -> Call:
     """Build the problem; ``options`` are ``loss``, ``gradient``, ``criterion``, ``auxiliary`` and fields of Options.
@@ -74,19 +74,20 @@ def pose(
     Raises
     ------
     TypeError: unknown option.
-    InvalidInput: see :func:`advplug.problem.make_problem`.
+    InvalidInput: see :func:`advplug.engine.problem.make_problem`.
     """
     unknown = options.keys() - set(OPTIONS)
     if unknown:
         raise TypeError(f"unknown options {sorted(unknown)}: choose from {', '.join(OPTIONS)}")
-    words = {name: options.pop(name) for name in _WORDS if name in options}
+    components = {name: options.pop(name) for name in _COMPONENTS if name in options}
     settings = Options(**options)
     todo = torch.arange(len(inputs), device=inputs.device)
     labels, targets = goal.classes, None
     if goal.targeted or labels is None:
         labels = _answers(model, inputs, settings.seed)
     if goal.targeted:
-        assert goal.classes is not None, "adapters refuse a targeted goal without classes"
+        if goal.classes is None:
+            raise InvalidInput("a targeted goal needs classes: give the target of each input")
         # one check of the whole, before the samples that need nothing are left out
         make_problem(model, inputs, goal.classes, ThreatModel(threat.norm, threat.epsilon, threat.bounds))
         targets = goal.classes.to(labels)
@@ -100,16 +101,14 @@ def pose(
         labels,
         threat,
         targets=targets,
-        starts=None if starts is None else starts[todo],
+        starting_points=None if starting_points is None else starting_points[todo],
         options=settings,
-        **words,
+        **components,
     )
     return Call(inputs, todo, problem, goal.targeted)
 
 
 def _answers(model: DefendedModel, inputs: Tensor, seed: int) -> Tensor:
     """The classes that the model answers, int64 (N,)."""
-    parameter = next(model.parameters(), None)
-    dtype = inputs.dtype if parameter is None else parameter.dtype
-    with guarded(model, seed, inputs.device):
-        return decide(model, inputs.to(dtype), 1, 256)[0].labels
+    with Gateway(model, inputs[:1], seed=seed) as gateway:
+        return gateway.decide(gateway.cast(inputs)).labels

@@ -1,25 +1,46 @@
-"""The report of a finished evaluation: one HTML page that needs nothing else."""
+"""The report of a finished evaluation: one HTML page that needs no other file.
+
+matplotlib and Jinja2 are imported when a page or a figure is made.
+"""
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from advplug.report.sections import Section
+from advplug.lazy import lazily
+from advplug.records.section import Section
 
 if TYPE_CHECKING:
-    from advplug.evaluation import Evaluation
+    from advplug.report.figure_section import figure_section
+    from advplug.report.page import write_report
+    from advplug.report.rebuilt import rebuilt
+    from advplug.report.style import ADAPTIVE, BASELINE, COLOURS, GRID, INK, INTERMEDIATE, figure, quiet
+    from advplug.report.summary import SHORT
 
-__all__ = ["Section", "write_report"]
+__all__ = [
+    "ADAPTIVE",
+    "BASELINE",
+    "COLOURS",
+    "GRID",
+    "INK",
+    "INTERMEDIATE",
+    "SHORT",
+    "Section",
+    "figure",
+    "figure_section",
+    "quiet",
+    "rebuilt",
+    "write_report",
+]
 
-
-def write_report(evaluation: Evaluation, path: Path | None = None) -> Path:
-    """Write the page to ``path``, or to ``report.html`` in the evaluation's run directory, and return where it is.
-
-    Raises
-    ------
-    InvalidInput: no path, and the evaluation has no run directory.
-    """
-    from advplug.report.page import write  # matplotlib and Jinja2: plugins that only bring a Section must not pay
-
-    return write(evaluation, path)
+_STYLE = dict.fromkeys(("ADAPTIVE", "BASELINE", "COLOURS", "GRID", "INK", "INTERMEDIATE", "figure", "quiet"), ".style")
+__getattr__, __dir__ = lazily(
+    __name__,
+    {
+        **_STYLE,
+        "SHORT": ".summary",
+        "figure_section": ".figure_section",
+        "rebuilt": ".rebuilt",
+        "write_report": ".page",
+    },
+)

@@ -6,7 +6,7 @@ from html import escape
 
 from matplotlib.figure import Figure
 
-from advplug.report.sections import Section
+from advplug.records.section import Section
 from advplug.report.style import data_uri
 
 

@@ -10,7 +10,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from advplug.evaluation.records import Evaluation, Row
+from advplug.records.evaluation import Evaluation, Row
 from advplug.report.style import COLOURS, INK, INTERMEDIATE, figure, quiet
 from advplug.threat import ThreatModel
 

@@ -9,7 +9,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from advplug.evaluation.records import Arrays, Evaluation
+from advplug.records.evaluation import Arrays, Evaluation
 from advplug.report.style import INK, figure
 from advplug.report.summary import strongest
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from advplug.evaluation.records import Evaluation
+from advplug.records.evaluation import Evaluation
 from advplug.report.summary import distance_columns, lines, remarks, sources, verdict
 
 

@@ -10,15 +10,15 @@ from pathlib import Path
 from jinja2 import Environment, StrictUndefined
 from matplotlib.figure import Figure
 
-from advplug.errors import InvalidInput, InvalidSpec
+from advplug.errors import InvalidInput
 from advplug.evaluation.diagnostics import percent
-from advplug.evaluation.records import Evaluation
-from advplug.files import replace_file
-from advplug.manager import default_manager
+from advplug.plugins.manager import default_manager
+from advplug.records.evaluation import Evaluation
+from advplug.records.files import replace_file
+from advplug.records.section import Section
 from advplug.report import summary
 from advplug.report.figures import accuracy_curves, loss_curves, query_histogram
 from advplug.report.images import gallery
-from advplug.report.sections import Section
 from advplug.report.style import data_uri
 
 ALT = {
@@ -39,12 +39,17 @@ class Picture:
     caption: str
 
 
-def write(evaluation: Evaluation, path: Path | None = None) -> Path:
-    """See :func:`advplug.report.write_report`."""
+def write_report(evaluation: Evaluation, path: Path | None = None) -> Path:
+    """Write the page to ``path``, or to ``report.html`` in the evaluation's run directory, and return where it is.
+
+    Raises
+    ------
+    InvalidInput: no path, and the evaluation has no run directory.
+    """
     if path is None:
-        if evaluation.run is None:
+        if evaluation.run_dir is None:
             raise InvalidInput("the evaluation has no run directory: pass a path for the report")
-        path = evaluation.run / "report.html"
+        path = evaluation.run_dir / "report.html"
     html = render(evaluation)
     path.parent.mkdir(parents=True, exist_ok=True)
     replace_file(path, lambda file: file.write_text(html, encoding="utf-8"))
@@ -68,7 +73,7 @@ def render(evaluation: Evaluation) -> str:
         sources=summary.sources(evaluation),
         pictures=list(_pictures(evaluation)),
         facts=_facts(evaluation),
-        sections=_plugin_sections(evaluation),
+        sections=default_manager().collect("advplug_report_sections", of=Section, evaluation=evaluation),
     )
 
 
@@ -123,15 +128,3 @@ def _facts(evaluation: Evaluation) -> list[tuple[str, str]]:
     for key, source in plugins.items():
         facts.append((str(key), f"{source.get('distribution', '')} {source.get('version', '')}".strip()))
     return facts
-
-
-def _plugin_sections(evaluation: Evaluation) -> list[Section]:
-    manager, found = default_manager(), []
-    for source, items in manager.collect_each("advplug_report_sections", evaluation=evaluation):
-        for item in items:
-            if isinstance(item, Section):
-                found.append(item)
-            else:
-                error = InvalidSpec(f"advplug_report_sections gave {type(item).__name__}, not Section")
-                manager.fail(source, "advplug_report_sections", error)
-    return found

@@ -8,9 +8,9 @@ import torch
 from torch import Tensor
 
 from advplug.defense import Defense
-from advplug.evaluation.records import Evaluation
-from advplug.manager import load
 from advplug.model import DefendedModel
+from advplug.plugins.manager import load
+from advplug.records.evaluation import Evaluation
 
 
 class Rebuilt(NamedTuple):

@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 
 from advplug.evaluation.diagnostics import percent
-from advplug.evaluation.records import Evaluation, Row
+from advplug.records.evaluation import Evaluation, Row
 from advplug.threat import ThreatModel
 
 SHORT = {"adversarial-robustness-toolbox": "ART"}
@@ -146,10 +146,10 @@ def remarks(evaluation: Evaluation) -> list[str]:
             f"The detector rejects {percent(evaluation.false_positives)} of the clean inputs; for attacks the column "
             "gives the share of attacked samples whose best input is misclassified but rejected."
         )
-    if evaluation.flips is not None:
+    if evaluation.clean_error_rate is not None:
         found.append(
-            f"The model is stochastic: {percent(evaluation.flips)} of its draws on clean inputs are wrong, and robust "
-            "accuracy is the expectation over fresh draws."
+            f"The model is stochastic: {percent(evaluation.clean_error_rate)} of its draws on clean inputs are wrong, "
+            "and robust accuracy is the expectation over fresh draws."
         )
     for row in evaluation.rows:
         if row.stages:

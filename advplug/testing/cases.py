@@ -11,8 +11,8 @@ from torch import Tensor
 from advplug.adaptive import AdaptiveAttack, Recipe
 from advplug.defense import Defense
 from advplug.errors import AdvplugError
-from advplug.manager import Manager
 from advplug.model import DefendedModel
+from advplug.plugins.manager import Manager
 from advplug.testing.defenses import Built
 from advplug.testing.subject import NotApplicable, Subject
 from advplug.threat import ThreatModel

@@ -12,8 +12,8 @@ from importlib import import_module
 from typing import Any, Literal
 
 from advplug.errors import UnknownPlugin
-from advplug.host import describe
-from advplug.manager import KINDS, Manager, using
+from advplug.plugins.host import describe
+from advplug.plugins.manager import KINDS, Manager, using
 from advplug.specs import split_key
 from advplug.testing.subject import NotApplicable, Subject, require
 

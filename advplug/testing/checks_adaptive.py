@@ -9,12 +9,14 @@ from typing import Any
 import torch
 
 from advplug.adaptive import Recipe
+from advplug.criteria import Misclassified
+from advplug.engine.problem import make_problem
+from advplug.engine.query_counter import QueryCounter
 from advplug.errors import AdvplugError, DataUnavailable, UnknownPlugin
 from advplug.evaluation import case_job, evaluate
 from advplug.gradients import Exact
 from advplug.losses import CrossEntropy
-from advplug.objective import Ledger, Objective
-from advplug.rng import Noise
+from advplug.numerics.random_numbers import Noise
 from advplug.specs import AdaptiveSpec
 from advplug.testing.cases import Cases, Line
 from advplug.testing.checks import slow
@@ -37,9 +39,9 @@ def check_breaks_an_installed_defense(subject: Subject) -> None:
     require(own == breaks, f"the spec breaks {breaks!r}, the class {own!r}: write the same name")
 
 
-def check_drives_installed_attacks(subject: Subject) -> None:
-    """``drives`` names installed attacks."""
-    for name in _spec(subject).drives:
+def check_uses_installed_attacks(subject: Subject) -> None:
+    """``uses_attacks`` names installed attacks."""
+    for name in _spec(subject).uses_attacks:
         try:
             subject.manager.find(f"attack:{name}")
         except UnknownPlugin as error:
@@ -47,13 +49,13 @@ def check_drives_installed_attacks(subject: Subject) -> None:
 
 
 def check_drives_what_it_uses(subject: Subject) -> None:
-    """Every attack plugin that a recipe uses stands in ``drives``."""
+    """Every attack plugin that a recipe uses stands in ``uses_attacks``."""
     modules = {
         type(recipe.attack).__module__.partition(".")[0] for line in _lines(subject) for recipe in line.everything
     }
     used = {match[1].replace("_", "-") for match in map(PLUGIN.fullmatch, modules) if match}
-    missing = sorted(used - set(_spec(subject).drives))
-    require(not missing, f"recipes use attack:{', attack:'.join(missing)}: add it to drives")
+    missing = sorted(used - set(_spec(subject).uses_attacks))
+    require(not missing, f"recipes use attack:{', attack:'.join(missing)}: add it to uses_attacks")
 
 
 def check_has_recipes_for_every_preset(subject: Subject) -> None:
@@ -149,17 +151,13 @@ def _check_gradient(line: Line, recipe: Recipe, x: torch.Tensor) -> None:
     """Ask the recipe's estimator for the first gradient."""
     name, labels = f"preset {line.preset}, {recipe.name}", torch.zeros(len(x), dtype=torch.int64)
     loss = recipe.loss or recipe.attack.default_loss
-    objective = Objective(
-        model=recipe.on or line.model,
-        loss=loss,
-        labels=labels,
-        targets=labels + 1 if recipe.targets or loss.needs_targets else None,
-        samples=torch.arange(len(x)),
-        ledger=Ledger(len(x), x.device),
-        max_rows=256,
-    )
+    model, rows = recipe.on or line.model, torch.arange(len(x))
+    problem = make_problem(model, x, labels, line.threat, criterion=Misclassified())
+    targets = labels + 1 if recipe.targets or recipe.num_targets or loss.needs_targets else None
     try:
-        found = recipe.gradient(objective, x, Noise.of(0, torch.arange(len(x)), 0), 0)
+        with problem.gateway() as gateway:
+            objective = problem.objective(gateway, loss, QueryCounter(len(x), x.device), rows, targets)
+            found = recipe.gradient(objective, x, Noise.of(0, rows, 0), 0)
     except (AdvplugError, RuntimeError, IndexError, AttributeError) as error:
         raise AssertionError(f"{name}: {recipe.gradient!r} of {loss!r} fails: {error}") from error
     shape = tuple(found.loss.shape)

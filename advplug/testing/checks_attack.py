@@ -13,17 +13,17 @@ import numpy as np
 import torch
 
 from advplug.api import run
-from advplug.engine import run_attack
+from advplug.engine.problem import Options, make_problem
+from advplug.engine.stages import run_attack
+from advplug.engine.verification import ROUNDING, TOLERANCE
 from advplug.errors import InvalidInput, NonFiniteLogits
-from advplug.ops import norms
-from advplug.problem import Options, make_problem
-from advplug.rng import Noise
-from advplug.starts import random_start
+from advplug.numerics.random_numbers import Noise
+from advplug.numerics.starting_points import random_start
+from advplug.numerics.tensors import norms
 from advplug.testing.linear import largest_change
 from advplug.testing.models import NaNAway, Watched, attacked, count_rows, linear_case, network_case
 from advplug.testing.subject import NotApplicable, Subject, require
 from advplug.threat import Norm, ThreatModel
-from advplug.verify import ROUNDING, TOLERANCE
 
 SLACK = ROUNDING
 """Relative excess over the budget that the engine mends by itself, as rounding of an attack's projection."""

@@ -89,8 +89,8 @@ def check_refuses_unknown_splits(subject: Subject) -> None:
     except InvalidInput:
         return
     except Exception as error:
-        raise AssertionError(f"an unknown split raises {error!r}: use advplug.datafiles.check_request") from error
-    raise AssertionError("an unknown split gives images: use advplug.datafiles.check_request")
+        raise AssertionError(f"an unknown split raises {error!r}: use advplug.data_files.check_request") from error
+    raise AssertionError("an unknown split gives images: use advplug.data_files.check_request")
 
 
 def check_absent_data_is_named(subject: Subject) -> None:
@@ -103,7 +103,7 @@ def check_absent_data_is_named(subject: Subject) -> None:
             except DataUnavailable as error:
                 require(len(str(error).split()) >= 5, f"split {split}: say in the message where to put which files")
             except Exception as error:
-                raise AssertionError(f"split {split} raises {error!r}: use advplug.datafiles.fetch") from error
+                raise AssertionError(f"split {split} raises {error!r}: use advplug.data_files.fetch") from error
 
 
 def _dataset(subject: Subject) -> Dataset:

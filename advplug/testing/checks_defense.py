@@ -9,7 +9,6 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from advplug import model as capabilities
 from advplug.data import Dataset
 from advplug.defense import Defense, Preset
 from advplug.errors import DataUnavailable, InvalidInput, MissingWeights
@@ -173,16 +172,15 @@ def check_offers_have_their_shape(subject: Subject) -> None:
     for name, model, x in _built(subject).cases:
         count, classes = len(x), model.num_classes
         found: dict[str, tuple[Tensor, bool]] = {}
-        if isinstance(model, capabilities.HasFeatures):
-            found["features (N, D)"] = (y := model.features(x)), y.ndim == 2
-        if isinstance(model, capabilities.HasMembers):
-            found["member_logits (N, M, K)"] = (y := model.member_logits(x)), y.ndim == 3 and y.shape[2] == classes
-        if isinstance(model, capabilities.HasDetector):
-            found["detector_scores (N,) or (N, S)"] = (y := model.detector_scores(x)), y.ndim in (1, 2)
-        if isinstance(model, capabilities.HasSurrogate):
-            found["surrogate (N, K)"] = (y := model.surrogate(x)), y.shape == (count, classes)
-        if isinstance(model, capabilities.CanSample):
-            draws = model.sample(x, torch.Generator().manual_seed(0))
+        offers = model.capabilities
+        if offers.features is not None:
+            found["features (N, D)"] = (y := offers.features(x)), y.ndim == 2
+        if offers.detector_scores is not None:
+            found["detector_scores (N,) or (N, S)"] = (y := offers.detector_scores(x)), y.ndim in (1, 2)
+        if offers.surrogate is not None:
+            found["surrogate (N, K)"] = (y := offers.surrogate(x)), y.shape == (count, classes)
+        if offers.sample is not None:
+            draws = offers.sample(x, torch.Generator().manual_seed(0))
             found["sample (N, K)"] = draws, draws.shape == (count, classes)
         for form, (y, fine) in found.items():
             require(fine and len(y) == count, f"preset {name}: {form} has shape {tuple(y.shape)} for {count} inputs")

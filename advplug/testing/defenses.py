@@ -11,8 +11,8 @@ from torch import Tensor
 from advplug.data import Dataset
 from advplug.defense import Defense, Preset
 from advplug.errors import DataUnavailable
-from advplug.manager import Manager
 from advplug.model import DefendedModel
+from advplug.plugins.manager import Manager
 from advplug.testing.offline import offline, some_images
 from advplug.testing.subject import NotApplicable, Subject
 

@@ -6,7 +6,7 @@ from functools import cache
 
 from torch import Tensor, nn
 
-from advplug.manager import load
+from advplug.plugins.manager import load
 
 
 @cache

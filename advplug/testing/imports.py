@@ -10,8 +10,8 @@ from importlib import metadata
 from importlib.machinery import ModuleSpec
 from pathlib import Path
 
-from advplug.discovery import canonical
-from advplug.interop import _HOME
+from advplug.interop import HOMES
+from advplug.plugins.discovery import canonical
 
 REQUIREMENT = re.compile(r"\s*(?P<name>[A-Za-z0-9][\w.-]*)\s*(?:\[(?P<extras>[^]]*)\])?")
 EXTRA = re.compile(r"""extra\s*==\s*['"]([^'"]+)['"]""")
@@ -28,7 +28,7 @@ def imported_packages(spec: ModuleSpec) -> set[str]:
     folders = spec.submodule_search_locations
     files = [Path(spec.origin or "")] if folders is None else [file for top in folders for file in _sources(Path(top))]
     modules = {module for file in files for module in _imported(ast.parse(file.read_text(encoding="utf-8")))}
-    peers = {_peer(module) for module in modules}
+    peers = {_library(module) for module in modules}
     found = {module.partition(".")[0] for module in modules} | peers.intersection(PEERS)
     return found.union(*(FORGOTTEN[name] for name in found & FORGOTTEN.keys()))
 
@@ -69,12 +69,12 @@ def declared_by(distribution: str) -> set[str]:
     return declared
 
 
-def _peer(module: str) -> str:
+def _library(module: str) -> str:
     """The package behind ``advplug.interop.art.ArtAttack`` or, shorter, ``advplug.interop.ArtAttack``; "" for none."""
     parts = module.split(".")
     if parts[:2] != ["advplug", "interop"] or len(parts) < 3:
         return ""
-    return _HOME.get(parts[2], parts[2])
+    return HOMES.get(parts[2], parts[2]).removeprefix(".")
 
 
 def _sources(folder: Path) -> Iterator[Path]:

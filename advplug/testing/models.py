@@ -12,15 +12,14 @@ import torch
 from torch import Tensor, nn
 
 from advplug.api import run
-from advplug.attack import Attack, Stage
+from advplug.attack import Attack, Gateway, Stage
 from advplug.data import Images
+from advplug.engine.problem import Problem
+from advplug.engine.result import AttackResult
+from advplug.engine.task import Task
 from advplug.losses import Loss
 from advplug.model import DefendedModel, PlainModel
-from advplug.ops import raw
-from advplug.oracle import Oracle
-from advplug.problem import Problem
-from advplug.result import AttackResult
-from advplug.task import Task
+from advplug.numerics.tensors import raw
 from advplug.testing.linear import linear_model
 from advplug.threat import Norm, ThreatModel
 
@@ -104,8 +103,22 @@ class Watched(Attack):
     def __init__(self, attack: Attack) -> None:
         self.attack = attack
         self.points: list[tuple[Tensor, Tensor, Tensor | None]] = []
-        self.norms, self.minimum_norm = attack.norms, attack.minimum_norm  # type: ignore[misc]
-        self.needs_auxiliary, self.fixed_loss = attack.needs_auxiliary, attack.fixed_loss  # type: ignore[misc]
+
+    @property
+    def norms(self) -> tuple[str, ...]:
+        return self.attack.norms
+
+    @property
+    def minimum_norm(self) -> bool:
+        return self.attack.minimum_norm
+
+    @property
+    def needs_auxiliary(self) -> bool:
+        return self.attack.needs_auxiliary
+
+    @property
+    def fixed_loss(self) -> bool:
+        return self.attack.fixed_loss
 
     def stages(self, problem: Problem) -> Sequence[Stage] | None:
         stages = self.attack.stages(problem)
@@ -117,8 +130,8 @@ class Watched(Attack):
         watched.points = self.points
         return watched
 
-    def prepare(self, problem: Problem, oracle: Oracle) -> Any:
-        return self.attack.prepare(problem, oracle)
+    def prepare(self, problem: Problem, gateway: Gateway) -> Any:
+        return self.attack.prepare(problem, gateway)
 
     @property
     def planned_steps(self) -> int:
@@ -138,9 +151,9 @@ class Watched(Attack):
 
     def _watching(self, function: Callable[..., Any], task: Task) -> Callable[..., Any]:
         def watched(x: ep.Tensor, *words: Any, **more: Any) -> Any:
-            rows = task.rows
-            epsilon = None if self.minimum_norm or rows.epsilon is None else rows.epsilon.clone()
-            self.points.append((raw(x).detach().clone(), rows.inputs.clone(), epsilon))
+            budgets = None if self.minimum_norm else task.problem.epsilon
+            epsilon = None if budgets is None else budgets[raw(task.samples)]
+            self.points.append((raw(x).detach().clone(), raw(task.inputs).clone(), epsilon))
             return function(x, *words, **more)
 
         return watched

@@ -7,9 +7,9 @@ from functools import cached_property
 from importlib import import_module
 from typing import Any, TypeVar
 
-from advplug.discovery import Provenance
 from advplug.errors import BrokenPlugin
-from advplug.manager import Manager, default_manager
+from advplug.plugins.discovery import Provenance
+from advplug.plugins.manager import Manager, default_manager
 from advplug.specs import PluginSpec
 
 T = TypeVar("T")

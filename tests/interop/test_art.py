@@ -26,7 +26,7 @@ from advplug.interop.art import (
     from_art_classifier,
     from_art_detector,
 )
-from advplug.interop.peer import PeerError
+from advplug.interop.external import ExternalError
 from advplug.losses import Margin
 from advplug.model import Decision, DefendedModel, PlainModel
 from advplug.threat import ThreatModel
@@ -320,7 +320,7 @@ def test_a_function_makes_the_attack_and_targets_reach_it(model: PlainModel, blo
 
 
 def test_errors_of_art_are_named(model: PlainModel, blobs: Blobs) -> None:
-    with pytest.raises(PeerError, match=r"ProjectedGradientDescent failed .*positive"):
+    with pytest.raises(ExternalError, match=r"ProjectedGradientDescent failed .*positive"):
         run(ArtAttack("ProjectedGradientDescent", {"eps_step": -1}), model, *blobs, ThreatModel("linf", 0.1))
     for make in (
         lambda: ArtAttack("NoSuchAttack"),
@@ -336,7 +336,7 @@ def test_nan_inputs_are_the_peers_fault(model: PlainModel, blobs: Blobs) -> None
         def generate(self, x: Any, y: Any = None, **kwargs: Any) -> Any:
             return self.estimator.predict(x * np.float32(np.nan))
 
-    with pytest.raises(PeerError, match="Lost asked the model about NaN"):
+    with pytest.raises(ExternalError, match="Lost asked the model about NaN"):
         run(ArtAttack(Lost), model, *blobs, ThreatModel("linf", 0.1))
 
 

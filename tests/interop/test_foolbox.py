@@ -15,7 +15,7 @@ from advplug.api import run as attack
 from advplug.errors import AdvplugError, InvalidInput, NonFiniteLogits
 from advplug.gradients import EOT
 from advplug.interop.foolbox import FoolboxAttack, as_foolbox_model, call_as_foolbox, from_foolbox_model
-from advplug.interop.peer import PeerError
+from advplug.interop.external import ExternalError
 from advplug.model import Decision, DefendedModel, PlainModel
 from advplug.threat import ThreatModel
 
@@ -278,7 +278,7 @@ def test_a_sample_without_a_starting_point_is_a_named_error(name: str) -> None:
             return torch.tensor([[1.0, 0.0]]).repeat(len(x), 1)
 
     inputs, labels = torch.rand(2, 1, 4, 4), torch.zeros(2, dtype=torch.int64)
-    with pytest.raises(PeerError, match=name) as caught:
+    with pytest.raises(ExternalError, match=name) as caught:
         attack(FoolboxAttack(name, {"steps": 2}), Constant(), inputs, labels, ThreatModel("l2"))
     assert isinstance(caught.value, AdvplugError)
     assert isinstance(caught.value.__cause__, ValueError | AssertionError)
@@ -294,7 +294,7 @@ def test_targeted(model: PlainModel, blobs: Blobs) -> None:
     result = attack(FoolboxAttack("LinfPGD", {"steps": 10}), model, inputs, labels, threat, targets=targets)
     assert 0 < result.success.sum() < len(inputs)
     assert torch.equal(model(result.adversarials[result.success]).argmax(1), targets[result.success])
-    with pytest.raises(PeerError, match="unsupported criterion"):
+    with pytest.raises(ExternalError, match="unsupported criterion"):
         attack(
             FoolboxAttack("NewtonFoolAttack"), model, inputs, labels, ThreatModel("l2", targeted=True), targets=targets
         )

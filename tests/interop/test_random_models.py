@@ -24,7 +24,7 @@ from advplug.interop.art import (
 from advplug.interop.foolbox import as_foolbox_model, from_foolbox_model
 from advplug.model import Decision, DefendedModel, PlainModel
 from advplug.threat import ThreatModel
-from advplug.verify import TOLERANCE, decide
+from advplug.engine.verification import TOLERANCE, decide
 
 Blobs = tuple[Tensor, Tensor]
 EPSILON, STEP, STEPS, DRAWS = 0.15, 0.03, 10, 8

@@ -16,8 +16,8 @@ import pytest
 from advplug import hookimpl
 from advplug.errors import InvalidInput
 from advplug.evaluation import Evaluation, Row
-from advplug.evaluation.diagnostics import Finding
-from advplug.manager import Manager, using
+from advplug.records.finding import Finding
+from advplug.plugins.manager import Manager, using
 from advplug.report import Section, write_report
 from advplug.report.images import gallery
 
@@ -99,7 +99,7 @@ def evaluation(tmp_path: Path) -> Evaluation:
         threat="linf:0.3",
         samples=12,
         clean_accuracy=1.0,
-        flips=None,
+        clean_error_rate=None,
         false_positives=None,
         rows=(row("weak", "baseline", 0.75), row("strong", "adaptive", 0.0, sweep=((0.1, 0.5), (0.3, 0.0)))),
         findings=(Finding(name="masking", status="warn", message="The loss is flat.", advice="Change the loss."),),
@@ -226,7 +226,7 @@ def test_an_evaluation_without_rows_or_records(evaluation: Evaluation) -> None:
 
 def test_detector_and_stochastic_figures_are_explained(evaluation: Evaluation) -> None:
     rows = tuple(replace(one, detected=0.25) for one in evaluation.rows)
-    text = text_of(replace(evaluation, rows=rows, false_positives=0.05, flips=0.125))
+    text = text_of(replace(evaluation, rows=rows, false_positives=0.05, clean_error_rate=0.125))
     for words in ("rejects 5.0 % of the clean inputs", "25.0 %", "12.5 % of its draws", '<th class="n">Detected</th>'):
         assert words in text
 

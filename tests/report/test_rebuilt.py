@@ -19,7 +19,7 @@ from advplug.data import Images
 from advplug.defense import Defense, Preset, Report
 from advplug.errors import MissingWeights, UnknownPlugin
 from advplug.evaluation import Evaluation
-from advplug.manager import Manager, using
+from advplug.plugins.manager import Manager, using
 from advplug.model import DefendedModel
 from advplug.report.rebuilt import rebuilt
 from advplug.threat import ThreatModel
@@ -78,7 +78,7 @@ def evaluation(preset: str | None) -> Evaluation:
         threat="linf:0.1",
         samples=3,
         clean_accuracy=1.0,
-        flips=None,
+        clean_error_rate=None,
         false_positives=None,
         rows=(),
         inputs=np.random.default_rng(0).random((3, 2), dtype=np.float32),

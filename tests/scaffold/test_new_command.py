@@ -13,7 +13,7 @@ import pytest
 import advplug
 from advplug import AttackSpec, DefenseSpec, hookimpl
 from advplug.cli import run
-from advplug.manager import Manager, using
+from advplug.plugins.manager import Manager, using
 
 
 class Plugin:

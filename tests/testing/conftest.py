@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from advplug import AdaptiveSpec, AttackSpec, DatasetSpec, DefenseSpec, hookimpl
-from advplug.manager import Manager
+from advplug.plugins.manager import Manager
 
 HERE = str(Path(__file__).parent)
 MODULES = {"attack": "attacks", "defense": "defenses", "adaptive": "adaptive", "data": "data"}
@@ -41,7 +41,7 @@ class Plugin:
 
     @hookimpl
     def advplug_adaptive(self) -> list[AdaptiveSpec]:
-        return [AdaptiveSpec(**self.fields("adaptive", breaks="net", drives=("steps",)))]
+        return [AdaptiveSpec(**self.fields("adaptive", breaks="net", uses_attacks=("steps",)))]
 
     @hookimpl
     def advplug_datasets(self) -> list[DatasetSpec]:

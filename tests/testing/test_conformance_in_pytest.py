@@ -14,7 +14,7 @@ from badplugins import attacks
 
 from advplug.cli import run
 from advplug.errors import InvalidInput, UnknownPlugin
-from advplug.manager import Manager, using
+from advplug.plugins.manager import Manager, using
 from advplug.testing import checks_for, conformance
 from advplug.testing.distributions import SmallDistribution, attack_source
 

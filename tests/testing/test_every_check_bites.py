@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from badplugins import adaptive, attacks, data, defenses
 
-from advplug.manager import Manager
+from advplug.plugins.manager import Manager
 from advplug.testing import checks_for, run_checks
 
 BAD: dict[str, Any] = {"attack": attacks, "defense": defenses, "adaptive": adaptive, "data": data}
@@ -69,7 +69,7 @@ def test_a_bad_plugin_fails_its_check_and_no_other(plugins: Callable[..., Manage
     if name in module.TAGS:
         changes["tags"] = frozenset(module.TAGS[name])
     if name in getattr(module, "DRIVES", {}):
-        changes["drives"] = module.DRIVES[name]
+        changes["uses_attacks"] = module.DRIVES[name]
     slow = {check.name for check in checks_for(f"{kind}:x") if check.slow}
     found = failures(f"{kind}:{NAMES[kind]}", plugins(**{kind: changes}), quick=name not in slow)
     assert list(found) == [name], found

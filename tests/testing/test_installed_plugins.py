@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from advplug.manager import Manager
+from advplug.plugins.manager import Manager
 from advplug.testing import run_checks
 from advplug.testing.distributions import SmallDistribution
 from advplug.testing.imports import declared_by

@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import Any, ClassVar, cast, get_args
+from typing import Any, cast, get_args
 
 import art.attacks.evasion
 import numpy as np
@@ -15,10 +15,10 @@ from art.estimators.classification import PyTorchClassifier
 from torch import Tensor
 
 from advplug.attack import Attack
+from advplug.engine.task import Task
 from advplug.errors import InvalidInput
 from advplug.interop.art.models import make_classifier
-from advplug.interop.peer import Part, run_peer
-from advplug.task import Task
+from advplug.interop.external import Part, run_external
 from advplug.threat import Norm, ThreatModel
 
 _ORDERS: dict[str, float] = {"linf": np.inf, "l2": 2, "l1": 1}
@@ -47,7 +47,7 @@ class ArtAttack(Attack):
     InvalidInput: unknown name, or parameters for a function.
     """
 
-    fixed_loss: ClassVar[bool] = True
+    fixed_loss = True
 
     def __init__(
         self,
@@ -66,29 +66,35 @@ class ArtAttack(Attack):
             self._takes = set(inspect.signature(self._kind).parameters)
             if unknown := self.parameters_.keys() - self._takes:
                 raise InvalidInput(f"{self._kind.__name__} has no parameters {sorted(unknown)}")
-        self.norms = tuple(_ORDERS) if "norm" in self._takes else get_args(Norm)  # type: ignore[misc]
-        # without a parameter eps, or in a function of the user's, the search sets its own size
-        self.minimum_norm = "eps" not in self._takes or "eps" in self.parameters_  # type: ignore[misc]
+
+    @property
+    def norms(self) -> tuple[str, ...]:
+        return tuple(_ORDERS) if "norm" in self._takes else get_args(Norm)
+
+    @property
+    def minimum_norm(self) -> bool:
+        # Without a parameter eps, or in a function of the user's, the search sets its own size.
+        return "eps" not in self._takes or "eps" in self.parameters_
 
     def parameters(self) -> dict[str, Any]:
         return {"attack": self.attack, "parameters": self.parameters_}
 
     def run(self, task: Task) -> None:
         name = getattr(self._kind, "__name__", type(self._kind).__name__)
-        run_peer(task, f"ART's {name}", lambda part: self._search(part, task))
+        run_external(task, f"ART's {name}", lambda part: self._search(part, task))
 
     def _search(self, part: Part, task: Task) -> Tensor:
         model = task.problem.model
         targeted = part.targets is not None
         threat = replace(task.threat, epsilon=part.epsilon, targeted=targeted)
-        classifier = make_classifier(part.model, model, tuple(part.inputs.shape[1:]), part.inputs)
+        classifier = make_classifier(part.model, model, tuple(part.inputs.shape[1:]), part.inputs.device)
         attack = self._make(classifier, threat, len(part.inputs))
         aims = type(attack).__name__ in _ALWAYS_AIMS
         if bool(attack.targeted) != targeted and not aims:
             raise InvalidInput(f"{type(attack).__name__} is {'not ' * targeted}targeted, the goal is the opposite")
         classes = part.labels if part.targets is None else part.targets
         y = None if aims and not targeted else np.eye(model.num_classes, dtype=np.float32)[classes.cpu().numpy()]
-        starts = {} if part.starts is None else {"x_adv_init": part.starts.cpu().numpy()}
+        starts = {} if part.starting_points is None else {"x_adv_init": part.starting_points.cpu().numpy()}
         return torch.as_tensor(attack.generate(part.inputs.cpu().numpy(), y, **starts))
 
     def _make(self, classifier: PyTorchClassifier, threat: ThreatModel, rows: int) -> EvasionAttack:

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from advplug.attack import Attack
 from advplug.criteria import Criterion
-from advplug.engine import run_attack
+from advplug.engine.stages import run_attack
 from advplug.errors import InvalidInput
 from advplug.interop.art.models import from_art_classifier
 from advplug.interop.calls import OPTIONS, Goal, pose
@@ -106,7 +106,7 @@ def as_art_attack(
     threat: norm, budget and goal.
     worst_case: return the point of lowest (attacker's) loss within the budget, misclassified or not, as adversarial
         training wants it. There is no early end then.
-    options: ``loss``, ``gradient``, ``criterion`` and the fields of :class:`advplug.problem.Options`.
+    options: ``loss``, ``gradient``, ``criterion`` and the fields of :class:`advplug.attack.Options`.
 
     Raises
     ------

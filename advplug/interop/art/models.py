@@ -11,6 +11,7 @@ from art.defences.preprocessor.preprocessor import PreprocessorPyTorch
 from art.estimators.classification import PyTorchClassifier
 from torch import Tensor, nn
 
+from advplug.engine.gateway import device_of
 from advplug.errors import InvalidInput
 from advplug.model import Decision, DefendedModel
 
@@ -34,23 +35,22 @@ def as_art_classifier(
     loss: None for cross-entropy.
     optimizer: for ART's ``fit``, such as in adversarial training.
     """
-    parameter = next(model.parameters(), None)
-    return make_classifier(model, model, input_shape, parameter, loss=loss, optimizer=optimizer)
+    return make_classifier(model, model, input_shape, device_of(model), loss=loss, optimizer=optimizer)
 
 
 def make_classifier(
     module: nn.Module,
     model: DefendedModel,
     input_shape: tuple[int, ...],
-    like: Tensor | None,
+    device: torch.device | None,
     *,
     loss: nn.Module | None = None,
     optimizer: torch.optim.Optimizer | None = None,
 ) -> PyTorchClassifier:
-    """An ART classifier on ``module`` with the classes and bounds of ``model``, on the device of ``like``."""
-    on_gpu = like is not None and like.is_cuda
+    """An ART classifier on ``module`` with the classes and bounds of ``model``, on ``device``."""
+    on_gpu = device is not None and device.type == "cuda"
     # ART takes whichever device is current
-    with torch.cuda.device(cast(Tensor, like).device) if on_gpu else nullcontext():
+    with torch.cuda.device(device) if on_gpu else nullcontext():
         return PyTorchClassifier(
             model=module,
             loss=loss or nn.CrossEntropyLoss(),

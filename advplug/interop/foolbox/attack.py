@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, ClassVar, cast, get_args
+from typing import Any, cast, get_args
 
 import foolbox
 import torch
@@ -17,10 +17,10 @@ from foolbox.models.pytorch import PyTorchModel
 from torch import Tensor
 
 from advplug.attack import Attack
+from advplug.engine.task import Task
 from advplug.errors import InvalidInput
+from advplug.interop.external import ExternalError, Part, run_external
 from advplug.interop.foolbox.norms import norm_of
-from advplug.interop.peer import Part, PeerError, run_peer
-from advplug.task import Task
 from advplug.threat import Norm
 
 _NEVER_FOUND_IS_ZERO = (L2CarliniWagnerAttack, EADAttack)
@@ -49,40 +49,50 @@ class FoolboxAttack(Attack):
     Raises
     ------
     InvalidInput: unknown name, wrong parameters, or an attack of another kind.
-    PeerError: Foolbox misses a package, such as numba for Brendel-Bethge.
+    ExternalError: Foolbox misses a package, such as numba for Brendel-Bethge.
     """
 
-    fixed_loss: ClassVar[bool] = True
+    fixed_loss = True
 
     def __init__(self, attack: Any, parameters: Mapping[str, Any] | None = None) -> None:
         self.attack = attack
         self.parameters_ = dict(parameters or {})
-        self._peer = _make(attack, self.parameters_)
-        norm = _measured_norm(self._peer)
-        self.norms = get_args(Norm) if norm is None else (norm,)  # type: ignore[misc]
-        self.minimum_norm = isinstance(self._peer, MinimizationAttack)  # type: ignore[misc]
+        self._external = _make(attack, self.parameters_)
+
+    @property
+    def norms(self) -> tuple[str, ...]:
+        norm = _measured_norm(self._external)
+        return get_args(Norm) if norm is None else (norm,)
+
+    @property
+    def minimum_norm(self) -> bool:
+        return isinstance(self._external, MinimizationAttack)
 
     def parameters(self) -> dict[str, Any]:
         return {"attack": self.attack, "parameters": self.parameters_}
 
     def run(self, task: Task) -> None:
-        run_peer(task, f"Foolbox's {type(self._peer).__name__}", lambda part: self._search(part, task.threat.bounds))
+        run_external(
+            task, f"Foolbox's {type(self._external).__name__}", lambda part: self._search(part, task.threat.bounds)
+        )
 
     def _search(self, part: Part, bounds: tuple[float, float]) -> Tensor:
         model: Model = PyTorchModel(part.model, bounds=bounds, device=part.inputs.device)
         low, width = 0.0, 1.0
-        if isinstance(self._peer, _CLIPS_TO_UNIT) and tuple(bounds) != _UNIT:
+        if isinstance(self._external, _CLIPS_TO_UNIT) and tuple(bounds) != _UNIT:
             low, width = bounds[0], bounds[1] - bounds[0]
             model = model.transform_bounds(_UNIT)
         options: dict[str, Any] = {}
-        if part.starts is not None:
-            options["starting_points"] = ((part.starts - low) / width).clamp(0, 1) if width != 1 else part.starts
+        if part.starting_points is not None:
+            options["starting_points"] = (
+                ((part.starting_points - low) / width).clamp(0, 1) if width != 1 else part.starting_points
+            )
         epsilon = None if part.epsilon is None else part.epsilon / width
         options["early_stop" if self.minimum_norm else "epsilon"] = epsilon
         inputs = part.inputs if (low, width) == _UNIT else ((part.inputs - low) / width).clamp(0, 1)
         goal = Misclassification(part.labels) if part.targets is None else TargetedMisclassification(part.targets)
-        found = cast(Tensor, self._peer.run(model, inputs, goal, **options))
-        if isinstance(self._peer, _NEVER_FOUND_IS_ZERO):
+        found = cast(Tensor, self._external.run(model, inputs, goal, **options))
+        if isinstance(self._external, _NEVER_FOUND_IS_ZERO):
             zero = ~found.flatten(1).any(1)
             found = torch.where(zero.view(-1, *(1,) * (found.ndim - 1)), inputs, found)
         return found * width + low if (low, width) != _UNIT else found
@@ -96,7 +106,7 @@ def _make(attack: Any, parameters: dict[str, Any]) -> Any:
         try:
             attack = kind(**parameters)
         except ImportError as error:
-            raise PeerError(f"Foolbox's {kind.__name__} needs a package that is not installed: {error}") from error
+            raise ExternalError(f"Foolbox's {kind.__name__} needs a package that is not installed: {error}") from error
         except (TypeError, ValueError) as error:
             raise InvalidInput(f"foolbox.attacks.{kind.__name__}: {error}") from error
     elif parameters:

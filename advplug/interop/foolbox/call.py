@@ -12,14 +12,14 @@ from foolbox.models.base import Model
 from torch import Tensor
 
 from advplug.attack import Attack
-from advplug.engine import run_attack, run_sweep
+from advplug.engine.stages import run_attack, run_sweep
+from advplug.engine.verification import TOLERANCE
 from advplug.errors import InvalidInput
 from advplug.interop.calls import Goal, pose
 from advplug.interop.foolbox.models import from_foolbox_model
 from advplug.interop.foolbox.norms import norm_of
-from advplug.ops import raw, wrap
+from advplug.numerics.tensors import raw, wrap
 from advplug.threat import Norm, ThreatModel
-from advplug.verify import TOLERANCE
 
 
 def call_as_foolbox(
@@ -46,7 +46,7 @@ def call_as_foolbox(
         ``attack.norms``.
     distance: the same as one of ``foolbox.distances``.
     starting_points: like ``inputs``, for attacks that take some.
-    options: ``loss``, ``gradient`` and the fields of :class:`advplug.problem.Options`, such as ``restarts``.
+    options: ``loss``, ``gradient`` and the fields of :class:`advplug.attack.Options`, such as ``restarts``.
 
     Returns
     -------
@@ -71,8 +71,8 @@ def call_as_foolbox(
     bounds = (fmodel.bounds.lower, fmodel.bounds.upper)
     threat = ThreatModel(_norm(attack, norm, distance), minimum, bounds, goal.targeted)
     model = from_foolbox_model(fmodel, num_classes=_count_classes(fmodel, point))
-    starts = None if starting_points is None else raw(starting_points)
-    call = pose(model, point, goal, threat, starts, **options)
+    given = None if starting_points is None else raw(starting_points)
+    call = pose(model, point, goal, threat, given, **options)
 
     founds: dict[float | None, Any] = dict.fromkeys(budgets)
     if call.problem is not None and not attack.minimum_norm:

@@ -11,6 +11,7 @@ from foolbox.models.base import Model, TransformBoundsWrapper
 from foolbox.models.pytorch import PyTorchModel
 from torch import Tensor, nn
 
+from advplug.engine.gateway import device_of
 from advplug.errors import InvalidInput
 from advplug.model import Decision, DefendedModel
 
@@ -34,8 +35,7 @@ def as_foolbox_model(model: DefendedModel, device: torch.device | str | None = N
     ``success`` is that of one draw. Foolbox's own attacks leave weight gradients in ``.grad`` of the model.
     """
     if device is None:
-        parameter = next(model.parameters(), None)
-        device = torch.device("cpu") if parameter is None else parameter.device
+        device = device_of(model) or torch.device("cpu")
     return FoolboxModel(model, torch.device(device))
 
 

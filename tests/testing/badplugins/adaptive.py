@@ -11,7 +11,7 @@ from advplug_attack_pgd._pgd import PGD
 from advplug.adaptive import AdaptiveAttack, Recipe
 from advplug.losses import Loss, View
 from advplug.model import DefendedModel
-from advplug.task import Task
+from advplug.engine.task import Task
 from advplug.threat import ThreatModel
 from badplugins.attacks import Good as Attack
 
@@ -93,7 +93,7 @@ class IsWeaker(Good):
 
 BAD = {
     "breaks_an_installed_defense": BreaksSomethingElse,
-    "drives_installed_attacks": Good,  # whose spec drives an attack that nobody has
+    "uses_installed_attacks": Good,  # whose spec drives an attack that nobody has
     "drives_what_it_uses": UsesUndeclaredAttack,
     "has_recipes_for_every_preset": HasNoBaseline,
     "recipes_have_different_names": NamesTwice,
@@ -104,5 +104,5 @@ BAD = {
     "losses_have_gradients": Averages,
     "breaks_more_than_the_baselines": IsWeaker,
 }
-DRIVES = {"drives_installed_attacks": ("attack-that-nobody-has",)}
+DRIVES = {"uses_installed_attacks": ("attack-that-nobody-has",)}
 TAGS: dict[str, set[str]] = {}

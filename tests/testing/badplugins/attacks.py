@@ -9,8 +9,8 @@ import torch
 from advplug_attack_pgd._pgd import PGD, State
 
 from advplug.attack import Attack
-from advplug.ops import raw, wrap
-from advplug.task import Task
+from advplug.numerics.tensors import raw, wrap
+from advplug.engine.task import Task
 
 
 class Good(PGD):

@@ -8,7 +8,7 @@ from typing import ClassVar
 import torch
 
 from advplug.data import Dataset, Images
-from advplug.datafiles import check_request
+from advplug.data_files import check_request
 from advplug.errors import DataUnavailable
 
 

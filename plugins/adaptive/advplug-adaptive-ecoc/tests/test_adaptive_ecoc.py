@@ -10,7 +10,7 @@ from advplug_adaptive_ecoc._saturation import FLAT, slopes
 
 from advplug import load
 from advplug.evaluation import Evaluation, Row, case_job, evaluate
-from advplug.manager import default_manager
+from advplug.plugins.manager import default_manager
 
 LAST = "hinge, each class, 5 restarts"
 
@@ -43,7 +43,7 @@ def test_the_case_names_a_defense_and_attacks_that_are_there() -> None:
     manager = default_manager()
     spec = next(spec for spec in manager.specs("adaptive") if spec.name == "ecoc")
     assert manager.find(f"defense:{spec.breaks}")
-    assert all(manager.find(f"attack:{name}") for name in spec.drives)
+    assert all(manager.find(f"attack:{name}") for name in spec.uses_attacks)
 
 
 def test_the_report_shows_where_the_gradient_goes(evaluation: Evaluation) -> None:

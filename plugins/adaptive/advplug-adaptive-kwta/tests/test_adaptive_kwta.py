@@ -10,7 +10,7 @@ from advplug_adaptive_kwta._landscape import margins
 
 from advplug import load
 from advplug.evaluation import Evaluation, case_job, evaluate
-from advplug.manager import default_manager
+from advplug.plugins.manager import default_manager
 
 
 @pytest.fixture(scope="module")
@@ -70,4 +70,4 @@ def test_the_case_names_a_defense_and_attacks_that_are_there() -> None:
     manager = default_manager()
     spec = next(spec for spec in manager.specs("adaptive") if spec.name == "kwta")
     assert manager.find(f"defense:{spec.breaks}")
-    assert all(manager.find(f"attack:{name}") for name in spec.drives)
+    assert all(manager.find(f"attack:{name}") for name in spec.uses_attacks)

@@ -11,9 +11,9 @@ from advplug_attack_pgd._pgd import PGD
 from advplug import ThreatModel, load, run
 from advplug.data import Images
 from advplug.model import DefendedModel
-from advplug.ops import raw
-from advplug.result import AttackResult
-from advplug.task import Task
+from advplug.numerics.tensors import raw
+from advplug.engine.result import AttackResult
+from advplug.engine.task import Task
 
 STEPS, EPSILON, DIGITS = 40, 0.1, 200
 STEP = EPSILON / 10

@@ -11,7 +11,7 @@ from advplug_adaptive_mixup_inference._adaptive import CLAIM
 
 from advplug import load
 from advplug.evaluation import Evaluation, case_job, evaluate
-from advplug.manager import default_manager
+from advplug.plugins.manager import default_manager
 from advplug.model import DefendedModel
 
 
@@ -40,8 +40,8 @@ def test_the_mean_of_perturbations_leaves_more_than_the_mean_gradient(evaluation
 
 
 def test_answers_are_judged_on_several_draws(evaluation: Evaluation) -> None:
-    assert evaluation.flips is not None
-    assert 0 <= evaluation.flips < 0.5
+    assert evaluation.clean_error_rate is not None
+    assert 0 <= evaluation.clean_error_rate < 0.5
     rates = torch.from_numpy(evaluation.rows[-1].arrays["rate"])
     assert torch.equal(rates, (10 * rates).round() / 10)  # of ten fresh answers
     assert bool((rates[torch.from_numpy(evaluation.rows[-1].arrays["success"])] > 0.5).all())
@@ -71,7 +71,7 @@ def test_the_case_names_a_defense_and_attacks_that_are_there() -> None:
     manager = default_manager()
     spec = next(spec for spec in manager.specs("adaptive") if spec.name == "mixup-inference")
     assert manager.find(f"defense:{spec.breaks}")
-    assert all(manager.find(f"attack:{name}") for name in spec.drives)
+    assert all(manager.find(f"attack:{name}") for name in spec.uses_attacks)
 
 
 def test_the_report_shows_what_the_mixing_adds(evaluation: Evaluation) -> None:

@@ -14,7 +14,7 @@ from advplug_attack_apgd._apgd import APGD
 from torch import Tensor, nn
 
 from advplug import ThreatModel, load, run
-from advplug.result import AttackResult
+from advplug.engine.result import AttackResult
 from advplug.threat import Norm
 
 pytest.importorskip("advplug_defense_adversarial_training")

@@ -12,8 +12,8 @@ from torch import Tensor, nn
 from advplug import ThreatModel, run
 from advplug.errors import InvalidInput
 from advplug.losses import CrossEntropy, Margin
-from advplug.ops import raw, wrap
-from advplug.task import Task
+from advplug.numerics.tensors import raw, wrap
+from advplug.engine.task import Task
 from advplug.testing.linear import linear_model
 from advplug.testing.models import linear_case
 
@@ -58,7 +58,7 @@ def test_another_loss_goes_on_where_the_gradient_is_zero_too() -> None:
     blind = run(APGD(random_start=False), model, x, y, LINF, loss=CrossEntropy())
     assert not blind.success.any()
     assert (blind.forwards == 101).all(), "it does not stop"
-    assert (blind.lost_gradients == 100).all(), "and says that it saw nothing"
+    assert (blind.unusable_gradients == 100).all(), "and says that it saw nothing"
     assert run(APGD(), model, x, y, LINF, loss=Margin()).success.all()
 
 

@@ -17,9 +17,9 @@ from torch import Tensor
 from advplug import ThreatModel, load
 from advplug.api import run
 from advplug.errors import InvalidInput, NonFiniteLogits, UnknownPlugin
-from advplug.interop.peer import PeerError
+from advplug.interop.external import ExternalError
 from advplug.model import DefendedModel
-from advplug.ops import norms
+from advplug.numerics.tensors import norms
 from advplug.testing.models import NaNAway, linear_case
 
 NAMES = [name for name in CATALOGUE.names() if name in CATALOGUE.entries]
@@ -95,7 +95,7 @@ def test_a_package_that_is_missing_is_named(name: str) -> None:
     entry = CATALOGUE.entries[name]
     if entry.installed:
         pytest.skip(f"{entry.needs} is installed")
-    with pytest.raises(PeerError, match=f"pip install {entry.needs}"):
+    with pytest.raises(ExternalError, match=f"pip install {entry.needs}"):
         load(f"attack:art:{name}")()
 
 

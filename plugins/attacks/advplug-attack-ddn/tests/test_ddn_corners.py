@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from advplug import ThreatModel, run
 from advplug.errors import InvalidInput
-from advplug.ops import raw, unit, wrap
+from advplug.numerics.tensors import raw, unit, wrap
 from advplug.testing.linear import linear_model
 
 L2 = ThreatModel("l2")

@@ -10,8 +10,8 @@ from torch import Tensor, nn
 
 from advplug import ThreatModel, run
 from advplug.errors import InvalidInput
-from advplug.hyperplanes import Boundary
-from advplug.ops import norms
+from advplug.numerics.hyperplanes import Boundary
+from advplug.numerics.tensors import norms
 from advplug.testing.linear import linear_model
 
 

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from advplug import ThreatModel, run
 from advplug.errors import InvalidInput
 from advplug.losses import Margin
-from advplug.ops import norms
+from advplug.numerics.tensors import norms
 from advplug.testing.linear import linear_model
 from advplug.threat import Norm
 

@@ -8,7 +8,7 @@ from advplug_attack_fab._fab import FAB
 
 from advplug import ThreatModel, run
 from advplug.losses import Margin
-from advplug.ops import norms
+from advplug.numerics.tensors import norms
 from advplug.testing.digits import shipped_digits
 from advplug.testing.linear import distance_over_optimum
 from advplug.threat import Norm

@@ -121,7 +121,7 @@ def test_a_saturated_loss_stays_where_it_is(equal: Any, sign: bool) -> None:
         loss=CrossEntropy(),
     )
     assert result.success.all()
-    assert result.lost_gradients.item() > 5, "it says how often there was nothing to follow"
+    assert result.unusable_gradients.item() > 5, "it says how often there was nothing to follow"
     assert result.adversarials.isfinite().all()
 
 

@@ -8,7 +8,7 @@ from advplug_attack_fmn._fmn import FMN
 from torch import Tensor, nn
 
 from advplug import ThreatModel, run
-from advplug.ops import norms
+from advplug.numerics.tensors import norms
 from advplug.testing.digits import shipped_digits
 from advplug.threat import Norm
 

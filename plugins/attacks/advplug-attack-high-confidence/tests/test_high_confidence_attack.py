@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from advplug.api import run
 from advplug.errors import InvalidInput
 from advplug.model import PlainModel
-from advplug.result import AttackResult
+from advplug.engine.result import AttackResult
 from advplug.testing.linear import distance_over_optimum, least_distance, linear_model
 from advplug.threat import Norm, ThreatModel
 

@@ -12,7 +12,7 @@ from advplug_attack_pdpgd._weights import Weights
 import advplug
 from advplug import ThreatModel
 from advplug.errors import InvalidInput
-from advplug.ops import norms, wrap
+from advplug.numerics.tensors import norms, wrap
 from advplug.testing.digits import shipped_digits
 from advplug.testing.linear import distance_over_optimum, linear_model
 

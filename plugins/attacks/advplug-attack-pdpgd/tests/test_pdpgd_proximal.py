@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from advplug.projections import l1 as onto_l1_ball
+from advplug.numerics.projections import l1 as onto_l1_ball
 
 POWERS = {"l1": 1.0, "two_thirds": 2 / 3, "half": 0.5, "l0": 0.0}
 

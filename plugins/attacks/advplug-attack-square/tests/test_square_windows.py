@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from advplug import ThreatModel, run
 from advplug.errors import InvalidInput
 from advplug.losses import CrossEntropy, Margin
-from advplug.ops import norms
+from advplug.numerics.tensors import norms
 from advplug.testing.linear import linear_model
 from advplug.testing.models import Watched
 from advplug.threat import Norm

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from advplug import Images, ThreatModel, run
 from advplug.errors import InvalidInput, UnknownPlugin
-from advplug.result import AttackResult
+from advplug.engine.result import AttackResult
 from advplug.testing.linear import linear_model
 
 LINF = ThreatModel("linf", 0.2)

@@ -11,10 +11,10 @@ from advplug_attack_transfer._transfer import Transfer
 from torch import Tensor, nn
 
 from advplug import Images, PlainModel, ThreatModel, run
-from advplug.ensemble import Ensemble, OverMembers
+from advplug.families.ensemble import Ensemble, MeanOverMembers
 from advplug.errors import InvalidInput, UnknownPlugin
 from advplug.losses import CrossEntropy
-from advplug.problem import make_problem
+from advplug.engine.problem import make_problem
 from advplug.testing.linear import linear_model
 
 LINF = ThreatModel("linf", 0.2)
@@ -43,7 +43,7 @@ def test_it_is_the_attack_on_the_ensemble_judged_by_the_model(mean: Any) -> None
     ensemble = Ensemble(models, CLASSES)
     both = ensemble(x).argmax(1) == y
     x, y = x[both], y[both]
-    loss = OverMembers(CrossEntropy()) if mean == "losses" else CrossEntropy()
+    loss = MeanOverMembers(CrossEntropy()) if mean == "losses" else CrossEntropy()
     direct = run(PGD(), ensemble, x, y, LINF, loss=loss, early_end=False)
     result = run(Transfer(models=models, mean=mean), net, x, y, LINF)
     found, fooled = direct.success, net(direct.adversarials).argmax(1) != y
@@ -65,7 +65,7 @@ def test_an_iterate_that_only_just_succeeds_is_not_the_one_that_is_sent() -> Non
     attack = Transfer(models=models)
     sent = run(attack, net, x, y, LINF, early_end=True)
     ensemble = Ensemble(models, CLASSES)
-    first = run(PGD(), ensemble, x, y, LINF, loss=OverMembers(CrossEntropy()), early_end=True)
+    first = run(PGD(), ensemble, x, y, LINF, loss=MeanOverMembers(CrossEntropy()), early_end=True)
     fooled = (net(first.adversarials).argmax(1) != y) & first.correct
     assert sent.success.sum() > fooled.sum()
 

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from advplug import PlainModel, ThreatModel, run
 from advplug.errors import AdvplugError, InvalidInput
 from advplug.losses import LogMargin, Margin
-from advplug.ops import raw
+from advplug.numerics.tensors import raw
 from advplug.testing.digits import shipped_digits
 from advplug.testing.linear import distance_over_optimum, linear_model
 
@@ -95,7 +95,7 @@ def test_no_gradient_is_asked_for() -> None:
     result = run(ZOO(**FEW), model, x.detach(), y, L2)
     assert result.success.all()
     assert not result.backwards.any()
-    assert not result.lost_gradients.any()
+    assert not result.unusable_gradients.any()
 
 
 def test_the_loss_of_probabilities_is_that_of_the_logits() -> None:

@@ -21,7 +21,7 @@ def advplug_adaptive() -> list[AdaptiveSpec]:
             summary="A hinge on the decoded bits, before tanh and logarithm, breaks error-correcting ensembles",
             reference="On Adaptive Attacks to Adversarial Example Defenses, NeurIPS 2020, appendix G (2002.08347)",
             breaks="ecoc",
-            drives=("pgd",),
+            uses_attacks=("pgd",),
             tags=frozenset({"linf", "white-box"}),
         )
     ]

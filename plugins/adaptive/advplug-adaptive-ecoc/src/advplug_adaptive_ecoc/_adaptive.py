@@ -11,7 +11,7 @@ from advplug.interop.art import ArtAttack
 from advplug.interop.foolbox import FoolboxAttack
 from advplug.losses import CrossEntropy, Margin
 from advplug.model import DefendedModel
-from advplug.readout import Readout
+from advplug.families import LinearReadout
 from advplug.threat import ThreatModel
 
 FOOLBOX, ART = "foolbox", "adversarial-robustness-toolbox"
@@ -60,9 +60,9 @@ class BreakECOC(AdaptiveAttack):
     def recipes(self, preset: str, threat: ThreatModel, model: DefendedModel) -> Sequence[Recipe]:
         assert threat.epsilon is not None, "every preset of the defense has a budget"
         pgd = PGD(steps=STEPS, step_size=threat.epsilon / 10)
-        hinge = Readout("bits", "code", Margin())
-        before_log = Readout("activation", "code", CrossEntropy())
-        before_tanh = Readout("bits", "code", CrossEntropy())
+        hinge = LinearReadout("bits", "code", Margin())
+        before_log = LinearReadout("activation", "code", CrossEntropy())
+        before_tanh = LinearReadout("bits", "code", CrossEntropy())
         return [
             Recipe(name="PGD-100, any iterate", attack=pgd, role="intermediate"),
             Recipe(name="logarithm left out", attack=pgd, loss=before_log, role="intermediate"),

@@ -11,9 +11,9 @@ from torch import Tensor
 from advplug.evaluation import Evaluation
 from advplug.model import DefendedModel
 from advplug.report import Section
-from advplug.report.figure_section import figure_section
-from advplug.report.rebuilt import rebuilt
-from advplug.report.style import ADAPTIVE, INTERMEDIATE, figure, quiet
+from advplug.report import figure_section
+from advplug.report import rebuilt
+from advplug.report import ADAPTIVE, INTERMEDIATE, figure, quiet
 from advplug.threat import ThreatModel
 
 POINTS, SAMPLES = 400, 4

@@ -21,7 +21,7 @@ def advplug_adaptive() -> list[AdaptiveSpec]:
             summary="PGD through the mixing, gradients averaged over draws, leaves what the network alone keeps",
             reference="On Adaptive Attacks to Adversarial Example Defenses, NeurIPS 2020, appendix K (2002.08347)",
             breaks="mixup-inference",
-            drives=("pgd", "transfer"),
+            uses_attacks=("pgd", "transfer"),
             tags=frozenset({"linf", "randomised", "white-box"}),
         )
     ]

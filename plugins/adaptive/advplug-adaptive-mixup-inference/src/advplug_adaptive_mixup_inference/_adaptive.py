@@ -15,7 +15,7 @@ from advplug.gradients import EOT
 from advplug.interop.art import ArtAttack
 from advplug.interop.foolbox import FoolboxAttack
 from advplug.losses import Margin
-from advplug.mean_perturbation import MeanPerturbation
+from advplug.families import AveragedPerturbation
 from advplug.model import DefendedModel
 from advplug.threat import ThreatModel
 
@@ -68,7 +68,7 @@ class BreakMixupInference(AdaptiveAttack):
             ),
             Recipe(
                 name=f"mean of {AUTHORS_DRAWS} perturbations",
-                attack=MeanPerturbation(attack=attacks[FOOLBOX], draws=AUTHORS_DRAWS),
+                attack=AveragedPerturbation(attack=attacks[FOOLBOX], draws=AUTHORS_DRAWS),
                 role="baseline",
                 library=FOOLBOX,
                 published=_published(preset, 0.57),

@@ -6,9 +6,9 @@ from matplotlib.figure import Figure
 
 from advplug.evaluation import Evaluation
 from advplug.report import Section
-from advplug.report.figure_section import figure_section
-from advplug.report.style import BASELINE, COLOURS, INK, INTERMEDIATE, figure, quiet
-from advplug.report.summary import SHORT
+from advplug.report import figure_section
+from advplug.report import BASELINE, COLOURS, INK, INTERMEDIATE, figure, quiet
+from advplug.report import SHORT
 
 CAPTION = (
     "Robust accuracy under each attack. The line is what PGD leaves of the network without the mixing: the part of a "

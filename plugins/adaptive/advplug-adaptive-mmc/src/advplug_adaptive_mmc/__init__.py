@@ -21,7 +21,7 @@ def advplug_adaptive() -> list[AdaptiveSpec]:
             summary="Steps towards each other class centre in turn break Max-Mahalanobis centre networks",
             reference="On Adaptive Attacks to Adversarial Example Defenses, NeurIPS 2020, appendix F (2002.08347)",
             breaks="mmc",
-            drives=("pgd",),
+            uses_attacks=("pgd",),
             tags=frozenset({"linf", "multi-targeted", "feature-level"}),
         )
     ]

@@ -10,9 +10,9 @@ from torch import Tensor
 
 from advplug.evaluation import Evaluation
 from advplug.report import Section
-from advplug.report.figure_section import figure_section
-from advplug.report.rebuilt import rebuilt
-from advplug.report.style import ADAPTIVE, BASELINE, figure, quiet
+from advplug.report import figure_section
+from advplug.report import rebuilt
+from advplug.report import ADAPTIVE, BASELINE, figure, quiet
 
 TINY = torch.finfo(torch.float32).tiny * torch.finfo(torch.float32).eps  # the least number above zero in float32
 CAPTION = (

@@ -21,7 +21,7 @@ def advplug_adaptive() -> list[AdaptiveSpec]:
             summary="Matching the logits of clean images, under the detector's noise too, passes its statistical test",
             reference="On Adaptive Attacks to Adversarial Example Defenses, NeurIPS 2020, appendix C (2002.08347)",
             breaks="odds",
-            drives=("pgd",),
+            uses_attacks=("pgd",),
             tags=frozenset({"linf", "logit-matching", "eot"}),
         )
     ]

@@ -21,7 +21,7 @@ def advplug_adaptive() -> list[AdaptiveSpec]:
             summary="On the way from the input to a confident adversarial point, bisection finds where no test objects",
             reference="On Adaptive Attacks to Adversarial Example Defenses, NeurIPS 2020, appendix N (2002.08347)",
             breaks="weakness-strength",
-            drives=("interpolation", "pgd"),
+            uses_attacks=("interpolation", "pgd"),
             tags=frozenset({"linf", "line-search"}),
         )
     ]

@@ -10,8 +10,8 @@ import torch
 
 from advplug.attack import IterativeAttack
 from advplug.errors import InvalidInput
-from advplug.ops import per_sample, raw, unit, wrap
-from advplug.task import Task
+from advplug.numerics import per_sample, raw, unit, wrap
+from advplug.attack import Task
 
 
 class State(NamedTuple):

@@ -8,14 +8,14 @@ import eagerpy as ep
 import torch
 from torch import Tensor
 
-from advplug.adam import Adam
+from advplug.numerics import Adam
 from advplug.attack import IterativeAttack
 from advplug.errors import InvalidInput
 from advplug.losses import Loss, Margin
-from advplug.ops import choose, norms, per_sample, raw, wrap
-from advplug.tanh_box import TanhBox
-from advplug.task import Task, Wish
-from advplug.wishes import confident
+from advplug.numerics import choose, norms, per_sample, raw, wrap
+from advplug.numerics import TanhReparameterization
+from advplug.attack import Task, Wish
+from advplug.families import confident
 
 Importance = Literal["reach", "change"]
 
@@ -55,7 +55,7 @@ class CarliniWagnerL0(IterativeAttack[State]):
     ----------
     steps: gradient steps in all.
     iterations: steps that a set of values gets; 1000 in the paper, which needs 100000 in all.
-    rate: step of Adam in the variable of :class:`TanhBox`; 0.01 in the paper.
+    rate: step of Adam in the variable of :class:`TanhReparameterization`; 0.01 in the paper.
     initial_c: first weight of the loss; ten times as much as long as nothing succeeds, then twice with every set;
         ``largest_c`` once a set fails, so that no set fails for the sake of a small L2 norm.
     largest_c: no weight is larger.
@@ -127,14 +127,14 @@ class CarliniWagnerL0(IterativeAttack[State]):
         if self.pixels and x.ndim < 3:
             raise InvalidInput("pixels needs inputs with channels: (N, C, ...)")
         zeros, nothing, everything = 0 * x.flatten(1)[:, 0], ep.zeros_like(x), ep.ones_like(x)
-        w = TanhBox.of(task, self.stretch).inverse(x)
+        w = TanhReparameterization.of(task, self.stretch).inverse(x)
         c = zeros + self.initial_c
         return State(
             x, w, Adam.like(x), everything, c, zeros, zeros < 0, x, everything, nothing, nothing, single=zeros < 0
         )
 
     def step(self, task: Task, state: State) -> State:
-        box, x = TanhBox.of(task, self.stretch), state.x
+        box, x = TanhReparameterization.of(task, self.stretch), state.x
         q = task.query(x, self.wish(task))
         assert q.gradient is not None
         gradient = 2 / box.width**2 * (x - task.inputs) + per_sample(state.c, x) * q.gradient
@@ -186,7 +186,7 @@ class CarliniWagnerL0(IterativeAttack[State]):
         x = ep.where(free > 0, state.found, task.inputs)
         smaller = state._replace(
             x=x,
-            w=TanhBox.of(task, self.stretch).inverse(x),
+            w=TanhReparameterization.of(task, self.stretch).inverse(x),
             adam=Adam.like(x),
             found_free=state.free,
             free=free,

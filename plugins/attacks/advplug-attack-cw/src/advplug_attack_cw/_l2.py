@@ -6,14 +6,14 @@ from typing import ClassVar, NamedTuple
 
 import eagerpy as ep
 
-from advplug.adam import Adam
+from advplug.numerics import Adam
 from advplug.errors import InvalidInput
 from advplug.losses import Loss, Margin
-from advplug.ops import per_sample
-from advplug.tanh_box import TanhBox
-from advplug.task import Task, Wish
-from advplug.weight_search import WeightSearchAttack
-from advplug.wishes import confident
+from advplug.numerics import per_sample
+from advplug.numerics import TanhReparameterization
+from advplug.attack import Task, Wish
+from advplug.families import ConstantSearchAttack
+from advplug.families import confident
 
 PAPERS_RATE = 0.01
 OVERSHOOT = 0.3
@@ -29,7 +29,7 @@ class Descent(NamedTuple):
     value: ep.Tensor
 
 
-class CarliniWagnerL2(WeightSearchAttack[Descent]):
+class CarliniWagnerL2(ConstantSearchAttack[Descent]):
     """Minimise ``||x - x0||_2^2 + c f(x)`` over ``w``, ``x = tanh(w)`` within the bounds, with Adam.
 
     Distances are measured in widths of the box, so that c and the step mean the same for all bounds.
@@ -87,10 +87,10 @@ class CarliniWagnerL2(WeightSearchAttack[Descent]):
 
     def start(self, task: Task) -> Descent:
         x = task.inputs
-        return Descent(x, TanhBox.of(task, self.stretch).inverse(x), Adam.like(x), 0 * task.inputs.flatten(1)[:, 0])
+        return Descent(x, TanhReparameterization.of(task, self.stretch).inverse(x), Adam.like(x), 0 * task.inputs.flatten(1)[:, 0])
 
     def descend(self, task: Task, inner: Descent, c: ep.Tensor, step: ep.Tensor) -> tuple[Descent, ep.Tensor]:
-        box, (x, w, adam, _) = TanhBox.of(task, self.stretch), inner
+        box, (x, w, adam, _) = TanhReparameterization.of(task, self.stretch), inner
         q = task.query(x, self.wish(task))
         assert q.gradient is not None
         delta = (x - task.inputs) / box.width

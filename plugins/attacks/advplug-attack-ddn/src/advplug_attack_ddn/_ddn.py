@@ -9,8 +9,8 @@ import eagerpy as ep
 
 from advplug.attack import IterativeAttack
 from advplug.errors import InvalidInput
-from advplug.ops import per_sample, raw, size, unit, wrap
-from advplug.task import Task
+from advplug.numerics import per_sample, raw, size, unit, wrap
+from advplug.attack import Task
 
 
 class State(NamedTuple):

@@ -8,10 +8,10 @@ import eagerpy as ep
 
 from advplug.attack import IterativeAttack
 from advplug.errors import InvalidInput
-from advplug.hyperplanes import Boundary
+from advplug.numerics import Boundary
 from advplug.losses import ClassGaps, Loss
-from advplug.ops import per_sample, size
-from advplug.task import Task
+from advplug.numerics import per_sample, size
+from advplug.attack import Task
 
 EXTRA = 1e-5
 """Added to the length of each step, as a share of the width of the bounds: else the steps may shrink to nothing before

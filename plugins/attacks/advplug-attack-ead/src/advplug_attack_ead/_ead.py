@@ -9,10 +9,10 @@ from torch import Tensor
 
 from advplug.errors import InvalidInput
 from advplug.losses import Loss, Margin
-from advplug.ops import per_sample
-from advplug.task import Task, Wish
-from advplug.weight_search import WeightSearchAttack
-from advplug.wishes import confident
+from advplug.numerics import per_sample
+from advplug.attack import Task, Wish
+from advplug.families import ConstantSearchAttack
+from advplug.families import confident
 
 Rule = Literal["l1", "en"]
 Solver = Literal["fista", "ista"]
@@ -28,7 +28,7 @@ class Descent(NamedTuple):
     value: ep.Tensor
 
 
-class EAD(WeightSearchAttack[Descent]):
+class EAD(ConstantSearchAttack[Descent]):
     """Minimise ``c f(x) + beta ||x - x0||_1 + ||x - x0||_2^2`` within the bounds by iterative shrinkage.
 
     The objective measures distances in widths of the box, so that its settings mean the same for all bounds.

@@ -8,10 +8,10 @@ import eagerpy as ep
 
 from advplug.attack import IterativeAttack
 from advplug.errors import InvalidInput
-from advplug.hyperplanes import Boundary
+from advplug.numerics import Boundary
 from advplug.losses import ClassGaps, Loss
-from advplug.ops import per_sample, size, wrap
-from advplug.task import Task
+from advplug.numerics import per_sample, size, wrap
+from advplug.attack import Task
 
 RADIUS = {"linf": 0.3, "l2": 1.0, "l1": 5.0}
 """Of random starts that have no distance to go by, for bounds [0, 1]."""

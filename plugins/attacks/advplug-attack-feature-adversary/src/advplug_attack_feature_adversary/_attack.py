@@ -11,10 +11,10 @@ from torch import Tensor
 from advplug.attack import IterativeAttack
 from advplug.errors import InvalidInput
 from advplug.losses import CentreDistance
-from advplug.ops import best_other, per_sample, pick, raw, unit, wrap
-from advplug.oracle import Oracle
-from advplug.problem import Problem
-from advplug.task import Task
+from advplug.numerics import best_other, per_sample, pick, raw, unit, wrap
+from advplug.attack import Oracle
+from advplug.attack import Problem
+from advplug.attack import Task
 from advplug_attack_feature_adversary._parts import find_part, scores_and_values
 
 

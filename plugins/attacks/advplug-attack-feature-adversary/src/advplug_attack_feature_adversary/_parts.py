@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from advplug.errors import InvalidInput
 from advplug.model import DefendedModel, HasFeatures
-from advplug.oracle import Oracle
+from advplug.attack import Oracle
 
 
 def find_part(model: DefendedModel, part: str | None, oracle: Oracle, x: Tensor) -> str:

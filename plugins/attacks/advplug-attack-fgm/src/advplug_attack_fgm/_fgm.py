@@ -10,8 +10,8 @@ from torch import Tensor
 
 from advplug.attack import IterativeAttack
 from advplug.errors import InvalidInput
-from advplug.ops import per_sample, raw, unit, wrap
-from advplug.task import Task
+from advplug.numerics import per_sample, raw, unit, wrap
+from advplug.attack import Task
 
 L1Rule = Literal["gradient", "steepest"]
 

@@ -9,8 +9,8 @@ import eagerpy as ep
 
 from advplug.attack import IterativeAttack
 from advplug.errors import InvalidInput
-from advplug.ops import raw, unit
-from advplug.task import Task
+from advplug.numerics import raw, unit
+from advplug.attack import Task
 
 Equal = Literal["perturbation", "multiplier"]
 

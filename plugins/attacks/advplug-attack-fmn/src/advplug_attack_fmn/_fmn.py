@@ -10,8 +10,8 @@ import eagerpy as ep
 from advplug.attack import IterativeAttack
 from advplug.errors import InvalidInput
 from advplug.losses import Loss, Margin
-from advplug.ops import size, unit, wrap
-from advplug.task import Query, Task
+from advplug.numerics import size, unit, wrap
+from advplug.attack import Query, Task
 from advplug_attack_fmn._geometry import DUAL, TINY, farthest, project, walked_back, whole_numbers
 
 STEP_SIZES = {"linf": 10.0, "l2": 10.0, "l1": 10.0, "l0": 100.0}  # l0: how far a value moves costs nothing

@@ -5,9 +5,9 @@ from __future__ import annotations
 import eagerpy as ep
 import torch
 
-from advplug.ops import per_sample, raw, size, wrap
-from advplug.projections import PROJECTIONS
-from advplug.task import Task
+from advplug.numerics import per_sample, raw, size, wrap
+from advplug.numerics import PROJECTIONS
+from advplug.attack import Task
 
 DUAL = {"linf": "l1", "l2": "l2", "l1": "linf"}
 TINY = 1e-38  # keeps zero from being divided by zero

@@ -10,8 +10,8 @@ import torch
 from advplug.attack import IterativeAttack
 from advplug.errors import InvalidInput
 from advplug.losses import ClassGaps
-from advplug.ops import pick, raw, wrap
-from advplug.task import Task, Wish
+from advplug.numerics import pick, raw, wrap
+from advplug.attack import Task, Wish
 from advplug_attack_high_confidence._steps import log_level, nearest_boundary, step_to_level, unit
 
 Choice = Literal["closest", "uniform", "softmax"]

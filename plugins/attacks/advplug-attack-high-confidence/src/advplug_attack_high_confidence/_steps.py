@@ -9,7 +9,7 @@ import math
 
 import eagerpy as ep
 
-from advplug.ops import per_sample
+from advplug.numerics import per_sample
 
 EXTRA = 1e-4  # added to the length of l2 steps, as in the author code, so that they do not die out short of the goal
 HIGHEST = 1 - 1e-6  # float32 softmax never reaches 1

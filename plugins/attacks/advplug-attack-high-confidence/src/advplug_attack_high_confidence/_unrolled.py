@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from advplug.errors import InvalidInput
-from advplug.ops import per_sample, pick, raw, wrap
+from advplug.numerics import per_sample, pick, raw, wrap
 from advplug_attack_high_confidence._steps import log_level, nearest_boundary, step_to_level
 
 TrainingNorm = Literal["l2", "linf"]

@@ -10,8 +10,8 @@ from advplug_attack_pgd._pgd import PGD
 
 from advplug.attack import IterativeAttack
 from advplug.errors import InvalidInput
-from advplug.ops import per_sample, raw, wrap
-from advplug.task import Task
+from advplug.numerics import per_sample, raw, wrap
+from advplug.attack import Task
 from advplug_attack_interpolation._sides import Sides, sides
 
 

@@ -10,8 +10,8 @@ from torch import Tensor
 
 from advplug.errors import InvalidInput
 from advplug.model import Decision, DefendedModel, HasThresholds
-from advplug.ops import raw, wrap
-from advplug.task import Task
+from advplug.numerics import raw, wrap
+from advplug.attack import Task
 
 
 class Sides(NamedTuple):

@@ -8,9 +8,9 @@ import eagerpy as ep
 
 from advplug.errors import InvalidInput
 from advplug.losses import LogisticMargin, Loss
-from advplug.ops import per_sample
-from advplug.task import Task
-from advplug.weight_search import WeightSearchAttack
+from advplug.numerics import per_sample
+from advplug.attack import Task
+from advplug.families import ConstantSearchAttack
 from advplug_attack_lbfgs._memory import Memory
 
 DECREASE = 1e-4
@@ -35,7 +35,7 @@ class Descent(NamedTuple):
     memory: Memory
 
 
-class LBFGS(WeightSearchAttack[Descent]):
+class LBFGS(ConstantSearchAttack[Descent]):
     """Minimise ``||x - x0||_2^2 + c loss`` within the bounds by projected L-BFGS, for the least c that succeeds.
 
     Each step looks at one candidate per sample: where it decreases the objective enough it is accepted, and the next

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import eagerpy as ep
 import torch
 
-from advplug.ops import per_sample, raw, wrap
+from advplug.numerics import per_sample, raw, wrap
 
 
 class Memory(NamedTuple):

@@ -9,8 +9,8 @@ import eagerpy as ep
 
 from advplug.attack import IterativeAttack
 from advplug.errors import InvalidInput
-from advplug.ops import per_sample, unit
-from advplug.task import Task
+from advplug.numerics import per_sample, unit
+from advplug.attack import Task
 
 Rule = Literal["sign", "normalised", "raw", "equal-perturbation"]
 Schedule = Literal["constant", "linear", "cosine"]

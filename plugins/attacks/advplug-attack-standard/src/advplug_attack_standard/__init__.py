@@ -8,7 +8,7 @@ from advplug import AttackSpec, hookimpl
 
 if TYPE_CHECKING:
     from advplug.evaluation import Evaluation
-    from advplug.evaluation.diagnostics import Finding
+    from advplug.records import Finding
 
 
 @hookimpl

@@ -9,11 +9,11 @@ from typing import ClassVar
 
 from advplug.attack import Attack, Stage
 from advplug.errors import InvalidInput, RobustnessWarning
-from advplug.evaluation.preflight import preflight
-from advplug.losses import DLR, CrossEntropy, Loss, Margin, TargetedDLR
-from advplug.manager import load
-from advplug.problem import Problem
-from advplug.task import Task
+from advplug.evaluation import preflight
+from advplug.losses import CrossEntropy, DLR, Loss, Margin, TargetedDLR
+from advplug import load
+from advplug.attack import Problem
+from advplug.attack import Task
 
 SQUARE = "square"
 """Name of the stage that sees scores alone."""
@@ -63,7 +63,7 @@ class Standard(Attack):
 
     def run(self, task: Task) -> None:
         """Never called: the engine runs the stages."""
-        raise TypeError("the standard suite runs in stages: use advplug.run or advplug.engine.run_attack")
+        raise TypeError("the standard suite runs in stages: use advplug.run or advplug.engine.stages.run_attack")
 
     def stages(self, problem: Problem) -> Sequence[Stage]:
         for finding in preflight(problem):

@@ -11,11 +11,11 @@ from torch import Tensor, nn
 
 from advplug.attack import Attack
 from advplug.data import Images
-from advplug.ensemble import Ensemble
+from advplug.families import Ensemble
 from advplug.errors import InvalidInput
-from advplug.oracle import Oracle
-from advplug.problem import Problem
-from advplug.surrogate import Network, SurrogateAttack, points, trained, untrained
+from advplug.attack import Oracle
+from advplug.attack import Problem
+from advplug.families import Network, SurrogateAttack, points, trained, untrained
 from advplug.training import Recipe
 
 AT_ONCE = 256

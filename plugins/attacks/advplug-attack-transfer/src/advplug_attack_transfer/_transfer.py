@@ -11,13 +11,13 @@ from torch import nn
 
 from advplug.attack import Attack
 from advplug.data import Images
-from advplug.ensemble import Ensemble, OverMembers
+from advplug.families import Ensemble, MeanOverMembers
 from advplug.errors import InvalidInput
 from advplug.losses import Loss
-from advplug.manager import load
-from advplug.oracle import Oracle
-from advplug.problem import Problem, as_defended
-from advplug.surrogate import Network, SurrogateAttack, points, trained, untrained
+from advplug import load
+from advplug.attack import Oracle
+from advplug.attack import Problem, as_defended
+from advplug.families import Network, SurrogateAttack, points, trained, untrained
 from advplug.training import Recipe
 
 Mean = Literal["losses", "logits"]
@@ -83,7 +83,7 @@ class Transfer(SurrogateAttack):
         self.needs_auxiliary = models is None  # type: ignore[misc]
 
     def own_loss(self, loss: Loss) -> Loss:
-        return OverMembers(loss) if self.mean == "losses" else loss
+        return MeanOverMembers(loss) if self.mean == "losses" else loss
 
     def own_model(self, problem: Problem, oracle: Oracle) -> Ensemble:
         members = self._trained(problem) if self.models is None else self._given(problem)

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 import eagerpy as ep
 
-from advplug.tanh_box import TanhBox
-from advplug.task import Task
+from advplug.numerics import TanhReparameterization
+from advplug.attack import Task
 
 STRETCH = 0.01
 """Share by which the box of the tanh is wider, so that values at the bounds can move."""
@@ -55,11 +55,11 @@ class TanhVariable(Box):
     """The same with tanh between: ``x = middle + half tanh(w)``, the change that of w (Carlini and Wagner 2017)."""
 
     start: ep.Tensor
-    curve: TanhBox
+    curve: TanhReparameterization
 
     @classmethod
     def of(cls, task: Task) -> TanhVariable:
-        x, curve = task.inputs, TanhBox.of(task, STRETCH)
+        x, curve = task.inputs, TanhReparameterization.of(task, STRETCH)
         start, ones = curve.inverse(x), ep.ones_like(x)
         low, high = (curve.inverse(bound * ones) - start for bound in task.threat.bounds)
         return cls(x, task.threat.bounds, low, high, start, curve)

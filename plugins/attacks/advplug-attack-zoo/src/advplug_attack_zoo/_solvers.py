@@ -8,7 +8,7 @@ import eagerpy as ep
 import torch
 from torch import Tensor
 
-from advplug.ops import per_sample, raw, wrap
+from advplug.numerics import per_sample, raw, wrap
 from advplug_attack_zoo._slopes import Slopes
 
 LEAST_CURVATURE = 0.1

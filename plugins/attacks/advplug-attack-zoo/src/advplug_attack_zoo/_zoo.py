@@ -10,9 +10,9 @@ from torch import Tensor
 
 from advplug.errors import InvalidInput
 from advplug.losses import LogMargin, Loss
-from advplug.ops import raw, wrap
-from advplug.task import Task
-from advplug.weight_search import WeightSearchAttack
+from advplug.numerics import raw, wrap
+from advplug.attack import Task
+from advplug.families import ConstantSearchAttack
 from advplug_attack_zoo._box import Box, TanhVariable
 from advplug_attack_zoo._grids import Grids
 from advplug_attack_zoo._slopes import At, Slopes, loss_slopes
@@ -38,7 +38,7 @@ class Descent(NamedTuple):
     found: ep.Tensor
 
 
-class ZOO(WeightSearchAttack[Descent]):
+class ZOO(ConstantSearchAttack[Descent]):
     """Minimise ``||x - x0||_2^2 + c f(x)`` by steps along random coordinates, from scores alone.
 
     Finite differences give the slopes of the loss, at ``2 coordinates + 1`` queries in an iteration; those of the

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from advplug.data import Dataset, Images
-from advplug.datafiles import Bytes, check_request, data_folder, fetch, images_of_bytes, read_arrays
+from advplug.data_files import Bytes, check_request, data_folder, fetch, images_of_bytes, read_arrays
 from advplug.errors import DataUnavailable
 
 ARCHIVE = "cifar-10-binary.tar.gz"

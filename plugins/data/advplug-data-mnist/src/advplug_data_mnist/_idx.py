@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from advplug.datafiles import Bytes
+from advplug.data_files import Bytes
 from advplug.errors import DataUnavailable
 
 

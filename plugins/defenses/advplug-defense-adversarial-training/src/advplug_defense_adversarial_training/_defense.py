@@ -8,7 +8,7 @@ from typing import ClassVar
 
 from advplug.defense import Preset
 from advplug.threat import ThreatModel
-from advplug.training import Adversary, Configuration, Norm, Recipe, RecipeDefense
+from advplug.training import Adversary, Configuration, Norm, Recipe, ConfiguredDefense
 from advplug_defense_adversarial_training._networks import CifarNet, DigitNet, MadryNet
 
 WEIGHTS = Path(__file__).parent / "weights"
@@ -35,7 +35,7 @@ def _one_step(norm: Norm, epsilon: float) -> Adversary:
     return Adversary(norm=norm, epsilon=epsilon, step=1.25 * epsilon, steps=1)
 
 
-class AdversarialTraining(RecipeDefense):
+class AdversarialTraining(ConfiguredDefense):
     """Adversarial training (Madry et al., ICLR 2018), and its undefended control.
 
     ``mnist`` and ``cifar10`` are trained on clean images; ``-linf`` and ``-l2`` mark the same network trained on

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import nn
 
-from advplug.networks import SequentialModel, convolutions
+from advplug.families import SequentialModel, convolutions
 
 
 class DigitNet(SequentialModel):

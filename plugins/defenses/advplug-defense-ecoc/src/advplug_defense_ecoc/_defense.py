@@ -8,7 +8,7 @@ from typing import ClassVar
 
 from advplug.defense import Preset
 from advplug.threat import ThreatModel
-from advplug.training import Configuration, Recipe, RecipeDefense
+from advplug.training import Configuration, Recipe, ConfiguredDefense
 from advplug_defense_ecoc._model import EnsembleOfBits
 from advplug_defense_ecoc._networks import Bits, Layer, authors_trunk
 from advplug_defense_ecoc._training import Hinge
@@ -56,7 +56,7 @@ def _cifar10(summary: str, name: str | None) -> Preset:
     return Preset(summary=summary, data="cifar10", threat=ThreatModel("linf", 8 / 255), weights=weights)
 
 
-class ECOC(RecipeDefense):
+class ECOC(ConfiguredDefense):
     """Ensembles decoded by error-correcting output codes (Verma and Swami, NeurIPS 2019), the variant with tanh.
 
     ``mnist`` and ``cifar10`` are small ensembles of 4 networks and 16 bits. The bits of ``cifar10`` are multiplied by a

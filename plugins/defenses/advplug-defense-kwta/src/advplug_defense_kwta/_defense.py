@@ -8,7 +8,7 @@ from typing import ClassVar
 
 from advplug.defense import Preset
 from advplug.threat import ThreatModel
-from advplug.training import Adversary, Configuration, Recipe, RecipeDefense
+from advplug.training import Adversary, Configuration, Recipe, ConfiguredDefense
 from advplug_defense_kwta._networks import ResNet18, SmallNet
 
 WEIGHTS = Path(__file__).parent / "weights"
@@ -41,7 +41,7 @@ def _cifar10(summary: str, name: str | None) -> Preset:
     return Preset(summary=summary, data="cifar10", threat=ThreatModel("linf", CIFAR_EPSILON), weights=weights)
 
 
-class KWTA(RecipeDefense):
+class KWTA(ConfiguredDefense):
     """k-Winners-Take-All networks (Xiao, Zhong and Zheng, ICLR 2020).
 
     ``mnist`` and ``cifar10`` are small networks under standard training, ``-at`` marks adversarial training, ``-relu``

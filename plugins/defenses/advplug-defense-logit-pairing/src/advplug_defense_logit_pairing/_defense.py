@@ -10,7 +10,7 @@ from typing import ClassVar
 from advplug.defense import Preset
 from advplug.model import DefendedModel
 from advplug.threat import ThreatModel
-from advplug.training import Adversary, Configuration, Objective, Recipe, RecipeDefense, cross_entropy
+from advplug.training import Adversary, Configuration, Objective, Recipe, ConfiguredDefense, cross_entropy
 from advplug_defense_logit_pairing._networks import CifarNet, DigitNet, LeNet
 from advplug_defense_logit_pairing._objectives import MixedBatch, Penalised, clean_pairing, squeezing
 
@@ -92,7 +92,7 @@ PAPER = Recipe(epochs=500, rate=1e-3, batch=200, drop_at=500, optimiser="adam")
 PAPER_ADVERSARIAL = replace(PAPER, adversary=Adversary(epsilon=MNIST_EPSILON, step=0.01, steps=40))
 
 
-class LogitPairing(RecipeDefense):
+class LogitPairing(ConfiguredDefense):
     """Logit pairing and squeezing (Kannan, Kurakin and Goodfellow 2018), and adversarial training as their control.
 
     ``mnist`` and ``cifar10`` are small networks with clean logit pairing; ``-lsq``, ``-alp``, ``-at50`` and ``-at100``

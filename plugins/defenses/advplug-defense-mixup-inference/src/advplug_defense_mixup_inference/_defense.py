@@ -11,10 +11,10 @@ from torch import nn
 
 from advplug.data import Images
 from advplug.defense import Preset, Report
-from advplug.manager import load
+from advplug import load
 from advplug.model import DefendedModel
 from advplug.threat import ThreatModel
-from advplug.training import Adversary, Configuration, Recipe, RecipeDefense, fit
+from advplug.training import Adversary, Configuration, Recipe, ConfiguredDefense, fit
 from advplug_defense_mixup_inference._model import Mixing, Unmixed
 from advplug_defense_mixup_inference._networks import resnet50, small
 from advplug_defense_mixup_inference._training import interpolated_adversarial, mixup
@@ -70,7 +70,7 @@ def _cifar10(summary: str, epsilon: float, name: str | None) -> Preset:
     return Preset(summary=summary, data="cifar10", threat=ThreatModel("linf", epsilon), weights=weights)
 
 
-class MixupInference(RecipeDefense):
+class MixupInference(ConfiguredDefense):
     """Mixup inference with other labels (Pang, Xu and Zhu, ICLR 2020).
 
     ``mnist`` and ``cifar10`` mix over a small network that was trained with mixup, ``-iat`` over one of interpolated

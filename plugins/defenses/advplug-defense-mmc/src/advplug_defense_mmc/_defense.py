@@ -10,14 +10,14 @@ from advplug.data import Images
 from advplug.defense import Preset
 from advplug.model import DefendedModel
 from advplug.threat import ThreatModel
-from advplug.training import Configuration, Recipe, RecipeDefense
+from advplug.training import Configuration, Recipe, ConfiguredDefense
 from advplug_defense_mmc._centres import distance_to_own_centre
 from advplug_defense_mmc._networks import PaperNet, cifar_net, digit_net
 
 WEIGHTS = Path(__file__).parent / "weights"
 
 
-class MMC(RecipeDefense):
+class MMC(ConfiguredDefense):
     """Max-Mahalanobis centre loss (Pang et al., ICLR 2020).
 
     ``mnist`` and ``cifar10`` are small networks; ``paper`` is the authors' ResNet with their hyper-parameters for

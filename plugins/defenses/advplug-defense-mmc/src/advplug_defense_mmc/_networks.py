@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from advplug.model import DefendedModel
-from advplug.networks import convolutions
+from advplug.families import convolutions
 from advplug_defense_mmc._centres import max_mahalanobis_centres
 
 

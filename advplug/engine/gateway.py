@@ -1,0 +1,209 @@
+"""The gateway to the model: every pass outside an attack's own steps goes through it, and so do its limits.
+
+It knows in which dtype the model computes, how many inputs fit into one pass, and how to leave the model and the
+caller's random state as they were found.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from typing import TypeVar
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from advplug.criteria import Criterion
+from advplug.errors import NonFiniteLogits
+from advplug.model import Decision, DefendedModel
+
+DEFAULT_BUDGET = 2**30
+"""Bytes of activations that one forward pass may hold, unless told otherwise."""
+
+_OVERHEAD = 3  # activations are kept for the backward pass, gradients and temporaries come on top
+
+Answer = TypeVar("Answer")
+
+
+class Gateway:
+    """One model, and all that is asked of it.
+
+    As a context manager it keeps the model frozen, in evaluation mode and seeded; see :func:`frozen`.
+
+    Parameters
+    ----------
+    model: the model.
+    example: one input (1, ...), for its shape and device; and for its dtype, where the model has no parameters.
+    seed: of the model's own randomness.
+    memory_budget: bytes of activations that one pass may hold.
+    """
+
+    def __init__(
+        self, model: DefendedModel, example: Tensor, *, seed: int = 0, memory_budget: int = DEFAULT_BUDGET
+    ) -> None:
+        self.model = model
+        self.asked = 0
+        """Inputs that :meth:`scores` has passed to the model."""
+        self._example = native(model, example)
+        self._seed, self._memory_budget = seed, memory_budget
+        self._max_rows: int | None = None
+        self._open = ExitStack()
+
+    def __enter__(self) -> Gateway:
+        self._open.enter_context(frozen(self.model, self._seed, self._example.device))
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._open.close()
+
+    def beside(self, model: DefendedModel) -> Gateway:
+        """A gateway to another model that takes the same inputs, as many at once; the caller keeps it frozen."""
+        other = Gateway(model, self._example, seed=self._seed, memory_budget=self._memory_budget)
+        other._max_rows = self.max_rows
+        return other
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """The dtype in which the model computes."""
+        return self._example.dtype
+
+    @property
+    def max_rows(self) -> int:
+        """How many inputs fit into one pass; measured by the first one."""
+        if self._max_rows is None:
+            self._max_rows = rows_within(self._memory_budget, self.model, self._example)
+        return self._max_rows
+
+    def halve(self) -> bool:
+        """After a pass that ran out of memory: let half as many inputs into the next. False if it was one."""
+        if self.max_rows == 1:
+            return False
+        self._max_rows = self.max_rows // 2
+        return True
+
+    def cast(self, x: Tensor) -> Tensor:
+        """``x`` in the dtype in which the model computes."""
+        return x.to(self.dtype)
+
+    def scores(self, x: Tensor) -> Tensor:
+        """Scores (m, K) for ``x`` (m, ...), without a gradient.
+
+        Raises
+        ------
+        NonFiniteLogits: the model returned NaN or infinite scores.
+        """
+        self.asked += len(x)
+        scores = torch.cat(self._in_passes(self.model, x))
+        if not bool(scores.isfinite().all()):
+            raise NonFiniteLogits("the model returned NaN or infinite logits")
+        return scores
+
+    def decide(self, x: Tensor) -> Decision:
+        """What the deployed system answers to ``x`` (N, ...), on one fresh draw if it is stochastic.
+
+        Raises
+        ------
+        NonFiniteLogits: the model returned NaN or infinite logits.
+        """
+        parts = self._in_passes(self._decide, x)
+        return Decision(torch.cat([part.labels for part in parts]), torch.cat([part.accepted for part in parts]))
+
+    def decisions(self, x: Tensor, draws: int) -> list[Decision]:
+        """``draws`` fresh decisions on ``x`` (N, ...); one is enough if nothing is random."""
+        return [self.decide(x) for _ in range(draws if self.model.stochastic else 1)]
+
+    def success_rate(
+        self, x: Tensor, criterion: Criterion, *, labels: Tensor, targets: Tensor | None, draws: int
+    ) -> Tensor:
+        """Share of ``draws`` fresh decisions on ``x`` that the criterion counts, float32 (N,)."""
+        counted = [criterion(decision, labels, targets) for decision in self.decisions(x, draws)]
+        return torch.stack(counted).float().mean(0)
+
+    def _decide(self, x: Tensor) -> Decision:
+        if self.model.rejects:
+            return self.model.decide(x)
+        logits = self.model(x)
+        bad = ~logits.isfinite().all(1)
+        if bool(bad.any()):
+            raise NonFiniteLogits(
+                f"the model returned NaN or infinite logits for {int(bad.sum())} of {len(x)} inputs: "
+                "its answer there is undefined"
+            )
+        labels = logits.argmax(1)
+        return Decision(labels, torch.ones_like(labels, dtype=torch.bool))
+
+    @torch.no_grad()
+    def _in_passes(self, ask: Callable[[Tensor], Answer], x: Tensor) -> list[Answer]:
+        """Answers to ``x`` in parts that fit; a part that does not fit after all is halved."""
+        answers, waiting = [], list(x.split(self.max_rows))
+        while waiting:
+            part = waiting.pop(0)
+            try:
+                answers.append(ask(part))
+            except torch.cuda.OutOfMemoryError:
+                if len(part) == 1 or not self.halve():
+                    raise
+                waiting[:0] = part.split(-(-len(part) // 2))
+        return answers
+
+
+@contextmanager
+def frozen(model: nn.Module, seed: int, device: torch.device) -> Iterator[None]:
+    """Freeze ``model`` in evaluation mode and seed the global generators; restore everything afterwards.
+
+    Parameters need no gradient inside, so a backward pass computes that of the inputs alone. The global generators
+    (torch, numpy, random) matter only to stochastic defenses that draw from them.
+    """
+    modes = [(module, module.training) for module in model.modules()]
+    trainable = [(parameter, parameter.requires_grad) for parameter in model.parameters()]
+    buffers = [(buffer, buffer.clone()) for buffer in model.buffers()]
+    numpy_state, python_state = np.random.get_state(), random.getstate()
+    try:
+        with torch.random.fork_rng([device] if device.type == "cuda" else []):
+            torch.manual_seed(seed)
+            np.random.seed(seed % 2**32)
+            random.seed(seed)
+            model.eval()
+            model.requires_grad_(False)
+            yield
+    finally:
+        for parameter, flag in trainable:
+            parameter.requires_grad_(flag)
+        for module, mode in modes:
+            module.training = mode
+        for buffer, value in buffers:
+            buffer.copy_(value)
+        np.random.set_state(numpy_state)
+        random.setstate(python_state)
+
+
+def device_of(model: nn.Module) -> torch.device | None:
+    """Where the model is; None if it has no parameters."""
+    parameter = next(model.parameters(), None)
+    return None if parameter is None else parameter.device
+
+
+def native(model: nn.Module, x: Tensor) -> Tensor:
+    """``x`` in the dtype in which ``model`` computes: that of its parameters, or that of ``x`` if it has none."""
+    parameter = next(model.parameters(), None)
+    return x if parameter is None else x.to(parameter.dtype)
+
+
+@torch.no_grad()
+def rows_within(budget: int, model: nn.Module, example: Tensor) -> int:
+    """Number of inputs like ``example`` (1, ...) whose activations fit into ``budget`` bytes; at least 1."""
+    used = [example.nbytes]
+
+    def count(_module: nn.Module, _inputs: object, output: object) -> None:
+        if isinstance(output, Tensor):
+            used.append(output.nbytes)
+
+    hooks = [module.register_forward_hook(count) for module in model.modules() if not list(module.children())]
+    try:
+        model(example)
+    finally:
+        for hook in hooks:
+            hook.remove()
+    return max(1, budget // (_OVERHEAD * sum(used)))

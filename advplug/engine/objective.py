@@ -1,0 +1,124 @@
+"""The per-sample function that an attack minimises."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+from advplug.engine.gateway import Gateway
+from advplug.engine.query_counter import QueryCounter
+from advplug.errors import InvalidInput
+from advplug.losses import Loss, View
+from advplug.model import DefendedModel
+from advplug.numerics.tensors import raw, wrap
+
+
+@dataclass(frozen=True)
+class Objective:
+    """Loss and logits of a batch of n samples, or of ``copies`` stacked copies of it.
+
+    ``labels`` and ``targets`` int64 (n,), ``samples`` int64 (n,): the samples' indices in the attacked set.
+    """
+
+    gateway: Gateway
+    loss: Loss
+    labels: Tensor
+    targets: Tensor | None
+    samples: Tensor
+    counter: QueryCounter
+    copies: int = 1
+    surrogate: Callable[[Tensor], Tensor] | None = None
+
+    @property
+    def model(self) -> DefendedModel:
+        """The model whose scores the loss sees."""
+        return self.gateway.model
+
+    def __call__(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Per-sample loss (copies * n,) and logits (copies * n, K) at ``x`` (copies * n, ...)."""
+        with _capture(self.model, self.loss.layers) as activations:
+            logits = self.model(x)
+            if self.surrogate is not None:
+                stand_in = self.surrogate(x)
+                logits = stand_in + (logits - stand_in).detach()  # the values of one, the gradient of the other
+            self.counter.forward(self.copies)
+            for name in self.loss.layers:
+                if name not in activations:  # not a module but the capability: a second, partial pass
+                    activations[name] = self._features(x, name)
+        view = View(
+            self.model,
+            wrap(x),
+            wrap(logits),
+            wrap(self._stacked(self.labels)),
+            None if self.targets is None else wrap(self._stacked(self.targets)),
+            wrap(self._stacked(self.samples)),
+            {name: wrap(values) for name, values in activations.items()},
+        )
+        return raw(self.loss(view)), logits
+
+    @torch.no_grad()
+    def value(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Loss and logits without a gradient."""
+        return self(x)
+
+    def tiled(self, copies: int) -> Objective:
+        """The same objective on ``copies`` stacked copies of the batch."""
+        return replace(self, copies=self.copies * copies)
+
+    def through_surrogate(self) -> Objective:
+        """The same values, but gradients flow through the model's ``surrogate``.
+
+        Raises
+        ------
+        InvalidInput: the model has none.
+        """
+        surrogate = self.model.capabilities.surrogate
+        if surrogate is None:
+            raise InvalidInput(f"BPDA needs a model with a method surrogate(x); {type(self.model).__name__} has none")
+        return replace(self, surrogate=surrogate)
+
+    def chunks(self, draws: int, rows_per_draw: int = 1) -> Iterator[tuple[int, int]]:
+        """Split ``draws`` copies of the batch into pairs (first, count) that fit into one forward pass."""
+        size = max(1, self.gateway.max_rows // (len(self.labels) * self.copies * rows_per_draw))
+        for first in range(0, draws, size):
+            yield first, min(size, draws - first)
+
+    def _stacked(self, values: Tensor) -> Tensor:
+        return values.repeat(self.copies) if self.copies > 1 else values
+
+    def _features(self, x: Tensor, name: str) -> Tensor:
+        features = self.model.capabilities.features
+        if name != "features" or features is None:
+            kind = type(self.model).__name__
+            raise InvalidInput(f"the loss needs the layer {name!r}: {kind} has no module of that name")
+        self.counter.forward(self.copies)
+        return features(x)
+
+
+class _capture(ExitStack):  # noqa: N801  (a context manager that reads as a verb)
+    """Collect the outputs of named modules, or the input of ``name:input``, during one forward pass."""
+
+    def __init__(self, model: DefendedModel, names: tuple[str, ...]) -> None:
+        super().__init__()
+        self._model, self._names = model, names
+
+    def __enter__(self) -> dict[str, Tensor]:  # type: ignore[override]
+        activations: dict[str, Tensor] = {}
+        modules = dict(self._model.named_modules()) if self._names else {}
+        for name in self._names:
+            owner, _, side = name.partition(":")
+            if name in modules:
+                hook = modules[name].register_forward_hook(
+                    lambda _m, _i, output, name=name: activations.update({name: output})
+                )
+                self.callback(hook.remove)
+            elif owner in modules and side == "input":
+                before = modules[owner].register_forward_pre_hook(
+                    lambda _m, inputs, name=name: activations.update({name: inputs[0]})
+                )
+                self.callback(before.remove)
+        return activations

@@ -1,0 +1,278 @@
+"""What is attacked, checked before any compute."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from advplug.criteria import Criterion, default_criterion
+from advplug.data import Images
+from advplug.engine.gateway import DEFAULT_BUDGET, Gateway, device_of, frozen, native
+from advplug.engine.objective import Objective
+from advplug.engine.query_counter import QueryCounter
+from advplug.errors import InvalidInput
+from advplug.gradients import Exact, GradientEstimator
+from advplug.losses import Loss
+from advplug.model import DefendedModel, PlainModel
+from advplug.threat import ThreatModel
+
+Progress = Callable[[int, int, int], None]
+"""Called as ``progress(done, total, alive)``: steps done and planned over all rounds and chunks, samples not broken."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """How the engine runs; none of it changes what the attack is.
+
+    Parameters
+    ----------
+    seed: of random starts, noise and the model's own randomness.
+    restarts: independent runs; later ones see only the samples that are not broken yet.
+    early_end: a sample leaves at its first success. Never applies to stochastic models or to minimum-norm runs.
+    batch_size: samples attacked at once; None takes as many as the memory budget allows.
+    memory_budget: bytes of activations in one forward pass.
+    targets_at_once: how many target classes of a sample share a batch, each as a row of its own, where the problem
+        asks for several; the first to succeed ends all of them. 1 tries one after the other, the likeliest first, which
+        takes the fewest queries; more takes the least time where a batch of samples alone does not fill the device.
+    draws: fresh decisions by which a success of a stochastic model is judged.
+    progress: called after every step.
+    """
+
+    seed: int = 0
+    restarts: int = 1
+    early_end: bool = True
+    batch_size: int | None = None
+    memory_budget: int = DEFAULT_BUDGET
+    targets_at_once: int = 1
+    draws: int = 10
+    progress: Progress | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("restarts", "draws", "memory_budget", "targets_at_once"):
+            if getattr(self, name) < 1:
+                raise InvalidInput(f"{name} is {getattr(self, name)}: give at least 1")
+        if self.batch_size is not None and self.batch_size < 1:
+            raise InvalidInput(f"batch_size is {self.batch_size}: give at least 1, or None")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Problem:
+    """A set of samples, the model that decides on them, and the attacker's goal; built by :func:`make_problem`.
+
+    ``inputs`` float (N, ...) within ``threat.bounds``; ``labels`` int64 (N,); ``targets`` int64 (N,), ``"each"`` for
+    every other class, or None; ``num_targets`` how many of the likeliest other classes to try instead; ``epsilon``
+    float64 (N,) or None for minimum norm; ``loss`` None for the attack's own; ``starting_points`` like ``inputs`` or
+    None; ``samples`` int64 (N,): the number of each in the whole set, which seeds its random numbers and finds its row
+    in what a loss holds for each sample; ``auxiliary`` images that the attacker owns besides these, or None.
+    """
+
+    model: DefendedModel
+    inputs: Tensor
+    labels: Tensor
+    threat: ThreatModel
+    targets: Tensor | Literal["each"] | None
+    num_targets: int | None
+    epsilon: Tensor | None
+    loss: Loss | None
+    gradient: GradientEstimator
+    criterion: Criterion
+    samples: Tensor
+    starting_points: Tensor | None = None
+    auxiliary: Images | None = None
+    options: Options = field(default_factory=Options)
+
+    @property
+    def target_classes(self) -> int:
+        """How many target classes each sample is run for; 1 where there are none."""
+        others = self.model.num_classes - 1
+        if self.num_targets is not None:
+            return min(self.num_targets, others)
+        return others if isinstance(self.targets, str) else 1
+
+    @property
+    def rounds(self) -> int:
+        """Runs of the attack on a sample that lasts to the end."""
+        at_once = min(self.options.targets_at_once, self.target_classes)
+        return self.options.restarts * -(-self.target_classes // at_once)
+
+    @property
+    def has_targets(self) -> bool:
+        """Whether the attack is told which class to reach."""
+        return self.targets is not None or self.num_targets is not None
+
+    def gateway(self) -> Gateway:
+        """A gateway to the model; open it before anything is asked."""
+        return Gateway(self.model, self.inputs[:1], seed=self.options.seed, memory_budget=self.options.memory_budget)
+
+    def objective(
+        self, gateway: Gateway, loss: Loss, counter: QueryCounter, rows: Tensor, targets: Tensor | None = None
+    ) -> Objective:
+        """``loss`` on the samples ``rows``, int64 (n,), towards ``targets``, int64 (n,), if there are some."""
+        return Objective(gateway, loss, self.labels[rows], targets, self.samples[rows], counter)
+
+
+def make_problem(
+    model: nn.Module,
+    inputs: Tensor,
+    labels: Tensor,
+    threat: ThreatModel,
+    *,
+    targets: Tensor | Literal["each"] | None = None,
+    num_targets: int | None = None,
+    epsilon: Tensor | None = None,
+    loss: Loss | None = None,
+    gradient: GradientEstimator | None = None,
+    criterion: Criterion | None = None,
+    samples: Tensor | None = None,
+    starting_points: Tensor | None = None,
+    auxiliary: Images | None = None,
+    options: Options | None = None,
+) -> Problem:
+    """Check everything and fill in the defaults: exact gradients, the threat model's goal; the loss is the attack's.
+
+    Parameters
+    ----------
+    model: a DefendedModel, or any module from inputs in ``threat.bounds`` to logits.
+    inputs: float32 or float64 (N, ...), N >= 1.
+    labels: integers (N,) below the number of classes.
+    targets: classes (N,) to reach, ``"each"`` for every other class in turn, or None.
+    num_targets: how many of the likeliest other classes to try in turn, instead of ``targets``.
+    epsilon: a budget for each sample, (N,), instead of ``threat.epsilon``.
+    auxiliary: images like ``inputs``, with labels, for attacks that learn from images of the attacker's own.
+
+    Raises
+    ------
+    InvalidInput: anything that no attack can work on; the message says what to change.
+    """
+    _check_inputs(inputs, threat)
+    model = as_defended(model, inputs, threat.bounds)
+    if tuple(model.bounds) != tuple(threat.bounds):
+        raise InvalidInput(f"the model takes inputs in {model.bounds}, the threat model says {threat.bounds}")
+    labels = _classes("labels", labels, inputs, model.num_classes)
+    if targets is not None and not isinstance(targets, Tensor) and targets != "each":
+        raise InvalidInput(
+            f"targets {targets!r}: give a tensor of classes, 'each' or None; for the likeliest few, num_targets=3"
+        )
+    if num_targets is not None and (targets is not None or num_targets < 1):
+        raise InvalidInput(f"num_targets is {num_targets}: give at least 1, and no targets beside it")
+    if isinstance(targets, Tensor):
+        targets = _classes("targets", targets, inputs, model.num_classes)
+        if bool((targets == labels).any()):
+            raise InvalidInput("a target equals the true label: choose another class for each sample")
+    criterion = criterion or default_criterion(model, threat.targeted)
+    if targets is None and num_targets is None and (threat.targeted or criterion.needs_targets):
+        raise InvalidInput("this goal needs targets: pass targets=<classes (N,)> or targets='each'")
+    problem = Problem(
+        model=model,
+        inputs=inputs.detach(),
+        labels=labels,
+        threat=threat,
+        targets=targets,
+        num_targets=num_targets,
+        epsilon=_budget(epsilon, inputs, threat),
+        loss=loss,
+        gradient=gradient or Exact(),
+        criterion=criterion,
+        samples=torch.arange(len(inputs), device=inputs.device) if samples is None else samples,
+        starting_points=_starting_points(starting_points, inputs),
+        auxiliary=None if auxiliary is None else _own_images(auxiliary, inputs, threat, model.num_classes),
+        options=options or Options(),
+    )
+    if loss is not None:
+        check_loss(loss, problem)
+    return problem
+
+
+def check_loss(loss: Loss, problem: Problem) -> None:
+    """Raise InvalidInput if ``loss`` asks for targets or classes that are not there."""
+    name, classes = type(loss).__name__, problem.model.num_classes
+    if loss.needs_targets and not problem.has_targets:
+        raise InvalidInput(f"{name} needs targets: pass targets=<classes (N,)> or targets='each'")
+    if classes < loss.min_classes:
+        raise InvalidInput(f"{name} needs {loss.min_classes} classes, the model has {classes}")
+
+
+def as_defended(model: nn.Module, inputs: Tensor, bounds: tuple[float, float]) -> DefendedModel:
+    """``model`` itself, or wrapped as one without a defense; its number of classes is read off one output."""
+    if not isinstance(model, nn.Module):
+        raise InvalidInput(f"the model is a {type(model).__name__}: pass a torch.nn.Module")
+    device = device_of(model)
+    if device is not None and device != inputs.device:
+        raise InvalidInput(f"the model is on {device}, the inputs on {inputs.device}: move one of them")
+    if isinstance(model, DefendedModel):
+        return model
+    try:
+        with frozen(model, 0, inputs.device), torch.no_grad():
+            scores = model(native(model, inputs[:1]))
+    except (RuntimeError, ValueError, TypeError) as error:
+        raise InvalidInput(f"the model does not take inputs of shape {tuple(inputs.shape)}: {error}") from error
+    if not isinstance(scores, Tensor) or scores.ndim != 2 or scores.shape[1] < 2:
+        shape = tuple(scores.shape) if isinstance(scores, Tensor) else type(scores).__name__
+        raise InvalidInput(f"the model must return logits (N, K) with K >= 2, it returned {shape}")
+    return PlainModel(model, scores.shape[1], bounds)
+
+
+def _check_inputs(inputs: Tensor, threat: ThreatModel) -> None:
+    if not isinstance(inputs, Tensor):
+        raise InvalidInput(f"inputs is a {type(inputs).__name__}: pass a torch or eagerpy tensor")
+    if inputs.dtype not in (torch.float32, torch.float64):
+        raise InvalidInput(f"inputs have dtype {inputs.dtype}: convert them to float32 in {threat.bounds}")
+    if inputs.ndim < 2:
+        raise InvalidInput(f"inputs have shape {tuple(inputs.shape)}: the first dimension is the batch, add it")
+    if inputs.numel() == 0:
+        raise InvalidInput(f"inputs are empty, shape {tuple(inputs.shape)}: nothing to attack")
+    if not bool(inputs.isfinite().all()):
+        raise InvalidInput("inputs hold NaN or infinite values: clean the data")
+    lowest, highest = float(inputs.min()), float(inputs.max())
+    if lowest < threat.bounds[0] or highest > threat.bounds[1]:
+        raise InvalidInput(
+            f"inputs span [{lowest:.6g}, {highest:.6g}], outside the bounds {threat.bounds}: "
+            "rescale them or set the bounds; normalisation belongs inside the model"
+        )
+
+
+def _classes(name: str, classes: Tensor, inputs: Tensor, count: int) -> Tensor:
+    if not isinstance(classes, Tensor) or classes.is_floating_point() or classes.dtype == torch.bool:
+        kind = getattr(classes, "dtype", type(classes).__name__)
+        raise InvalidInput(f"{name} are {kind}: pass an integer tensor of class numbers, shape (N,), not one-hot")
+    if classes.shape != inputs.shape[:1]:
+        raise InvalidInput(f"{name} have shape {tuple(classes.shape)} for {len(inputs)} inputs: give one class each")
+    lowest, highest = int(classes.min()), int(classes.max())
+    if lowest < 0 or highest >= count:
+        raise InvalidInput(f"{name} span {lowest} to {highest}, the model has classes 0 to {count - 1}")
+    return classes.to(inputs.device, torch.int64)
+
+
+def _budget(epsilon: Tensor | None, inputs: Tensor, threat: ThreatModel) -> Tensor | None:
+    if epsilon is None:
+        return None if threat.epsilon is None else inputs.new_full((len(inputs),), threat.epsilon, dtype=torch.float64)
+    if threat.epsilon is None:
+        raise InvalidInput("a budget for each sample needs a threat model with an epsilon, not minimum norm")
+    if epsilon.shape != inputs.shape[:1] or not bool((epsilon >= 0).all()) or not bool(epsilon.isfinite().all()):
+        raise InvalidInput(f"epsilon has shape {tuple(epsilon.shape)}: give one finite number >= 0 for each input")
+    return epsilon.to(inputs.device, torch.float64)
+
+
+def _starting_points(points: Tensor | None, inputs: Tensor) -> Tensor | None:
+    if points is not None and points.shape != inputs.shape:
+        raise InvalidInput(f"starting_points have shape {tuple(points.shape)}, the inputs {tuple(inputs.shape)}")
+    return points
+
+
+def _own_images(auxiliary: Images, inputs: Tensor, threat: ThreatModel, classes: int) -> Images:
+    """The attacker's own images, checked like those attacked and on their device."""
+    if not isinstance(auxiliary, Images):
+        raise InvalidInput(f"auxiliary is a {type(auxiliary).__name__}: pass advplug.Images(inputs, labels)")
+    try:
+        _check_inputs(auxiliary.inputs, threat)
+        _classes("labels", auxiliary.labels, auxiliary.inputs, classes)
+    except InvalidInput as error:
+        raise InvalidInput(f"auxiliary images: {error}") from error
+    if auxiliary.inputs.shape[1:] != inputs.shape[1:]:
+        shapes = tuple(auxiliary.inputs.shape[1:]), tuple(inputs.shape[1:])
+        raise InvalidInput(f"auxiliary images have shape {shapes[0]}, those attacked {shapes[1]}: make them alike")
+    return auxiliary.to(inputs.device)

@@ -1,0 +1,98 @@
+"""What an attack run returns."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from advplug.engine.verification import TOLERANCE
+
+
+@dataclass(frozen=True)
+class AttackResult:
+    """One row per sample; every success was verified by a fresh decision on the returned array.
+
+    Parameters
+    ----------
+    adversarials: float (N, ...), like the inputs; the clean input where there is no success.
+    success: bool (N,): in bounds, within the budget, and counted by the criterion. False for samples that were
+        wrong before the attack: they are reported by ``correct``.
+    success_rate: float (N,), share of fresh draws of the model that the best point fooled; 0 or 1 if deterministic. A
+        success is a rate above one half.
+    correct: bool (N,), right (and accepted) before the attack.
+    clean_error_rate: float (N,), share of fresh draws in which the answer to the clean input was not the true label.
+    detected: bool (N,), the best point found is misclassified but rejected; never True without a detector.
+    distance: float64 (N,), norm of the perturbation under the threat model; NaN where there is no success.
+    target: int64 (N,), class aimed at in the successful round; -1 for none.
+    restart: int64 (N,), number of the successful restart; -1 for none.
+    stage: int64 (N,), number of the stage that succeeded in an attack of several; -1 for none.
+    forwards, backwards: int64 (N,), passes that the search spent on each sample; verification is not charged.
+    unusable_gradients: int64 (N,), steps at which the gradient was zero throughout or not finite: a sign of masking.
+    trace: float32 (T, N), loss at each evaluation, NaN where the sample had left; rounds follow one another.
+        Where several targets of a sample share a batch, the least of theirs.
+    stages: names of the stages of an attack of several; empty for others.
+    """
+
+    adversarials: Tensor
+    success: Tensor
+    success_rate: Tensor
+    correct: Tensor
+    clean_error_rate: Tensor
+    detected: Tensor
+    distance: Tensor
+    target: Tensor
+    restart: Tensor
+    stage: Tensor
+    forwards: Tensor
+    backwards: Tensor
+    unusable_gradients: Tensor
+    trace: Tensor
+    stages: tuple[str, ...] = ()
+
+    @property
+    def robust_accuracy(self) -> float:
+        """Share of all samples that are right and stay so; what was wrong before the attack counts as lost.
+
+        For a stochastic model this is the expectation over its draws.
+        """
+        return float((self.correct * (1 - self.success_rate)).double().mean())
+
+    def robust_accuracy_at(self, epsilon: float) -> float:
+        """Share of all samples that are right and for which no success within ``epsilon`` was found.
+
+        What a minimum-norm run says of each budget at once; of a run with a budget it says nothing beyond that.
+        """
+        return float((self.correct & ~(self.distance <= epsilon * (1 + TOLERANCE))).double().mean())
+
+    def accuracy_after_stages(self) -> tuple[tuple[str, float], ...]:
+        """Pairs (stage, share of all samples that are right and that no stage up to this one has broken)."""
+        left = [self.correct & ~(self.success & (self.stage <= number)) for number in range(len(self.stages))]
+        return tuple((name, float(rows.double().mean())) for name, rows in zip(self.stages, left, strict=True))
+
+    @property
+    def clean_accuracy(self) -> float:
+        """Share of samples that are right before the attack."""
+        return float(self.correct.double().mean())
+
+    @classmethod
+    def empty(cls, inputs: Tensor, correct: Tensor, clean_error_rate: Tensor) -> AttackResult:
+        """The result of not attacking."""
+        count, device = len(inputs), inputs.device
+        return cls(
+            adversarials=inputs.clone(),
+            success=torch.zeros(count, dtype=torch.bool, device=device),
+            success_rate=torch.zeros(count, device=device),
+            correct=correct,
+            clean_error_rate=clean_error_rate,
+            detected=torch.zeros(count, dtype=torch.bool, device=device),
+            distance=torch.full((count,), torch.nan, dtype=torch.float64, device=device),
+            target=torch.full((count,), -1, device=device),
+            restart=torch.full((count,), -1, device=device),
+            stage=torch.full((count,), -1, device=device),
+            forwards=torch.zeros(count, dtype=torch.int64, device=device),
+            backwards=torch.zeros(count, dtype=torch.int64, device=device),
+            unusable_gradients=torch.zeros(count, dtype=torch.int64, device=device),
+            trace=torch.zeros(0, count, device=device),
+        )

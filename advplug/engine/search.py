@@ -1,0 +1,274 @@
+"""One attack on every sample: rounds, batches, best points, verification. Knows no attack's mathematics."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from advplug.attack import Attack
+from advplug.engine.best_points import Rows, Trace
+from advplug.engine.gateway import Gateway
+from advplug.engine.problem import Problem, check_loss
+from advplug.engine.query_counter import QueryCounter
+from advplug.engine.result import AttackResult
+from advplug.engine.task import Task
+from advplug.engine.verification import allowed, box, shrink_to_budget
+from advplug.errors import InvalidInput
+from advplug.numerics.random_numbers import Noise
+from advplug.numerics.tensors import norms, take
+
+
+def search(attack: Attack, problem: Problem) -> AttackResult:
+    """Run ``attack`` on every sample that is right before it, in as many rounds as restarts and targets ask for.
+
+    Raises
+    ------
+    InvalidInput: the attack does not work on this problem.
+    NonFiniteLogits: the model returned NaN or infinite logits.
+    """
+    check(attack, problem)
+    with problem.gateway() as gateway:
+        run = _Run(attack, problem, gateway)
+        for number, targets in run.rounds():
+            run.round(number, targets)
+        return run.result
+
+
+def check(attack: Attack, problem: Problem) -> None:
+    """Raise InvalidInput if ``attack`` does not work on ``problem``."""
+    norm, name = problem.threat.norm, type(attack).__name__
+    if norm not in attack.norms:
+        raise InvalidInput(f"{name} does not work under {norm}: choose one of {', '.join(attack.norms)}")
+    if problem.epsilon is None and not attack.minimum_norm:
+        raise InvalidInput(f"{name} needs a budget: give the threat model an epsilon, such as {norm}:0.3")
+    if attack.needs_auxiliary and problem.auxiliary is None:
+        raise InvalidInput(
+            f"{name} needs images that the attacker owns besides those attacked: pass auxiliary=Images(...)"
+        )
+    if problem.loss is None:
+        check_loss(attack.default_loss, problem)
+    elif attack.fixed_loss:
+        raise InvalidInput(f"{name} brings its own losses: name no other")
+
+
+class _Run:
+    """The state of one call of :func:`search`."""
+
+    def __init__(self, attack: Attack, problem: Problem, gateway: Gateway) -> None:
+        self.attack, self.problem, self.gateway = attack, problem, gateway
+        model = problem.model
+        self.inputs = gateway.cast(problem.inputs)
+        self.stops = problem.epsilon is not None and problem.options.early_end and not model.stochastic
+        clean = gateway.decisions(self.inputs, problem.options.draws)
+        wrong = torch.stack([(d.labels != problem.labels) | ~d.accepted for d in clean]).float().mean(0)
+        self.result = AttackResult.empty(problem.inputs, wrong < 0.5, wrong)
+        self.counter = QueryCounter(len(problem.inputs), problem.inputs.device)
+        self.cost = torch.full_like(self.result.distance, torch.inf)
+        self.steps_done = 0
+        self.classes = problem.target_classes
+        self.at_once = min(problem.options.targets_at_once, self.classes, gateway.max_rows)
+        self.total_rounds = problem.options.restarts * -(-self.classes // self.at_once)
+        self.prepared = self._prepare()
+
+    def _prepare(self) -> Any:
+        """What the attack makes of the problem before the search; its queries are shared among the attacked samples."""
+        attacked = self._standing()
+        if not bool(attacked.any()):
+            return None
+        before = self.gateway.asked
+        prepared = self.attack.prepare(self.problem, self.gateway)
+        self.counter.forwards[attacked] += -(-(self.gateway.asked - before) // int(attacked.sum()))
+        return prepared
+
+    def rounds(self) -> Iterator[tuple[int, Tensor | None]]:
+        """Pairs (restart, targets (N,) or (N, several)) until nothing is left to attack."""
+        for restart in range(self.problem.options.restarts):
+            for targets in self._target_sets():
+                if bool(self._standing().any()):
+                    yield restart, targets
+
+    def round(self, restart: int, targets: Tensor | None) -> None:
+        """Attack everything that still stands, in batches that fit."""
+        rows = self._standing().nonzero().squeeze(1)
+        size = min(self.problem.options.batch_size or len(rows), max(1, self.gateway.max_rows // self.at_once))
+        traces: list[Trace] = []
+        queue = list(rows.split(size))
+        while queue:
+            chunk = queue.pop(0)
+            try:
+                traces.append(self._batch(chunk, restart, targets))
+            except torch.cuda.OutOfMemoryError:
+                if not self.gateway.halve() and len(chunk) == 1:
+                    raise  # otherwise the batch is repeated: random numbers belong to samples, so they are the same
+                queue[:0] = chunk.split(max(1, len(chunk) // 2))
+        self._store_traces(traces)
+
+    def _batch(self, rows: Tensor, restart: int, targets: Tensor | None) -> Trace:
+        if targets is not None:
+            targets = targets[rows]
+            rows = rows.repeat_interleave(targets[0].numel())  # one for each target
+            targets = targets.flatten()
+        shared = self.at_once > 1
+        task = Task(
+            self.problem,
+            self.gateway,
+            self._rows(rows, restart, targets),
+            self.counter,
+            self._tick,
+            loss=self.problem.loss or self.attack.default_loss,
+            cost=self.attack.cost,
+            prepared=self.prepared,
+            restart=restart,
+            shared=shared,
+        )
+        self.attack.run(task)
+        parts, trace = task.close()
+        for part in parts:
+            for piece in _one_for_each_sample(part) if shared else [part]:
+                if len(piece.samples):
+                    self._keep(piece, restart)
+        return trace
+
+    def _rows(self, rows: Tensor, restart: int, targets: Tensor | None) -> Rows:
+        problem, inputs = self.problem, self.inputs[rows]
+        epsilon = None if problem.epsilon is None else problem.epsilon[rows]
+        lower, upper = box(problem.inputs[rows], epsilon, problem.threat, self.gateway.dtype)
+        given = problem.starting_points
+        starting_points = None if given is None else self.gateway.cast(given[rows])
+        best = inputs.clone()
+        if epsilon is None:  # an earlier round's point stands until a nearer one is found
+            best = self.gateway.cast(self.result.adversarials[rows])
+        return Rows(
+            samples=rows,
+            place=torch.arange(len(rows), device=rows.device),
+            inputs=inputs,
+            labels=problem.labels[rows],
+            targets=targets,
+            epsilon=epsilon,
+            lower=lower,
+            upper=upper,
+            noise=Noise.of(problem.options.seed, problem.samples[rows], restart),
+            starting_points=starting_points,
+            best_x=best,
+            best_rate=torch.zeros(rows.shape, device=rows.device),
+            best_cost=self.cost[rows],
+            done=torch.zeros_like(rows, dtype=torch.bool),
+            finite=torch.ones_like(rows, dtype=torch.bool),
+            unusable=torch.zeros_like(rows),
+        )
+
+    def _keep(self, part: Rows, restart: int) -> None:
+        """Verify the best points on the arrays that will be returned, and keep those that beat earlier rounds."""
+        problem, result = self.problem, self.result
+        result.unusable_gradients[part.samples] += part.unusable
+        if problem.model.rejects:
+            decision = self.gateway.decide(part.best_x)
+            detected = (decision.labels != part.labels) & ~decision.accepted
+            result.detected[part.samples] = detected & ~result.success[part.samples]
+        if not bool((part.best_rate > 0).any()):
+            return
+        part = take(part, (part.best_rate > 0).nonzero().squeeze(1))
+        rows, original, targets = part.samples, problem.inputs[part.samples], part.targets
+        candidates = shrink_to_budget(part.best_x, original, part.epsilon, problem.threat).to(original.dtype)
+        rate = self._success_rate(part, candidates)
+        if part.epsilon is None and not problem.model.stochastic:
+            candidates, rate = self._pushed_over(part, candidates, rate)
+        rate = torch.where(allowed(candidates, original, part.epsilon, problem.threat), rate, 0)
+        delta = candidates.double() - original.double()
+        distance, cost = norms(delta, problem.threat.norm), self.attack.cost(delta, problem.threat.norm)
+        closer = cost < self.cost[rows]
+        better = (rate > result.success_rate[rows]) | ((rate == result.success_rate[rows]) & (rate > 0) & closer)
+        result.success_rate[rows[better]] = rate[better]
+        won = better & (rate > 0.5)
+        rows = rows[won]
+        result.success[rows] = True
+        result.detected[rows] = False
+        result.adversarials[rows] = candidates[won]
+        result.distance[rows] = distance[won]
+        self.cost[rows] = cost[won]
+        result.restart[rows] = restart
+        if targets is not None:
+            result.target[rows] = targets[won]
+
+    def _success_rate(self, part: Rows, candidates: Tensor) -> Tensor:
+        """Share of fresh decisions on ``candidates`` that count, float32 (n,)."""
+        return self.gateway.success_rate(
+            self.gateway.cast(candidates),
+            self.problem.criterion,
+            labels=part.labels,
+            targets=part.targets,
+            draws=self.problem.options.draws,
+        )
+
+    def _pushed_over(self, part: Rows, candidates: Tensor, rate: Tensor) -> tuple[Tensor, Tensor]:
+        """Push candidates that a fresh decision refuses a hair further, at most by a thousandth of their distance.
+
+        The nearest point lies so close to the boundary that the rounding of another batch size can turn its answer.
+        """
+        clean = part.inputs.to(candidates.dtype)
+        for share in (1e-5, 1e-4, 1e-3):
+            refused = (rate <= 0.5).nonzero().squeeze(1)
+            if not len(refused):
+                break
+            further = (candidates + share * (candidates - clean)).clamp(*self.problem.threat.bounds)[refused]
+            candidates = candidates.index_copy(0, refused, further)
+            rate = rate.index_copy(0, refused, self._success_rate(take(part, refused), further))
+        return candidates, rate
+
+    def _standing(self) -> Tensor:
+        """Samples worth another round: right before the attack, and not broken unless better points still count.
+
+        Of a stochastic model a point counts for more than another as long as some draw withstands it.
+        """
+        result, options = self.result, self.problem.options
+        if self.stops:
+            return result.correct & ~result.success
+        if self.problem.epsilon is not None and options.early_end:
+            return result.correct & (result.success_rate < 1)
+        return result.correct
+
+    def _target_sets(self) -> Iterator[Tensor | None]:
+        problem = self.problem
+        if problem.num_targets is not None or isinstance(problem.targets, str):
+            yield from self._other_classes()[:, : self.classes].split(self.at_once, dim=1)
+        else:
+            yield problem.targets
+
+    def _other_classes(self) -> Tensor:
+        """All classes but the true one, the likeliest on the clean input first, int64 (N, K - 1)."""
+        logits = self.gateway.scores(self.inputs)
+        logits = logits.scatter(1, self.problem.labels[:, None], -torch.inf)
+        return logits.argsort(dim=1, descending=True, stable=True)[:, :-1]
+
+    def _store_traces(self, traces: list[Trace]) -> None:
+        length = max((len(trace) for trace in traces), default=0)
+        table = torch.full((length, len(self.inputs)), torch.inf, device=self.inputs.device)
+        for trace in traces:
+            for step, (rows, loss) in enumerate(trace):  # the least where a sample has several rows
+                values = torch.where(loss.isnan(), torch.inf, loss).to(table.dtype)
+                table[step].scatter_reduce_(0, rows, values, "amin")
+        table = torch.where(table == torch.inf, torch.nan, table)
+        self.result = replace(
+            self.result,
+            trace=torch.cat((self.result.trace, table)),
+            forwards=self.counter.forwards,
+            backwards=self.counter.backwards,
+        )
+
+    def _tick(self, alive: int) -> None:
+        self.steps_done += 1
+        if self.problem.options.progress is not None:
+            total = self.attack.planned_steps * self.total_rounds
+            self.problem.options.progress(min(self.steps_done, total), total, alive)
+
+
+def _one_for_each_sample(part: Rows) -> Iterator[Rows]:
+    """``part`` in pieces that hold no sample twice, so that writing to its samples is well defined."""
+    ordered, order = part.samples.sort(stable=True)
+    place = torch.arange(len(order), device=order.device) - torch.searchsorted(ordered, ordered)
+    for number in range(int(place.max()) + 1 if len(place) else 0):
+        yield take(part, order[place == number])

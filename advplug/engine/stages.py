@@ -1,0 +1,124 @@
+"""Runs attacks: one, several in a row, one at several budgets. What one does to its samples is in ``search``."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from advplug.attack import Attack, Stage
+from advplug.engine.problem import Problem
+from advplug.engine.result import AttackResult
+from advplug.engine.search import check, search
+from advplug.errors import InvalidInput
+
+_OF_ONE_ATTACK = ("forwards", "backwards", "unusable_gradients")
+
+
+def run_attack(attack: Attack, problem: Problem) -> AttackResult:
+    """Run ``attack`` on every sample that is right before it; an attack of several stages, one stage after the other.
+
+    Raises
+    ------
+    InvalidInput: the attack does not work on this problem.
+    NonFiniteLogits: the model returned NaN or infinite logits.
+    """
+    check(attack, problem)
+    stages = attack.stages(problem)
+    return search(attack, problem) if stages is None else _run_stages(stages)
+
+
+def run_cascade(attacks: Iterable[tuple[Attack, Problem]]) -> list[AttackResult]:
+    """Run attacks one after the other, each only on what the ones before left standing.
+
+    Every result covers all samples: it holds the successes so far and the queries of its own attack.
+    """
+    results: list[AttackResult] = []
+    for attack, problem in attacks:
+        results.append(_continue(attack, problem, results[-1] if results else None))
+    return results
+
+
+def run_sweep(attack: Attack, problem: Problem, epsilons: Sequence[float]) -> list[AttackResult]:
+    """Run a fixed-budget attack at each of ``epsilons`` (ascending): what a smaller budget broke stays broken."""
+    if list(epsilons) != sorted(epsilons):
+        raise InvalidInput(f"epsilons {list(epsilons)}: give them in ascending order")
+    results: list[AttackResult] = []
+    for epsilon in epsilons:
+        threat = replace(problem.threat, epsilon=epsilon)
+        budget = torch.full_like(problem.labels, 0, dtype=torch.float64) + epsilon
+        step = replace(problem, threat=threat, epsilon=budget)
+        results.append(_continue(attack, step, results[-1] if results else None))
+    return results
+
+
+def _run_stages(stages: Sequence[Stage]) -> AttackResult:
+    """The stages as one run: the queries of all, and in ``stage`` which of them succeeded."""
+    total, done = sum(stage.planned_steps for stage in stages), 0
+    attacks = []
+    for stage in stages:
+        attacks.append((stage.attack, _counting_from(done, total, stage)))
+        done += stage.planned_steps
+    results = run_cascade(attacks)
+    first = torch.full_like(results[-1].restart, -1)
+    for number, result in enumerate(results):
+        first[result.success & (first < 0)] = number
+    return replace(
+        results[-1],
+        **{name: torch.stack([getattr(result, name) for result in results]).sum(0) for name in _OF_ONE_ATTACK},
+        trace=torch.cat([result.trace for result in results]),
+        stage=first,
+        stages=tuple(stage.name for stage in stages),
+    )
+
+
+def _counting_from(before: int, total: int, stage: Stage) -> Problem:
+    """The stage's problem, whose progress goes on from ``before``; it counts as planned, however soon it is over."""
+    options = stage.problem.options
+    report = options.progress
+    if report is None:
+        return stage.problem
+
+    def progress(done: int, planned: int, alive: int) -> None:
+        report(before + stage.planned_steps * done // max(planned, 1), total, alive)
+
+    return replace(stage.problem, options=replace(options, progress=progress))
+
+
+def _continue(attack: Attack, problem: Problem, before: AttackResult | None) -> AttackResult:
+    """Attack what ``before`` left standing, and put its successes back in."""
+    if before is None:
+        return run_attack(attack, problem)
+    rows = (~before.success & before.correct).nonzero().squeeze(1)
+    merged: dict[str, Any] = {
+        "adversarials": before.adversarials.clone(),
+        **{
+            name: getattr(before, name).clone()
+            for name in ("success", "success_rate", "detected", "distance", "target", "restart", "stage")
+        },
+        **{name: torch.zeros_like(getattr(before, name)) for name in _OF_ONE_ATTACK},
+        "trace": before.trace[:0],
+    }
+    if len(rows):
+        after = run_attack(attack, _subset(problem, rows))
+        for name in merged.keys() - {"trace"}:
+            merged[name][rows] = getattr(after, name)
+        merged["success_rate"] = torch.maximum(
+            merged["success_rate"], before.success_rate
+        )  # of a stochastic model, the most that was found
+        merged["trace"] = after.trace.new_full((len(after.trace), len(before.success)), torch.nan)
+        merged["trace"][:, rows] = after.trace
+    return replace(before, **merged)
+
+
+def _subset(problem: Problem, rows: Tensor) -> Problem:
+    """The problem on some of its samples, which keep their random numbers."""
+
+    def chosen(value: Any) -> Any:
+        return value[rows] if isinstance(value, Tensor) else value
+
+    names = ("inputs", "labels", "targets", "epsilon", "samples", "starting_points")
+    return replace(problem, **{name: chosen(getattr(problem, name)) for name in names})

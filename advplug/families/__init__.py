@@ -1,0 +1,23 @@
+"""Bases that several plugins share: kinds of search, attacks around an attack, ensembles, wrapped losses, networks."""
+
+from advplug.families.averaged_perturbation import AveragedPerturbation
+from advplug.families.constant_search import ConstantSearchAttack
+from advplug.families.ensemble import Ensemble
+from advplug.families.networks import SequentialModel, convolutions
+from advplug.families.surrogate import Network, SurrogateAttack, trained, untrained
+from advplug.families.wrapped_losses import LinearReadout, MeanOverMembers, WrappedLoss
+
+__all__ = [
+    "AveragedPerturbation",
+    "ConstantSearchAttack",
+    "Ensemble",
+    "LinearReadout",
+    "MeanOverMembers",
+    "Network",
+    "SequentialModel",
+    "SurrogateAttack",
+    "WrappedLoss",
+    "convolutions",
+    "trained",
+    "untrained",
+]

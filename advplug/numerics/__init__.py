@@ -1,0 +1,26 @@
+"""Numerics for attacks: tensor operations, projections, hyperplanes, random numbers, Adam, a change of variable."""
+
+from advplug.numerics.adam import Adam
+from advplug.numerics.hyperplanes import Boundary
+from advplug.numerics.projections import PROJECTIONS
+from advplug.numerics.random_numbers import Noise
+from advplug.numerics.tanh import TanhReparameterization
+from advplug.numerics.tensors import best_other, choose, largest, norms, per_sample, pick, raw, size, unit, wrap
+
+__all__ = [
+    "PROJECTIONS",
+    "Adam",
+    "Boundary",
+    "Noise",
+    "TanhReparameterization",
+    "best_other",
+    "choose",
+    "largest",
+    "norms",
+    "per_sample",
+    "pick",
+    "raw",
+    "size",
+    "unit",
+    "wrap",
+]

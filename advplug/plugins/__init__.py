@@ -1,0 +1,1 @@
+"""Plugins: finding them, their names, calling their hooks, recording their failures."""

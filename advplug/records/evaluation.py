@@ -1,0 +1,171 @@
+"""What an evaluation found: one row per attack, one record per sample."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from advplug.errors import InvalidInput
+from advplug.records.finding import Finding
+
+SCHEMA_VERSION = 2
+
+_RENAMED = {"flips": "clean_error_rate", "run": "run_dir", "words": "components"}
+"""Names of version 1, which is still read, and what they are called now."""
+
+Arrays = Mapping[str, NDArray[Any]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Row:
+    """One attack's figures. Accuracies are fractions of all samples; what was wrong before the attack counts as lost.
+
+    Parameters
+    ----------
+    queries, gradients: mean forward and backward passes per attacked sample.
+    detected: share of attacked samples whose best input is misclassified but rejected; None without a detector.
+    seconds: wall time.
+    median_distance, mean_distance: of the successes, in the norm of the threat model; None without a success.
+    components: the recipe, as text.
+    sweep: pairs (epsilon, robust accuracy), ascending, of the attack run at each budget, the last the row's own; of a
+        minimum-norm run, read off its distances.
+    stages: pairs (stage, robust accuracy after it) of an attack of several stages; empty for others.
+    shrunk: pairs (epsilon, accuracy): an upper bound at smaller budgets, from shrinking the adversarials found.
+    arrays: per-sample records as in :class:`advplug.api.AttackResult`, and ``predicted``, int64 (N,), the class
+        that the model gives to each adversarial (to the clean input where there is none).
+    """
+
+    role: str
+    name: str
+    library: str
+    robust_accuracy: float
+    detected: float | None
+    queries: float
+    gradients: float
+    seconds: float
+    published: float | None
+    source: str | None
+    median_distance: float | None = None
+    mean_distance: float | None = None
+    components: Mapping[str, str] = field(default_factory=dict)
+    sweep: tuple[tuple[float, float], ...] = ()
+    stages: tuple[tuple[str, float], ...] = ()
+    shrunk: tuple[tuple[float, float], ...] = ()
+    arrays: Arrays = field(default_factory=dict, repr=False, compare=False)
+
+    def figures(self) -> dict[str, Any]:
+        """Everything but the per-sample arrays, for JSON."""
+        return {name: value for name, value in asdict_shallow(self).items() if name != "arrays"}
+
+    @classmethod
+    def from_figures(cls, figures: Mapping[str, Any], arrays: Arrays | None = None) -> Row:
+        """The row of which :meth:`figures` gave ``figures``, read from JSON."""
+        figures = _renamed(figures)
+        pairs = {name: tuple((at, left) for at, left in figures[name]) for name in ("sweep", "shrunk", "stages")}
+        return cls(**{**figures, **pairs}, arrays=arrays or {})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Evaluation:
+    """A finished evaluation.
+
+    Parameters
+    ----------
+    case: the case or model under evaluation; ``preset`` its configuration, None for a user's own model.
+    threat: as text, such as ``linf:0.3``.
+    clean_accuracy: share of samples that are right (and accepted) before any attack.
+    clean_error_rate: mean share of fresh draws in which a clean answer is wrong, for stochastic models; None otherwise.
+    false_positives: share of clean inputs that the detector rejects; None without a detector.
+    inputs, labels: float32 (N, ...) and int64 (N,), the attacked samples.
+    run_dir: run directory, None if nothing was written.
+    """
+
+    case: str
+    preset: str | None
+    threat: str
+    samples: int
+    clean_accuracy: float
+    clean_error_rate: float | None
+    false_positives: float | None
+    rows: tuple[Row, ...]
+    findings: tuple[Finding, ...] = ()
+    claim: str | None = None
+    lesson: str | None = None
+    environment: Mapping[str, Any] = field(default_factory=dict)
+    inputs: NDArray[np.float32] = field(repr=False, compare=False, default_factory=lambda: np.zeros(0, np.float32))
+    labels: NDArray[np.int64] = field(repr=False, compare=False, default_factory=lambda: np.zeros(0, np.int64))
+    class_names: tuple[str, ...] = ()
+    run_dir: Path | None = None
+
+    @property
+    def broken(self) -> bool:
+        """Whether the strongest adaptive attack leaves next to nothing of what the defense adds.
+
+        That is at most 5 %, a third of what the strongest baseline leaves, or five points more than the network keeps
+        without the defense, where a control says how much that is.
+        """
+        adaptive = self._left("adaptive")
+        if not adaptive:
+            return False
+        baseline = min(self._left("baseline"), default=self.clean_accuracy)
+        return min(adaptive) <= max(0.05, baseline / 3, (self.alone or 0.0) + 0.05)
+
+    @property
+    def alone(self) -> float | None:
+        """What the network keeps without the defense, where a control measured it."""
+        return min(self._left("control"), default=None)
+
+    def _left(self, role: str) -> list[float]:
+        return [row.robust_accuracy for row in self.rows if row.role == role]
+
+    def to_json(self) -> dict[str, Any]:
+        """The document that ``--json`` prints."""
+        return {
+            "schema_version": SCHEMA_VERSION,
+            **{name: getattr(self, name) for name in _PLAIN},
+            "rows": [row.figures() for row in self.rows],
+            "findings": [asdict(finding) for finding in self.findings],
+            "broken": self.broken,
+            "run_dir": None if self.run_dir is None else str(self.run_dir),
+        }
+
+    @classmethod
+    def from_json(cls, document: Mapping[str, Any]) -> Evaluation:
+        """The evaluation that :meth:`to_json` printed, without per-sample records and images.
+
+        Raises
+        ------
+        InvalidInput: another version wrote it.
+        """
+        version = document["schema_version"]
+        if version not in (1, SCHEMA_VERSION):
+            raise InvalidInput(f"the record has schema version {version}, not {SCHEMA_VERSION}: run again with --fresh")
+        document = _renamed(document)
+        plain: dict[str, Any] = {name: document[name] for name in _PLAIN}
+        return cls(
+            rows=tuple(Row.from_figures(row) for row in document["rows"]),
+            findings=tuple(Finding(**finding) for finding in document["findings"]),
+            run_dir=None if document["run_dir"] is None else Path(document["run_dir"]),
+            **plain,
+        )
+
+
+_PLAIN = (
+    "case", "preset", "threat", "samples", "clean_accuracy", "clean_error_rate", "false_positives", "claim", "lesson",
+)  # fmt: skip
+"""Fields that stand in JSON as they are."""
+
+
+def _renamed(document: Mapping[str, Any]) -> dict[str, Any]:
+    """A document of version 1 with the names of today."""
+    return {_RENAMED.get(name, name): value for name, value in document.items()}
+
+
+def asdict_shallow(instance: Any) -> dict[str, Any]:
+    """Fields by name, without copying what they hold."""
+    return {name: getattr(instance, name) for name in instance.__dataclass_fields__}

@@ -1,0 +1,19 @@
+"""One observation about an evaluation."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+
+@dataclass(frozen=True, kw_only=True)
+class Finding:
+    """One observation, made by the host or by a plugin's ``advplug_diagnose``.
+
+    ``status`` says whether it passes; ``advice`` names the word of the sentence to change.
+    """
+
+    name: str
+    status: Literal["pass", "warn", "fail", "not-run"]
+    message: str
+    advice: str = ""

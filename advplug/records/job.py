@@ -1,0 +1,52 @@
+"""What is to be evaluated."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+
+from advplug.adaptive import Recipe
+from advplug.data import Images
+from advplug.model import DefendedModel
+from advplug.threat import ThreatModel
+
+
+@dataclass(frozen=True, kw_only=True)
+class Job:
+    """Everything that one evaluation needs.
+
+    Parameters
+    ----------
+    case: name in tables and of the run directory.
+    recipes: the attacks, in the order they run.
+    sweep: smaller budgets, ascending, at which every attack runs as well; a minimum-norm run reads them off its
+        distances. Empty for none.
+    auxiliary: images that the attacker owns besides those attacked, for attacks that learn from some.
+    run_dir: directory that is written and resumed from; None writes nothing.
+    """
+
+    case: str
+    model: DefendedModel
+    images: Images
+    threat: ThreatModel
+    recipes: tuple[Recipe, ...]
+    preset: str | None = None
+    seed: int = 0
+    batch_size: int | None = None
+    sweep: tuple[float, ...] = ()
+    claim: str | None = None
+    lesson: str | None = None
+    plugins: tuple[str, ...] = ()
+    auxiliary: Images | None = None
+    run_dir: Path | None = None
+
+    def fingerprint(self) -> str:
+        """Hash of the model's weights, the data, the threat model and the seed: what a record must agree on."""
+        digest = hashlib.sha256(repr((type(self.model).__name__, self.threat, self.seed)).encode())
+        tensors = [*self.model.state_dict().values(), self.images.inputs, self.images.labels]
+        if self.auxiliary is not None:
+            tensors += [self.auxiliary.inputs, self.auxiliary.labels]
+        for tensor in tensors:
+            digest.update(tensor.detach().cpu().contiguous().numpy().tobytes())
+        return digest.hexdigest()
