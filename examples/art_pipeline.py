@@ -1,4 +1,4 @@
-"""An ART pipeline with advplug in it: classifier, preprocessor, adversarial training, detector.
+"""advplug in an ART pipeline: classifier, preprocessor, adversarial training, detector, random defense.
 
 usage: python examples/art_pipeline.py
 needs: pip install "advplug[art]" advplug-attack-pgd advplug-data-mnist
@@ -14,7 +14,7 @@ from advplug import ThreatModel, load
 from advplug.interop.art import as_art_attack
 
 torch.manual_seed(0)
-np.random.seed(0)  # ART shuffles with numpy's
+np.random.seed(0)  # ART shuffles with numpy's global generator
 digits = load("data:mnist")().load("shipped", limit=3200)
 x, y = digits.inputs.numpy(), digits.labels.numpy()
 (x_test, x_train), (y_test, y_train) = np.split(x, [200]), np.split(y, [200])
@@ -22,7 +22,7 @@ threat = ThreatModel("linf", 0.1)
 
 
 def make_classifier(classes=10, **options):
-    """An untrained ART classifier of digits."""
+    """Return an untrained ART classifier for digits."""
     net = torch.nn.Sequential(
         torch.nn.Conv2d(1, 16, 5, stride=2),
         torch.nn.ReLU(),
@@ -35,7 +35,7 @@ def make_classifier(classes=10, **options):
 
 
 def accuracy(classifier, inputs):
-    """Share of the test digits that are right, as ART users count it."""
+    """Return the share of test digits that the classifier gets right, as ART users compute it."""
     return float((classifier.predict(inputs).argmax(1) == y_test).mean())
 
 
@@ -56,7 +56,7 @@ from art.defences.preprocessor import SpatialSmoothing  # noqa: E402
 squeezed = make_classifier(preprocessing_defences=[SpatialSmoothing(window_size=3)])
 squeezed.model.load_state_dict(classifier.model.state_dict())
 
-attack = as_art_attack(PGD(steps=20), squeezed, threat=threat)  # goes through the preprocessor, too
+attack = as_art_attack(PGD(steps=20), squeezed, threat=threat)  # includes the preprocessor
 print(f"preprocessor   clean {accuracy(squeezed, x_test):.1%}")
 print(f"  advplug PGD        {accuracy(squeezed, attack.generate(x_test, y_test)):.1%}")
 # --8<-- [end:preprocessor]
@@ -88,7 +88,7 @@ _, flagged = detector.detect(x_test)
 _, caught = detector.detect(ours.generate(x_test, y_test))
 print(f"detector       flags {flagged.mean():.1%} of the clean digits, {caught.mean():.1%} of the attacked ones")
 
-# The same detector in front of an attacker who must also get past it, but does not look at it ...
+# A success must now also be accepted by the detector. The loss of this attack does not contain the detector.
 model = from_art_detector(from_art_classifier(classifier), detector)
 inputs, labels = torch.tensor(x_test), torch.tensor(y_test)
 result = run(PGD(steps=40), model, inputs, labels, threat)
@@ -102,7 +102,7 @@ from advplug.losses import Loss, Margin, View  # noqa: E402
 
 
 class PastTheDetector(Loss):
-    """The margin of the classifier and that of the detector's network, each until it is won by 1."""
+    """The sum of two margins, of the classifier and of the detector's network, each cut off at -1."""
 
     def __call__(self, view: View) -> ep.Tensor:
         scores = ep.astensor(detector.detector.model(view.x.raw))
@@ -110,7 +110,7 @@ class PastTheDetector(Loss):
         return Margin(kappa=1)(view) + ep.maximum(alarm, -1)
 
 
-# ... and in front of one who does.
+# The loss of this attack contains the detector.
 result = run(PGD(steps=40), model, inputs, labels, threat, loss=PastTheDetector())
 print(f"                     {result.robust_accuracy:.1%} under PGD with the detector in its loss")
 # --8<-- [end:loss]
@@ -121,7 +121,7 @@ from advplug.model import Decision, PlainModel  # noqa: E402
 
 
 class Wary(PlainModel):
-    """Answers about a noisy copy, and rejects what a second noisy copy changes."""
+    """Classifies a noisy copy of the input; rejects the input if a second noisy copy gets another class."""
 
     stochastic = True
 

@@ -1,4 +1,4 @@
-"""A Foolbox project with advplug in it: its attack beside Foolbox's, under Foolbox's own calls.
+"""advplug in a Foolbox project: an advplug attack and a Foolbox attack, both called as Foolbox attacks.
 
 usage: python examples/foolbox_project.py
 needs: pip install advplug-adaptive-kwta
@@ -13,7 +13,7 @@ from advplug import load
 
 torch.manual_seed(0)  # Foolbox draws its random starts from the global generator
 
-# What the project has already: a network, images, labels, Foolbox.
+# The existing project: a network, images, labels, Foolbox.
 network = load("defense:kwta")().build("mnist")  # any torch.nn.Module in evaluation mode
 digits = load("data:mnist")().load("shipped", limit=20)
 images, labels = digits.inputs, digits.labels
@@ -35,7 +35,7 @@ print("advplug PGD            ", [f"{accuracy:.0%}" for accuracy in 1 - success.
 from advplug.gradients import FiniteDifference  # noqa: E402
 from advplug.losses import Margin  # noqa: E402
 
-estimate = FiniteDifference(sigma=0.2, queries=((0, 20), (20, 100), (40, 500)))  # more from steps 20 and 40 on
+estimate = FiniteDifference(sigma=0.2, queries=((0, 20), (20, 100), (40, 500)))  # more queries from steps 20 and 40 on
 _, _, success = PGD(steps=80, step_size=0.07, random_start=False)(
     fmodel, images, labels, epsilons=0.2, loss=Margin(), gradient=estimate
 )
@@ -60,7 +60,7 @@ result = run(
 print(f"Foolbox DeepFool here   median l2 distance {result.distance.nanmedian():.2f}")
 print(f"                        {result.forwards.float().mean():.0f} forward passes a digit")
 
-defended = as_foolbox_model(network)  # the other way: a defense of advplug, for any Foolbox attack
+defended = as_foolbox_model(network)  # the other direction: a defense of advplug as a Foolbox model
 print(f"foolbox.accuracy        {foolbox.accuracy(defended, images, labels):.0%}")
 # --8<-- [end:reverse]
 
@@ -69,7 +69,7 @@ from advplug.model import Decision, PlainModel  # noqa: E402
 
 
 class Wary(PlainModel):
-    """Answers about a noisy copy, and rejects what a second noisy copy changes."""
+    """Classifies a noisy copy of the input; rejects the input if a second noisy copy gets another class."""
 
     stochastic = True
 

@@ -42,20 +42,20 @@ WRONG_CALLS: dict[str, tuple[dict[str, Any], str]] = {
     "target equal to the label": ({"targets": Y}, "equals the true label"),
     "target out of range": ({"targets": Y + 3}, "classes 0 to 2"),
     "unknown targets": ({"targets": "all"}, "'each', a number of classes or None"),
-    "targeted without targets": ({"threat": ThreatModel("linf", 0.1, targeted=True)}, "needs targets"),
-    "loss without its targets": ({"loss": TargetedDLR()}, "needs targets"),
+    "targeted threat model without targets": ({"threat": ThreatModel("linf", 0.1, targeted=True)}, "needs targets"),
+    "loss that needs targets, without targets": ({"loss": TargetedDLR()}, "needs targets"),
     "too few classes for the loss": (
         {"loss": DLR(), "model": linear_model(2, (10,)), "labels": Y % 2},
         "needs 3 classes",
     ),
-    "no budget": ({"threat": ThreatModel("linf")}, "needs a budget"),
+    "threat model without a budget": ({"threat": ThreatModel("linf")}, "needs a budget"),
     "budgets of the wrong shape": ({"epsilon": torch.rand(3)}, "one finite number"),
     "negative budgets": ({"epsilon": torch.full((6,), -0.1)}, "one finite number"),
-    "starts of the wrong shape": ({"starts": X[:2]}, "starts have shape"),
-    "not a module": ({"model": lambda x: x}, "torch.nn.Module"),
-    "model without classes": ({"model": nn.Flatten(0)}, "must return logits"),
-    "no restarts": ({"restarts": 0}, "restarts is 0"),
-    "no batch": ({"batch_size": 0}, "batch_size is 0"),
+    "starting points of the wrong shape": ({"starts": X[:2]}, "starts have shape"),
+    "model that is not a module": ({"model": lambda x: x}, "torch.nn.Module"),
+    "model that returns no class scores": ({"model": nn.Flatten(0)}, "must return logits"),
+    "0 restarts": ({"restarts": 0}, "restarts is 0"),
+    "batch size 0": ({"batch_size": 0}, "batch_size is 0"),
 }
 
 

@@ -108,6 +108,22 @@ def test_the_extra_all_lists_every_plugin() -> None:
     assert listed - {"advplug"} == {folder.name for folder in PLUGINS}
 
 
+def test_the_page_of_plugins_lists_every_plugin_under_its_kind() -> None:
+    page = (ROOT / "docs" / "plugins.md").read_text(encoding="utf-8")
+    sections = re.findall(r"(?ms)^## (.+?)\n(.*?)(?=^## |\Z)", page)
+    listed = {(title, name) for title, text in sections for name in re.findall(r"(?m)^\| `([^`]+)` \|", text)}
+    titles = {"attacks": "Attacks", "defenses": "Defenses", "adaptive": "Cases", "data": "Data"}
+    assert listed == {(titles[folder.parent.name], folder.name) for folder in PLUGINS}
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert "(docs/plugins.md)" in readme
+
+
+@pytest.mark.parametrize("folder", [ROOT, ROOT / "benchmarks"], ids=["core", "benchmarks"])
+def test_relative_links_of_readmes_lead_to_files(folder: Path) -> None:
+    links = re.findall(r"\]\(([^)#\s]+)", (folder / "README.md").read_text(encoding="utf-8"))
+    assert not [link for link in links if "://" not in link and not (folder / link).exists()]
+
+
 def test_requirements_are_fresh() -> None:
     text = (ROOT / "requirements" / "dev.txt").read_text(encoding="ascii")
     assert text == tool("requirements").render(ROOT), "run python tools/requirements.py"

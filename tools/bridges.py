@@ -1,4 +1,4 @@
-"""Write docs/bridges.md: the attacks that the bridges bring from Foolbox and ART, and how each ran on digits.
+"""Write docs/bridges.md: the attacks that the bridges bring from Foolbox and ART, and one run of each on digits.
 
 usage: python tools/bridges.py                     write the page from tools/bridges.json
        python tools/bridges.py --run [NAME ...]    run the attacks (all, or those named), then write both
@@ -74,17 +74,18 @@ NEEDS_TARGETS = {"foolbox:GenAttack", "art:TargetedUniversalPerturbation"}
 
 
 NOTES = {
-    "art:SimBA": "and `art:VirtualAdversarialMethod` are given the softmax of the logits: they refuse others",
-    "art:ShadowAttack": "runs image by image; its `batch_size` is the number of noisy copies of one",
-    "art:SaliencyMapMethod": "without targets ART draws some",
-    "foolbox:NewtonFoolAttack": "made NaN of its images of these digits, and was stopped there",
+    "art:SimBA": "and `art:VirtualAdversarialMethod` get the softmax of the logits, because they refuse other scores",
+    "art:ShadowAttack": "runs image by image; its `batch_size` is the number of noisy copies of one image",
+    "art:SaliencyMapMethod": "draws random targets if it gets none",
+    "foolbox:NewtonFoolAttack": "produced NaN images from these digits; advplug stopped it at that point",
 }
 """What a user should know beside the table."""
 
 HEAD = """# Attacks of Foolbox and ART
 
-`advplug-attack-foolbox` and `advplug-attack-art` bring every attack of the two libraries on image classifiers under its
-own name, `foolbox:LinfPGD` or `art:SquareAttack`, wherever a name of an attack goes:
+`advplug-attack-foolbox` and `advplug-attack-art` make the attacks of the two libraries on image classifiers available
+in advplug. Each attack keeps its own name, such as `foolbox:LinfPGD` or `art:SquareAttack`. The name works wherever
+advplug takes the name of an attack:
 
 ```sh
 advplug list --library foolbox
@@ -93,21 +94,22 @@ advplug evaluate adversarial-training:mnist --threat l2:1.5 --limit 20 --no-repo
     --attacks foolbox:L2DeepFoolAttack,art:FastGradientMethod,pgd --set foolbox:L2DeepFoolAttack.steps=20
 ```
 
-An attack with a fixed budget is given that of the threat model; a minimum-norm one searches and is then judged within
-it. Loss and gradient are the library's own, so `--losses` and `--gradients` are refused; goal, targets, restarts, seeds
-and batches work as for every attack. Nothing that a library says of its own success counts: each point that it
-returns is decided afresh, in bounds and within budget, which catches black images, NaN and points that only the
-library believes in. A point is returned as the clean input where that fails.
+The threat model sets the budget of an attack with a fixed budget. A minimum-norm attack searches without a budget, and
+its result is then judged within the budget of the threat model. The attacks bring their own loss and gradient, so
+`--losses` and `--gradients` raise an error. Goal, targets, restarts, seeds and batches work as for every attack. The
+success flags of the libraries are ignored. advplug re-checks each returned point with a new decision, in bounds and
+within the budget. This check rejects black images, NaN, and points that only the library counts as adversarial. A
+rejected point comes back as the clean input.
 
-Each attack is there once. One that Foolbox exports under an alias goes by the alias (`LinfPGD`, `L2PGD`, `FGSM`, `FGM`,
-`MIFGSM`), and its summary names the class; an alias of an alias (`PGD`, `AdamPGD`) is left out. The names are read from
-the files of the installed version without importing it; an attack that is newer than the declared tables is listed
-without tags.
+Each attack has one name. If Foolbox exports an attack under an alias, the alias is its name (`LinfPGD`, `L2PGD`,
+`FGSM`, `FGM`, `MIFGSM`), and its summary names the class. An alias of an alias (`PGD`, `AdamPGD`) is left out. advplug
+reads the names from the files of the installed version, without importing it. An attack that is newer than the tables
+in advplug is listed without tags.
 
-The last columns say how each ran on COUNT digits that ship, all classified rightly by the network
-`adversarial-training:mnist` (plain training), on its own under the threat model shown, `min` for the least distance;
-settings stand where the default takes minutes. The figures say that an attack runs, not how good it is. Seen with
-VERSIONS.
+The last four columns show one run of each attack on COUNT digits of `data:mnist` that the network
+`adversarial-training:mnist` (plain training) classifies correctly. "Run as" gives the threat model, with `min` for the
+smallest distance, and the settings, where the default would take minutes. The figures show that an attack runs, not how
+strong it is. The versions are VERSIONS.
 """
 
 
@@ -136,7 +138,7 @@ def _section(catalogue: Catalogue, rows: dict[str, Any]) -> str:
     lines = [
         f"## {catalogue.title}",
         "",
-        f"{len(own)} attacks, of which {ran} ran.",
+        f"{ran} of {len(own)} attacks ran.",
         "",
         "| name | norms | budget | access | targets | run as | broken | distance | forward passes |",
         "|---|---|---|---|---|---|---|---|---|",
@@ -155,11 +157,11 @@ def _section(catalogue: Catalogue, rows: dict[str, Any]) -> str:
         )
         lines.append(f"| {' | '.join(cells)} |")
     failed = {name: row["error"] for name, row in own.items() if "error" in row}
-    lines += ["", "Did not run, and why:" if failed else "", ""]
+    lines += ["", "Attacks that did not run, with the reason:" if failed else "", ""]
     lines += [f"- `{name}`: {_shown(error)}" for name, error in sorted(failed.items())]
-    lines += ["", "To know:", ""]
+    lines += ["", "Notes:", ""]
     lines += [f"- `{name}` {note}" for name, note in sorted(NOTES.items()) if name in own]
-    lines += ["", "Not brought:", ""]
+    lines += ["", "Attacks that are not available, with the reason:", ""]
     lines += [f"- `{name}`: {reason}" for name, reason in sorted(catalogue.left_out.items()) if reason]
     return "\n".join(lines) + "\n"
 

@@ -1,4 +1,4 @@
-"""Write docs/errors.md: wrong calls, and what each of them answers.
+"""Write docs/errors.md: invalid calls, and the error message of each.
 
 usage: python tools/errors.py
 """
@@ -22,9 +22,10 @@ sys.path.insert(0, str(ROOT / "tests"))
 from test_bad_input import IMPOSSIBLE_THREATS, UNREADABLE_THREATS, WRONG_CALLS, call  # noqa: E402
 
 TARGET = ROOT / "docs" / "errors.md"
-HEAD = """# Wrong calls and their errors
+HEAD = """# Error messages
 
-Everything below is refused before any attack step. Written by `python tools/errors.py`, which makes each call.
+Every call below raises the error beside it, before the first attack step. `python tools/errors.py` makes each call and
+writes this page.
 
 | call | error |
 |---|---|
@@ -43,8 +44,8 @@ def wrong_calls() -> Iterator[tuple[str, Callable[[], Any]]]:
     yield "unknown attack", lambda: advplug.load("attack:pdg")
     yield "unknown kind of plugin", lambda: advplug.load("atack:pgd")
     yield "unknown preset", lambda: _kwta().build("minst")
-    yield "preset without weights", lambda: _kwta().build("paper")
-    yield "weights that are not there", lambda: _kwta().build("paper", weights=Path("missing.safetensors"))
+    yield "preset that ships no weights", lambda: _kwta().build("paper")
+    yield "weights file that does not exist", lambda: _kwta().build("paper", weights=Path("missing.safetensors"))
     yield "corrupt weights", _corrupt_weights
     yield "unknown split", lambda: advplug.load("data:mnist")().load("tset")
 

@@ -17,20 +17,21 @@ ROOT = Path(__file__).resolve().parent.parent
 TARGET = ROOT / "docs" / "hooks.md"
 HEAD = f"""# Hooks
 
-Every function that the host calls in a plugin; version {hookspecs.API_VERSION} of the interface. A plugin writes those
-it needs, marks each with `@advplug.hookimpl`, and names their module in the entry-point group `advplug` of its
-`pyproject.toml`:
+A hook is a function that a plugin implements and that advplug calls. This page lists all hooks of version
+{hookspecs.API_VERSION} of the interface. A plugin implements the hooks that it needs, marks each with
+`@advplug.hookimpl`, and names their module in the entry-point group `advplug` of its `pyproject.toml`:
 
 ```toml
 [project.entry-points.advplug]
 attack-NAME = "advplug_attack_NAME"
 ```
 
-A hook takes any of the arguments below, by name. One that raises costs its own plugin alone and shows in
-`advplug doctor`. The collecting hooks that bring plugins run whenever advplug starts: they must be quick and must not
-import torch, which is why a spec names its `factory` as text. No hook is called once per batch or step.
+An implementation declares the arguments that it uses, by the names below. It can leave out the others. If it raises an
+error, only its own plugin fails, and `advplug doctor` shows the error. The hooks that collect plugins run at every
+start of advplug. They must be quick and must not import torch, so a spec names its `factory` as text. advplug never
+calls a hook once per batch or once per step.
 
-Written by `python tools/hooks.py` from `advplug/hookspecs.py`.
+`python tools/hooks.py` writes this page from `advplug/hookspecs.py`.
 """
 
 
