@@ -45,8 +45,8 @@ hide: [navigation, toc]
 
 Each row is one defense. It gives the claim of the authors, the clean accuracy measured here, the robust accuracy under
 the strongest baseline and under the adaptive attack, and the lesson. The baselines are the attacks of the authors'
-evaluation or the defaults of a library. The first figure in a cell is for digits, the second for CIFAR-10, on the images
-of the [longer runs](results.md). `python tools/results.py` writes this page.
+evaluation or the defaults of a library. The first figure in a cell is for digits and the second for CIFAR-10, on the
+images of the [longer runs](results.md). `python tools/results.py` writes this page.
 
 | defense and claim | budget | clean accuracy | strongest baseline | adaptive attack | lesson | figure |
 |---|---|---|---|---|---|---|
