@@ -23,11 +23,11 @@ from advplug.errors import UnknownPlugin
 from advplug.manager import default_manager
 
 COLUMNS = """All attacks see the same images and network; its parameters are frozen. mean, median: distance over the \
-successes. > d: robust accuracy in % at distance d, over all images. forwards, gradients: mean per attacked image, \
-counted at the network. seconds: time for all images. optimality: local optimality as in AttackBench, compared with \
-the smallest distance of these rows for each image. remarks: number of returned arrays that were clipped to [0, 1] \
-because they lay less than .001 outside, that do not count (not finite, further out of bounds, all black), or that the attack \
-calls a success although they are none."""
+successes. > d: robust accuracy in % at distance d, over all images. forwards, gradients: mean per attacked \
+image, counted at the network. seconds: time for all images. optimality: local optimality as in AttackBench, \
+compared with the smallest distance of these rows for each image. remarks: number of returned arrays that were \
+clipped to [0, 1] because they lay less than .001 outside, that do not count (not finite, further out of bounds, \
+all black), or that the attack calls a success although they are none."""
 
 
 @click.command()
