@@ -1,4 +1,4 @@
-"""Minimum-norm attacks of every library on one trained network, at an equal budget of gradients: one table.
+"""Print one table: minimum-norm attacks of every library on one trained network, with equal numbers of gradients.
 
 python benchmarks/minimum_norm.py --model mnist-linf --norm l1 [--limit 100] [--steps 500] [--slow] [--json FILE]
 """
@@ -22,23 +22,24 @@ from rich.console import Console
 from advplug.errors import UnknownPlugin
 from advplug.plugins.manager import default_manager
 
-COLUMNS = """Same images and network for all; parameters frozen. mean, median: of the successes. > d: accuracy in % of \
-all images at distance d, as the attack leaves it. forwards, gradients: of each attacked image, as counted at the \
-network. optimality: local optimality beside the best of these rows, image by image. remarks: returned arrays that \
-do not count (not finite, out of [0, 1], all black), that were less than .001 outside and clipped, or that the library \
-calls a success though they are none."""
+COLUMNS = """All attacks see the same images and network; its parameters are frozen. mean, median: distance over the \
+successes. > d: robust accuracy in % at distance d, over all images. forwards, gradients: mean per attacked \
+image, counted at the network. seconds: time for all images. optimality: local optimality as in AttackBench, \
+compared with the smallest distance of these rows for each image. remarks: number of returned arrays that were \
+clipped to [0, 1] because they lay less than .001 outside, that do not count (not finite, further out of bounds, \
+all black), or that the attack calls a success although they are none."""
 
 
 @click.command()
 @click.option("--model", type=click.Choice(list(MODELS)), required=True, help="Preset of a defense.")
 @click.option("--norm", type=click.Choice(["linf", "l2", "l1", "l0"]), required=True)
-@click.option("--limit", default=100, show_default=True, help="Images, wrong ones included.")
-@click.option("--skip", default=0, show_default=True, help="Images before these, such as those of the tuning.")
+@click.option("--limit", default=100, show_default=True, help="Images, including misclassified ones.")
+@click.option("--skip", default=0, show_default=True, help="Images to skip, such as those used for tuning.")
 @click.option("--steps", default=500, show_default=True, help="Gradients for each image.")
 @click.option("--threads", default=1, show_default=True)
-@click.option("--only", default="", help="Libraries or attacks, parts of their names, separated by commas.")
-@click.option("--slow", is_flag=True, help="Include the slow ones: ART's Carlini-Wagner, Brendel-Bethge, JSMA.")
-@click.option("--json", "file", type=click.Path(dir_okay=False, path_type=Path), help="Write the rows there, too.")
+@click.option("--only", default="", help="Parts of the names of libraries or attacks, separated by commas.")
+@click.option("--slow", is_flag=True, help="Include the slow attacks: ART's Carlini-Wagner, Brendel-Bethge, JSMA.")
+@click.option("--json", "file", type=click.Path(dir_okay=False, path_type=Path), help="Write the rows to this file.")
 def main(
     *, model: str, norm: str, limit: int, skip: int, steps: int, threads: int, only: str, slow: bool, file: Path | None
 ) -> None:
@@ -56,8 +57,8 @@ def main(
     if not outcomes:
         raise click.ClickException("nothing to run: widen --only, or add --slow")
     found = rows(outcomes, subject.total, subject.thresholds[norm])
-    title = f"{model}, {norm}: {len(subject.x)} of {subject.total} images right, {steps} gradients, {threads} threads"
-    caption = COLUMNS + (f" Left out without --slow: {', '.join(left_out)}." if left_out else "")
+    title = f"{model}, {norm}: {len(subject.x)} of {subject.total} attacked, {steps} gradients, {threads} threads"
+    caption = COLUMNS + (f" Not run without --slow: {', '.join(left_out)}." if left_out else "")
     Console(width=200).print(table(found, subject.thresholds[norm], title, caption))
     if file is not None:
         answer = {
@@ -74,7 +75,7 @@ def main(
 
 
 def chosen(norm: str, steps: int, only: str = "", *, quiet: bool = False) -> list[Contestant]:
-    """The contestants whose library is installed; a line on standard error for each that is not, unless ``quiet``."""
+    """The contestants whose library is installed. Missing ones are named on standard error, unless ``quiet``."""
     entrants, absent = [], []
     for one in advplug(norm, steps):
         try:

@@ -14,20 +14,33 @@ import click
 
 NORMS = ("linf", "l2", "l1", "l0")
 MODELS = ("mnist", "mnist-linf", "mnist-l2", "cifar10", "cifar10-linf", "cifar10-l2")
-HEAD = """# Minimum-norm attacks side by side
+HEAD = """# Comparison of minimum-norm attacks
 
-Made by `python benchmarks/minimum_norm_summary.py *.json` from the `--json` files of
+`python benchmarks/minimum_norm_summary.py *.json` writes this page from the `--json` files of
 
     python benchmarks/minimum_norm.py --model MODEL --norm NORM --skip SKIP --limit LIMIT --steps 500 --json FILE
 
-one run, in one process, for each table; under l1 with `--only advplug,foolbox,torchattacks,secml`, which leaves out
-ART: its elastic net took 9,900 gradients an image where 495 were asked for. The images are others than those that our
-defaults were chosen on (SKIP is 400 digits, 100 pictures); the peers stand at the settings in the table, their defaults
-but for the number of steps. The networks are the presets of
-[advplug-defense-adversarial-training](../plugins/defenses/advplug-defense-adversarial-training). Every array is
-judged afresh; mean and median distance are over successes, so they compare only where success is 100 %. `> d` is the
-accuracy in % of all images at distance d, as the attack leaves it. Gradients are counted at the network, for each
-attacked image. Optimality is AttackBench's local optimality beside the pointwise best of the rows of one table."""
+Each table is one run in one process. The runs under l1 add `--only advplug,foolbox,torchattacks,secml`, which leaves
+out ART: its elastic-net attack took 9,900 gradients per image instead of the requested 495. Our defaults were chosen on
+other images: SKIP is 400 for digits and 100 for pictures. The other libraries run at their defaults except for the
+settings in the table. The networks are the presets of
+[advplug-defense-adversarial-training](../plugins/defenses/advplug-defense-adversarial-training).
+
+The success flags of the attacks are ignored; each returned array is classified again. The first table under each norm
+gives mean distances, in brackets the success rate if it is below 100 %, and in bold the smallest mean among the attacks
+that succeed on all images. The columns of the other tables are:
+
+- `success %`: share of the attacked images on which the attack succeeds. Only images that the network classifies
+  correctly are attacked.
+- `mean`, `median`: distance over the successes. Compare them only between attacks that succeed on all images.
+- `> d`: robust accuracy in % at distance d, over all images.
+- `forwards`, `gradients`: mean per attacked image, counted at the network.
+- `seconds`: time for all images.
+- `optimality`: local optimality as in AttackBench. It is 1 for an attack that finds the smallest distance of all rows
+  of the table on every image.
+- `remarks`: number of returned arrays that were clipped to [0, 1] because they lay less than 0.001 outside, that do not
+  count (not finite, further out of bounds, or all black), or that the attack calls a success although they are none; or
+  the error that the attack raised."""
 
 
 @click.command()
@@ -42,14 +55,14 @@ def main(*, files: tuple[Path, ...]) -> None:
         click.echo(f"\n## {norm}\n\n{_overview(several)}")
         for run in several:
             click.echo(
-                f"\n### {run['model']}, {norm}: {run['attacked']} of {run['total']} images right\n\n{_table(run)}"
+                f"\n### {run['model']}, {norm}: {run['attacked']} of {run['total']} images attacked\n\n{_table(run)}"
             )
             if run["left_out"]:
-                click.echo(f"\nLeft out without `--slow`: {', '.join(run['left_out'])}.")
+                click.echo(f"\nNot run without `--slow`: {', '.join(run['left_out'])}.")
 
 
 def _overview(runs: list[dict[str, Any]]) -> str:
-    """Mean distance of each attack on each network; in brackets the success where it is not 100 %; the best in bold."""
+    """Mean distances; in brackets the success rate if it is below 100 %; in bold the best that always succeeds."""
     names = dict.fromkeys((row["library"], row["attack"], row["settings"]) for run in runs for row in run["rows"])
     found = [{(row["library"], row["attack"], row["settings"]): row for row in run["rows"]} for run in runs]
     best = [min(row["mean"] for row in rows.values() if row["success"] == 1) for rows in found]

@@ -2,8 +2,8 @@
 
 usage: python tools/results.py [RUN ...]
 
-RUN is the run directory of a finished `advplug break CASE --limit N`; its record replaces that of the same case and
-preset. Without one, both pages are written again from the records that are there.
+RUN is the run directory of a finished `advplug break CASE --limit N`. Its record replaces the record of the same case
+and preset. Without RUN, both pages are written again from the existing records.
 """
 
 from __future__ import annotations
@@ -28,10 +28,14 @@ RESULTS, GALLERY = DOCS / "results.md", DOCS / "gallery.md"
 
 ABOUT_RESULTS = """# Results of longer runs
 
-Each section is what `advplug break CASE --preset PRESET --limit IMAGES` prints for the first images of the split that
-the preset is judged on, at seed 0. The runs shared two cores with others, so that their seconds are upper bounds.
-Written by `python tools/results.py` from the records in `benchmarks/results`; the page of each case says what does not
-reproduce.
+Each section is the output of `advplug break CASE --preset PRESET --limit IMAGES` at seed 0, for the first images of the
+evaluation split of the preset. The runs shared two cores with other work, so the seconds are upper bounds. The page of
+each case says what does not reproduce. `python tools/results.py` writes this page from the records in
+`benchmarks/results`.
+
+The summary gives accuracy without an attack and robust accuracy under two attacks: the strongest baseline and the
+adaptive attack. A defense counts as broken if the adaptive attack leaves at most 5 %, or at most a third of what the
+strongest baseline leaves, or at most five points more than the undefended network keeps.
 """
 
 ABOUT_GALLERY = """---
@@ -39,16 +43,17 @@ hide: [navigation, toc]
 ---
 # Gallery of broken defenses
 
-What each defense claimed, what the evaluation of its authors (or the defaults of a library) leaves of it here, what an
-attack leaves that knows the defense, and what there is to learn. Accuracy in percent on the images of the
-[longer runs](results.md), of digits first. Written by `python tools/results.py`.
+Each row is one defense. It gives the claim of the authors, the clean accuracy measured here, the robust accuracy under
+the strongest baseline and under the adaptive attack, and the lesson. The baselines are the attacks of the authors'
+evaluation or the defaults of a library. The first figure in a cell is for digits and the second for CIFAR-10, on the
+images of the [longer runs](results.md). `python tools/results.py` writes this page.
 
-| defense and claim | budget | no attack | baseline | after the break | lesson | |
+| defense and claim | budget | clean accuracy | strongest baseline | adaptive attack | lesson | figure |
 |---|---|---|---|---|---|---|
 """
 
 WIDE = 'style="min-width: 14rem"'
-"""Of figures: a table would make them as narrow as it can."""
+"""Style of the figures: without it the table makes them as narrow as possible."""
 
 
 def take_over(run: Path) -> None:
@@ -60,15 +65,15 @@ def take_over(run: Path) -> None:
 
 
 def records() -> list[Evaluation]:
-    """All records, by case, digits first, the plain preset of a data set before its variants."""
+    """All records, sorted by case. Digits come first, and the plain preset of a data set before its variants."""
     found = [Evaluation.from_json(json.loads(path.read_text(encoding="utf-8"))) for path in RECORDS.glob("*.json")]
     return sorted(found, key=lambda one: (one.case, not (one.preset or "").startswith("mnist"), one.preset or ""))
 
 
 def results(evaluations: list[Evaluation]) -> str:
-    """The page of all tables, a summary first."""
+    """The page with all tables; it begins with a summary."""
     rows = [
-        "| case | preset | budget | images | no attack | strongest baseline | adaptive | verdict |",
+        "| case | preset | budget | images | clean accuracy | strongest baseline | adaptive attack | verdict |",
         "|---|---|---|---:|---:|---:|---:|---|",
     ]
     sections = []
@@ -85,14 +90,14 @@ def results(evaluations: list[Evaluation]) -> str:
 
 
 def gallery(evaluations: list[Evaluation]) -> str:
-    """The page of one row for each case: the plain presets of its two data sets."""
+    """The page with one row for each case, from the plain presets of its two data sets."""
     rows = []
     for case in dict.fromkeys(one.case for one in evaluations):
         shown = [one for one in evaluations if one.case == case and one.preset in ("mnist", "cifar10")]
         columns = zip(*((_budget(one), *_figures(one)) for one in shown), strict=True)
         budget, clean, weak, left = ("<br>".join(cell.replace(" ", "&nbsp;") for cell in column) for column in columns)
         alone = [percent(one.alone) for one in shown if one.alone is not None]
-        after = f"**{left}**" + (f"<br>the network alone:<br>{'<br>'.join(alone)}" if alone else "")
+        after = f"**{left}**" + (f"<br>undefended network:<br>{'<br>'.join(alone)}" if alone else "")
         claim = f"[**{case}**]({case}.md). {shown[0].claim}"
         rows.append("| " + " | ".join((claim, budget, clean, weak, after, str(shown[0].lesson), _figure(case))) + " |")
     return ABOUT_GALLERY + "\n".join(rows) + "\n"
@@ -107,7 +112,7 @@ def _figures(evaluation: Evaluation) -> tuple[str, str, str]:
 
 
 def _budget(evaluation: Evaluation) -> str:
-    """The budget as papers write it: multiples of 1/255 as such."""
+    """The budget as papers write it: multiples of 1/255 as fractions."""
     threat = ThreatModel.parse(evaluation.threat)
     assert threat.epsilon is not None, "every preset of a case has a budget"
     levels = 255 * threat.epsilon
@@ -117,14 +122,14 @@ def _budget(evaluation: Evaluation) -> str:
 
 
 def _figure(case: str) -> str:
-    """The first figure of the page of the case, small, with a link to the page."""
+    """The first figure on the page of the case, small and linked to that page."""
     found = re.search(r"!\[([^]]*)\]\(([^)]+)\)", (DOCS / f"{case}.md").read_text(encoding="utf-8"))
     assert found is not None, f"docs/{case}.md has no figure"
     return f"[![{found[1]}]({found[2]}){{ {WIDE} }}]({case}.md)"
 
 
 def main(runs: list[str]) -> None:
-    """Take over ``runs`` and write both pages."""
+    """Keep the records of ``runs`` and write both pages."""
     for run in runs:
         take_over(Path(run))
     evaluations = records()
