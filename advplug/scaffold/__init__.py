@@ -30,9 +30,9 @@ LONGEST_NAME = 30  # longer ones would push generated lines past 120 columns
 LONGEST_SUMMARY = 90
 
 SUMMARIES = {
-    "attack": "Basic iterative method, steps along the sign of the gradient under Linf",
-    "defense": "Pixels rounded to eight levels, which leaves no gradient to follow",
-    "adaptive": "Margin loss through gradients that avoid what hides them breaks {breaks}",
+    "attack": "Basic iterative method: steps along the sign of the gradient under Linf",
+    "defense": "Pixels rounded to eight levels, which makes the gradient zero everywhere",
+    "adaptive": "PGD on the margin with gradients that bypass the masking breaks {breaks}",
     "data": "Noisy stripes in three directions, drawn from a fixed seed",
 }
 """What the examples are, for those who give no summary of their own."""

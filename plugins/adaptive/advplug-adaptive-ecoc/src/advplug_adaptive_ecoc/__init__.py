@@ -18,7 +18,7 @@ def advplug_adaptive() -> list[AdaptiveSpec]:
         AdaptiveSpec(
             name="ecoc",
             factory="advplug_adaptive_ecoc._adaptive:BreakECOC",
-            summary="A hinge on the decoded bits, before tanh and logarithm, breaks error-correcting ensembles",
+            summary="PGD on a hinge of the decoded bits, before tanh and logarithm, breaks error-correcting ensembles",
             reference="On Adaptive Attacks to Adversarial Example Defenses, NeurIPS 2020, appendix G (2002.08347)",
             breaks="ecoc",
             uses_attacks=("pgd",),

@@ -18,7 +18,7 @@ def advplug_adaptive() -> list[AdaptiveSpec]:
         AdaptiveSpec(
             name="mixup-inference",
             factory="advplug_adaptive_mixup_inference._adaptive:BreakMixupInference",
-            summary="PGD through the mixing, gradients averaged over draws, leaves what the network alone keeps",
+            summary="PGD through the mixing, with gradients averaged over draws, undoes most of what the mixing gains",
             reference="On Adaptive Attacks to Adversarial Example Defenses, NeurIPS 2020, appendix K (2002.08347)",
             breaks="mixup-inference",
             uses_attacks=("pgd", "transfer"),

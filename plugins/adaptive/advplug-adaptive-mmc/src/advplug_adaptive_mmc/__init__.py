@@ -18,7 +18,7 @@ def advplug_adaptive() -> list[AdaptiveSpec]:
         AdaptiveSpec(
             name="mmc",
             factory="advplug_adaptive_mmc._adaptive:BreakMMC",
-            summary="Steps towards each other class centre in turn break Max-Mahalanobis centre networks",
+            summary="PGD on the distance to each other class centre breaks Max-Mahalanobis centre networks",
             reference="On Adaptive Attacks to Adversarial Example Defenses, NeurIPS 2020, appendix F (2002.08347)",
             breaks="mmc",
             uses_attacks=("pgd",),

@@ -18,7 +18,7 @@ def advplug_adaptive() -> list[AdaptiveSpec]:
         AdaptiveSpec(
             name="odds",
             factory="advplug_adaptive_odds._adaptive:BreakOdds",
-            summary="Matching the logits of clean images, under the detector's noise too, passes its statistical test",
+            summary="PGD that matches the logits of clean images, also under noise, passes the statistical test",
             reference="On Adaptive Attacks to Adversarial Example Defenses, NeurIPS 2020, appendix C (2002.08347)",
             breaks="odds",
             uses_attacks=("pgd",),

@@ -18,7 +18,7 @@ def advplug_adaptive() -> list[AdaptiveSpec]:
         AdaptiveSpec(
             name="weakness-strength",
             factory="advplug_adaptive_weakness_strength._adaptive:BreakWeaknessStrength",
-            summary="On the way from the input to a confident adversarial point, bisection finds where no test objects",
+            summary="Bisection between the input and a confident adversarial point finds points that all tests accept",
             reference="On Adaptive Attacks to Adversarial Example Defenses, NeurIPS 2020, appendix N (2002.08347)",
             breaks="weakness-strength",
             uses_attacks=("interpolation", "pgd"),

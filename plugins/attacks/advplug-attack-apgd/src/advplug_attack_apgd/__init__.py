@@ -12,7 +12,7 @@ def advplug_attacks() -> list[AttackSpec]:
         AttackSpec(
             name="apgd",
             factory="advplug_attack_apgd._apgd:APGD",
-            summary="Auto-PGD under Linf, L2 and L1: no step size to choose, any loss and gradient estimator",
+            summary="Auto-PGD under Linf, L2 and L1: adapts its step size; any loss and gradient estimator",
             reference=(
                 "Reliable evaluation of adversarial robustness with an ensemble of diverse parameter-free attacks, "
                 "ICML 2020 (2003.01690); L1: Mind the box, ICML 2021 (2103.01208)"

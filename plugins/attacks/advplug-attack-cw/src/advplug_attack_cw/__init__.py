@@ -14,14 +14,14 @@ def advplug_attacks() -> list[AttackSpec]:
         AttackSpec(
             name="cw",
             factory="advplug_attack_cw._l2:CarliniWagnerL2",
-            summary="Carlini and Wagner L2: tanh change of variable, Adam, a weight search for each sample",
+            summary="Carlini and Wagner under L2: Adam in the variable of a tanh, a weight search for each sample",
             reference=PAPER,
             tags=frozenset({"l2", "targeted", "minimum-norm"}),
         ),
         AttackSpec(
             name="cw-l0",
             factory="advplug_attack_cw._l0:CarliniWagnerL0",
-            summary="Carlini and Wagner L0: the L2 attack on ever fewer values or pixels",
+            summary="Carlini and Wagner under L0: repeats the L2 attack on fewer and fewer values or pixels",
             reference=PAPER,
             tags=frozenset({"l0", "targeted", "minimum-norm"}),
         ),

@@ -12,7 +12,7 @@ def advplug_attacks() -> list[AttackSpec]:
         AttackSpec(
             name="ddn",
             factory="advplug_attack_ddn._ddn:DDN",
-            summary="Decoupled direction and norm: smallest L2 perturbations in a few hundred steps, any bounds",
+            summary="Decoupled direction and norm: small L2 perturbations in a few hundred steps",
             reference="Decoupling Direction and Norm for Efficient Gradient-Based L2 Adversarial Attacks and Defenses, "
             "CVPR 2019 (1811.09600)",
             tags=frozenset({"l2", "targeted", "minimum-norm"}),

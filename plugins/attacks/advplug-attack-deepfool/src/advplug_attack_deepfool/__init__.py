@@ -12,7 +12,7 @@ def advplug_attacks() -> list[AttackSpec]:
         AttackSpec(
             name="deepfool",
             factory="advplug_attack_deepfool._deepfool:DeepFool",
-            summary="Steps to the nearest linearised class boundary until the class changes, under L2 and Linf",
+            summary="DeepFool under L2 and Linf: steps to the nearest linearised boundary until the class changes",
             reference="DeepFool: a simple and accurate method to fool deep neural networks, CVPR 2016 (1511.04599)",
             tags=frozenset({"l2", "linf", "targeted", "minimum-norm"}),
         )

@@ -12,7 +12,7 @@ def advplug_attacks() -> list[AttackSpec]:
         AttackSpec(
             name="ead",
             factory="advplug_attack_ead._ead:EAD",
-            summary="Elastic-net attack with FISTA or ISTA, decision rules EN and L1, a weight search for each sample",
+            summary="Elastic-net attack: sparse perturbations of small L1 norm, by FISTA or ISTA",
             reference="EAD: Elastic-Net Attacks to Deep Neural Networks, AAAI 2018 (1709.04114)",
             tags=frozenset({"l1", "l2", "targeted", "minimum-norm"}),
         )

@@ -12,7 +12,7 @@ def advplug_attacks() -> list[AttackSpec]:
         AttackSpec(
             name="fab",
             factory="advplug_attack_fab._fab:FAB",
-            summary="Fast adaptive boundary: box-constrained projections to linearised boundaries, drawn to the input",
+            summary="Fast adaptive boundary attack: projections to linearised boundaries, close to the input",
             reference="Minimally distorted Adversarial Examples with a Fast Adaptive Boundary Attack, ICML 2020 "
             "(1907.02044)",
             tags=frozenset({"linf", "l2", "l1", "targeted", "minimum-norm"}),

@@ -12,7 +12,7 @@ def advplug_attacks() -> list[AttackSpec]:
         AttackSpec(
             name="feature-adversary",
             factory="advplug_attack_feature_adversary._attack:FeatureAdversary",
-            summary="An image with the inner representation of a guide: an image of another class",
+            summary="Changes an image until a layer represents it like a guide, an image of another class",
             reference="Adversarial Manipulation of Deep Representations, ICLR 2016 (1511.05122)",
             tags=frozenset({"linf", "l2", "targeted", "fixed-budget"}),
         )

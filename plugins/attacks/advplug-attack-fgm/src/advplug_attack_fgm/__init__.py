@@ -19,7 +19,7 @@ def advplug_attacks() -> list[AttackSpec]:
         AttackSpec(
             name="fgm-steps",
             factory="advplug_attack_fgm._steps:GradientSteps",
-            summary="Steps along the gradient until the goal is reached, of equal multiplier or equal perturbation",
+            summary="Gradient steps without a budget until the goal is reached, for comparing losses",
             reference="Perturbation Analysis of Gradient-based Adversarial Attacks, Pattern Recognition Letters 2020"
             " (2006.01456)",
             tags=frozenset({"l2", "targeted", "minimum-norm"}),

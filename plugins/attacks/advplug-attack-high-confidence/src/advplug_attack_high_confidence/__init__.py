@@ -27,7 +27,7 @@ def advplug_attacks() -> list[AttackSpec]:
         AttackSpec(
             name="high-confidence",
             factory="advplug_attack_high_confidence._high_confidence:HighConfidence",
-            summary="Smallest change to a target class of at least a given confidence, by self-scaling steps",
+            summary="Small change after which the model predicts another class with at least a given confidence",
             reference="Improved Network Robustness with Adversary Critic, NeurIPS 2018 (1810.12576)",
             tags=frozenset({"l2", "linf", "targeted", "minimum-norm", "high-confidence"}),
         )

@@ -12,7 +12,7 @@ def advplug_attacks() -> list[AttackSpec]:
         AttackSpec(
             name="interpolation",
             factory="advplug_attack_interpolation._interpolation:Interpolation",
-            summary="Bisection between the input and an adversarial point until no test of a detector objects",
+            summary="Bisection between the input and an adversarial point until a detector accepts the point",
             reference="On Adaptive Attacks to Adversarial Example Defenses, NeurIPS 2020, appendix N (2002.08347)",
             tags=frozenset({"linf", "l2", "l1", "l0", "targeted", "fixed-budget", "detector"}),
         )

@@ -12,7 +12,7 @@ def advplug_attacks() -> list[AttackSpec]:
         AttackSpec(
             name="lbfgs",
             factory="advplug_attack_lbfgs._lbfgs:LBFGS",
-            summary="Box-constrained L-BFGS on squared L2 distance and loss, bisection over the weight of the loss",
+            summary="Box-constrained L-BFGS on squared L2 distance plus weighted loss, bisection over the weight",
             reference="Intriguing properties of neural networks, ICLR 2014 (1312.6199)",
             tags=frozenset({"l2", "targeted", "minimum-norm"}),
         )

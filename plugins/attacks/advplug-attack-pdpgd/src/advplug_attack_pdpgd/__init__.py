@@ -12,7 +12,7 @@ def advplug_attacks() -> list[AttackSpec]:
         AttackSpec(
             name="pdpgd",
             factory="advplug_attack_pdpgd._pdpgd:PDPGD",
-            summary="Smallest perturbation under Linf, L2, L1 and L0 by primal-dual (proximal) gradient descent",
+            summary="Small perturbations under Linf, L2, L1 and L0 by primal-dual (proximal) gradient descent",
             reference="PDPGD: Primal-Dual Proximal Gradient Descent Adversarial Attack, 2021 (2106.01538)",
             tags=frozenset({"linf", "l2", "l1", "l0", "targeted", "minimum-norm"}),
         )

@@ -12,7 +12,7 @@ def advplug_attacks() -> list[AttackSpec]:
         AttackSpec(
             name="square",
             factory="advplug_attack_square._square:Square",
-            summary="Random search with square windows under Linf and L2, from scores alone",
+            summary="Square Attack under Linf and L2: random search from scores only",
             reference=(
                 "Square Attack: a query-efficient black-box adversarial attack via random search, "
                 "ECCV 2020 (1912.00049)"

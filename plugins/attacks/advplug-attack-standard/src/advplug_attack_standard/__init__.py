@@ -18,7 +18,7 @@ def advplug_attacks() -> list[AttackSpec]:
         AttackSpec(
             name="standard",
             factory="advplug_attack_standard._standard:Standard",
-            summary="The attacks to run first: APGD, targeted APGD, targeted FAB and Square, each on the survivors",
+            summary="Run it first: APGD, targeted APGD, targeted FAB and Square, each on the unbroken samples",
             reference=(
                 "Reliable evaluation of adversarial robustness with an ensemble of diverse parameter-free attacks, "
                 "ICML 2020 (2003.01690)"

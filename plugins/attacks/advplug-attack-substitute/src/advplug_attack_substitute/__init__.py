@@ -12,7 +12,7 @@ def advplug_attacks() -> list[AttackSpec]:
         AttackSpec(
             name="substitute",
             factory="advplug_attack_substitute._substitute:Substitute",
-            summary="Trains a copy from the model's decisions alone, and attacks the copy with any attack",
+            summary="Trains a copy of the model from its predicted classes and attacks the copy with any attack",
             reference="Practical Black-Box Attacks against Machine Learning, ASIA CCS 2017 (1602.02697)",
             tags=frozenset({"linf", "l2", "l1", "targeted", "fixed-budget", "decision-based", "transfer-based"}),
         )

@@ -12,7 +12,7 @@ def advplug_attacks() -> list[AttackSpec]:
         AttackSpec(
             name="transfer",
             factory="advplug_attack_transfer._transfer:Transfer",
-            summary="Any attack on an ensemble of other models, whose results the model under attack only judges",
+            summary="Runs any attack on an ensemble of other models; the model under attack only judges the results",
             reference="Delving into Transferable Adversarial Examples and Black-box Attacks, ICLR 2017 (1611.02770); "
             "Attacking the Madry Defense Model with L1-based Adversarial Examples, ICLR 2018 workshop (1710.10733)",
             tags=frozenset({"linf", "l2", "l1", "l0", "targeted", "fixed-budget", "transfer-based"}),

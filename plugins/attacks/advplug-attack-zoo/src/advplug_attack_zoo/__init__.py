@@ -12,7 +12,7 @@ def advplug_attacks() -> list[AttackSpec]:
         AttackSpec(
             name="zoo",
             factory="advplug_attack_zoo._zoo:ZOO",
-            summary="Carlini and Wagner L2 from scores alone: finite differences along single coordinates",
+            summary="Carlini and Wagner under L2 from scores only: finite differences along single coordinates",
             reference=(
                 "ZOO: Zeroth Order Optimization Based Black-box Attacks to Deep Neural Networks without Training "
                 "Substitute Models, AISec 2017 (1708.03999)"

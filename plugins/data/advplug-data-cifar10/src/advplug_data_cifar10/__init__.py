@@ -12,7 +12,7 @@ def advplug_datasets() -> list[DatasetSpec]:
         DatasetSpec(
             name="cifar10",
             factory="advplug_data_cifar10._dataset:CIFAR10",
-            summary="Colour images of ten classes, 32x32; fetched, or the user's own files",
+            summary="Colour images of ten classes, 32x32; downloaded, or read from the user's own files",
             reference="Krizhevsky, Learning Multiple Layers of Features from Tiny Images, technical report, 2009",
             tags=frozenset({"images", "colour"}),
         )

@@ -12,7 +12,7 @@ def advplug_defenses() -> list[DefenseSpec]:
         DefenseSpec(
             name="adversarial-training",
             factory="advplug_defense_adversarial_training._defense:AdversarialTraining",
-            summary="Networks trained on PGD's images under Linf or L2, and the same networks trained on clean ones",
+            summary="Networks with adversarial training under Linf or L2, and the same networks without it",
             reference="Towards Deep Learning Models Resistant to Adversarial Attacks, ICLR 2018 (1706.06083)",
             tags=frozenset({"linf", "l2", "robust-training", "white-box"}),
         )

@@ -12,7 +12,7 @@ def advplug_defenses() -> list[DefenseSpec]:
         DefenseSpec(
             name="ecoc",
             factory="advplug_defense_ecoc._defense:ECOC",
-            summary="Binary classifiers of an ensemble whose joint answer is decoded to the nearest codeword",
+            summary="Ensemble of binary classifiers; the class is the codeword that agrees best with their answers",
             reference="Verma and Swami, Error Correcting Output Codes Improve Probability Estimation and Adversarial "
             "Robustness of Deep Neural Networks, NeurIPS 2019",
             tags=frozenset({"linf", "ensemble", "gradient-masking", "white-box"}),

@@ -12,7 +12,7 @@ def advplug_defenses() -> list[DefenseSpec]:
         DefenseSpec(
             name="mixup-inference",
             factory="advplug_defense_mixup_inference._defense:MixupInference",
-            summary="The answer is averaged over random mixtures of the input with images of other classes",
+            summary="Averages the answers to random mixtures of the input with images of other classes",
             reference="Pang, Xu and Zhu, Mixup Inference: Better Exploiting Mixup to Defend Adversarial Attacks, "
             "ICLR 2020 (1909.11515)",
             tags=frozenset({"linf", "randomised", "white-box"}),

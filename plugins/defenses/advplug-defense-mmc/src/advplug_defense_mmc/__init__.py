@@ -12,7 +12,7 @@ def advplug_defenses() -> list[DefenseSpec]:
         DefenseSpec(
             name="mmc",
             factory="advplug_defense_mmc._defense:MMC",
-            summary="Features drawn to fixed, evenly spread class centres instead of a softmax",
+            summary="Features pulled to fixed, evenly spread class centres instead of a softmax",
             reference="Pang et al., Rethinking Softmax Cross-Entropy Loss for Adversarial Robustness, ICLR 2020 "
             "(1905.10626)",
             tags=frozenset({"linf", "gradient-masking", "saturation", "white-box"}),

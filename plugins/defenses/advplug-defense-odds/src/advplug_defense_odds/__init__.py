@@ -12,7 +12,7 @@ def advplug_defenses() -> list[DefenseSpec]:
         DefenseSpec(
             name="odds",
             factory="advplug_defense_odds._defense:Odds",
-            summary="Detector of inputs whose logits drift under noise as those of clean images do not",
+            summary="Detector that rejects inputs whose logits drift under noise unlike those of clean images",
             reference="Roth et al., The Odds are Odd: A Statistical Test for Detecting Adversarial Examples, ICML 2019",
             tags=frozenset({"linf", "detector", "stochastic", "white-box"}),
         )

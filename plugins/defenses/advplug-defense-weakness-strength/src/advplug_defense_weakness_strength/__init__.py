@@ -12,7 +12,7 @@ def advplug_defenses() -> list[DefenseSpec]:
         DefenseSpec(
             name="weakness-strength",
             factory="advplug_defense_weakness_strength._defense:WeaknessStrengthDefense",
-            summary="Detector of inputs that noise moves, or that are far from every boundary in gradient steps",
+            summary="Detector: rejects inputs that noise changes or that are many gradient steps from other classes",
             reference="A New Defense Against Adversarial Images: Turning a Weakness into a Strength, NeurIPS 2019",
             tags=frozenset({"linf", "detector", "stochastic", "white-box"}),
         )
