@@ -46,7 +46,7 @@ __all__ = [
     "run",
 ]
 
-__getattr__, __dir__ = lazily(
+__getattr__ = lazily(
     __name__,
     {
         "AdaptiveAttack": ".adaptive",
@@ -66,3 +66,7 @@ __getattr__, __dir__ = lazily(
         "run": ".api",
     },
 )
+
+
+def __dir__() -> list[str]:
+    return __all__

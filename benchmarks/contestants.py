@@ -42,7 +42,7 @@ def frozen(model: nn.Module, run: Contestant) -> Contestant:
 
 
 def advplug(case: Case, **options: Any) -> Contestant:
-    from advplug_attack_pgd._pgd import PGD
+    from advplug_attack_pgd import PGD
 
     from advplug.api import run
     from advplug.threat import ThreatModel

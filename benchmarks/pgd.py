@@ -102,7 +102,7 @@ def _table(title: str, times: dict[str, list[float]], unit: str, missing: dict[s
 
 def _no_synchronisation(case: Case) -> None:
     """Fail if a step of PGD makes the host wait for the device."""
-    from advplug_attack_pgd._pgd import PGD
+    from advplug_attack_pgd import PGD
 
     class Watched(PGD):
         def step(self, task: Any, state: Any) -> Any:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import torch
-from advplug_attack_pgd._pgd import PGD
+from advplug_attack_pgd import PGD
 from torch import Tensor
 
 from advplug.adaptive import Recipe

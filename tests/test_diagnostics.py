@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 import torch
-from advplug_attack_pgd._pgd import PGD
+from advplug_attack_pgd import PGD
 from torch import Tensor, nn
 
 from advplug.adaptive import Recipe

@@ -9,7 +9,7 @@ import eagerpy as ep
 import numpy as np
 import pytest
 import torch
-from advplug_attack_pgd._pgd import PGD
+from advplug_attack_pgd import PGD
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import torch
-from advplug_attack_pgd._pgd import PGD
+from advplug_attack_pgd import PGD
 
 from advplug.adaptive import Recipe
 from advplug.data import Images

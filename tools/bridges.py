@@ -16,8 +16,8 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from advplug_attack_art._catalogue import CATALOGUE as ART
-from advplug_attack_foolbox._catalogue import CATALOGUE as FOOLBOX
+from advplug_attack_art import CATALOGUE as ART
+from advplug_attack_foolbox import CATALOGUE as FOOLBOX
 
 from advplug.interop.catalogue import Catalogue, Entry
 

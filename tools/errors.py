@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from advplug_attack_pgd._pgd import PGD
+from advplug_attack_pgd import PGD
 
 import advplug
 from advplug.errors import AdvplugError

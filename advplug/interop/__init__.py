@@ -58,4 +58,8 @@ HOMES = {
 }
 """Module of each name, relative to this package."""
 
-__getattr__, __dir__ = lazily(__name__, HOMES)
+__getattr__ = lazily(__name__, HOMES)
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -14,7 +14,11 @@ if TYPE_CHECKING:
 
 __all__ = ["Evaluation", "Finding", "Job", "Row", "Section"]
 
-__getattr__, __dir__ = lazily(
+__getattr__ = lazily(
     __name__,
     {"Evaluation": ".evaluation", "Finding": ".finding", "Job": ".job", "Row": ".evaluation", "Section": ".section"},
 )
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -34,7 +34,7 @@ __all__ = [
 ]
 
 _STYLE = dict.fromkeys(("ADAPTIVE", "BASELINE", "COLOURS", "GRID", "INK", "INTERMEDIATE", "figure", "quiet"), ".style")
-__getattr__, __dir__ = lazily(
+__getattr__ = lazily(
     __name__,
     {
         **_STYLE,
@@ -44,3 +44,7 @@ __getattr__, __dir__ = lazily(
         "write_report": ".page",
     },
 )
+
+
+def __dir__() -> list[str]:
+    return __all__

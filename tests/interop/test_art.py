@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from advplug_attack_pgd._pgd import PGD
+from advplug_attack_pgd import PGD
 from art.attacks import EvasionAttack, evasion
 from art.defences.detector.evasion import EvasionDetector
 from art.defences.postprocessor import ClassLabels

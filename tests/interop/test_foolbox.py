@@ -8,7 +8,7 @@ import eagerpy as ep
 import foolbox
 import pytest
 import torch
-from advplug_attack_pgd._pgd import PGD
+from advplug_attack_pgd import PGD
 from torch import Tensor, nn
 
 from advplug.api import run as attack

@@ -8,7 +8,7 @@ import foolbox
 import numpy as np
 import pytest
 import torch
-from advplug_attack_pgd._pgd import PGD
+from advplug_attack_pgd import PGD
 from art.attacks.evasion import ProjectedGradientDescent
 from art.defences.preprocessor import FeatureSqueezing
 from art.estimators.classification import PyTorchClassifier

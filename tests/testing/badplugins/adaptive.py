@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 import eagerpy as ep
-from advplug_attack_pgd._pgd import PGD
+from advplug_attack_pgd import PGD
 
 from advplug.adaptive import AdaptiveAttack, Recipe
 from advplug.losses import Loss, View

@@ -6,7 +6,7 @@ from typing import Any
 
 import eagerpy as ep
 import torch
-from advplug_attack_pgd._pgd import PGD, State
+from advplug_attack_pgd import PGD, State
 
 from advplug.attack import Attack
 from advplug.numerics.tensors import raw, wrap

@@ -6,14 +6,14 @@ from typing import Any
 
 import pytest
 import torch
-from advplug_attack_pgd._pgd import PGD
+from advplug_attack_pgd import PGD
 
 from advplug import ThreatModel, load, run
 from advplug.data import Images
-from advplug.model import DefendedModel
-from advplug.numerics.tensors import raw
 from advplug.engine.result import AttackResult
 from advplug.engine.task import Task
+from advplug.model import DefendedModel
+from advplug.numerics.tensors import raw
 
 STEPS, EPSILON, DIGITS = 40, 0.1, 200
 STEP = EPSILON / 10

@@ -11,8 +11,8 @@ from advplug_adaptive_mixup_inference._adaptive import CLAIM
 
 from advplug import load
 from advplug.evaluation import Evaluation, case_job, evaluate
-from advplug.plugins.manager import default_manager
 from advplug.model import DefendedModel
+from advplug.plugins.manager import default_manager
 
 
 @pytest.fixture(scope="module")

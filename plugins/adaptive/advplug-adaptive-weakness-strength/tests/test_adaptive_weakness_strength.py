@@ -9,7 +9,7 @@ import pytest
 import torch
 from advplug_adaptive_weakness_strength import advplug_report_sections
 from advplug_adaptive_weakness_strength._way import POINTS, answers
-from advplug_defense_weakness_strength._model import WeaknessStrength
+from advplug_defense_weakness_strength import WeaknessStrength
 
 from advplug import load
 from advplug.evaluation import Evaluation, case_job, evaluate

@@ -7,7 +7,7 @@ import torch
 from advplug_attack_apgd._apgd import APGD
 
 from advplug import ThreatModel, run
-from advplug.losses import CrossEntropy, DLR, Margin, TargetedDLR
+from advplug.losses import DLR, CrossEntropy, Margin, TargetedDLR
 from advplug.testing.linear import largest_change, linear_model
 from advplug.threat import Norm
 

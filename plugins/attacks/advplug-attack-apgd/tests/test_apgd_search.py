@@ -10,10 +10,10 @@ from advplug_attack_apgd._apgd import APGD, State, sparse_sign
 from torch import Tensor, nn
 
 from advplug import ThreatModel, run
+from advplug.engine.task import Task
 from advplug.errors import InvalidInput
 from advplug.losses import CrossEntropy, Margin
 from advplug.numerics.tensors import raw, wrap
-from advplug.engine.task import Task
 from advplug.testing.linear import linear_model
 from advplug.testing.models import linear_case
 

@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from advplug.api import run
+from advplug.engine.result import AttackResult
 from advplug.errors import InvalidInput
 from advplug.model import PlainModel
-from advplug.engine.result import AttackResult
 from advplug.testing.linear import distance_over_optimum, least_distance, linear_model
 from advplug.threat import Norm, ThreatModel
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 from advplug_attack_interpolation._interpolation import Interpolation
-from advplug_attack_pgd._pgd import PGD
+from advplug_attack_pgd import PGD
 from torch import Tensor
 
 from advplug import ThreatModel, run

@@ -11,9 +11,9 @@ from advplug_attack_standard._standard import Standard
 from torch import Tensor, nn
 
 from advplug import ThreatModel, run
+from advplug.engine.problem import make_problem
 from advplug.errors import InvalidInput
 from advplug.losses import Margin
-from advplug.engine.problem import make_problem
 from advplug.testing.digits import shipped_digits
 from advplug.testing.linear import largest_change, linear_model
 from advplug.threat import Norm

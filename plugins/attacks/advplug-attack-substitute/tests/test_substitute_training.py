@@ -6,15 +6,15 @@ from typing import Any
 
 import pytest
 import torch
-from advplug_attack_fgm._fgm import FGM
+from advplug_attack_fgm import FGM
 from advplug_attack_substitute._substitute import Substitute, towards
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from advplug import Images, ThreatModel, run
-from advplug.errors import InvalidInput, UnknownPlugin
 from advplug.engine.result import AttackResult
+from advplug.errors import InvalidInput, UnknownPlugin
 from advplug.testing.linear import linear_model
 
 LINF = ThreatModel("linf", 0.2)

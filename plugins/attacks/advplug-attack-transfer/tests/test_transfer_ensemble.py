@@ -6,15 +6,15 @@ from typing import Any
 
 import pytest
 import torch
-from advplug_attack_pgd._pgd import PGD
+from advplug_attack_pgd import PGD
 from advplug_attack_transfer._transfer import Transfer
 from torch import Tensor, nn
 
 from advplug import Images, PlainModel, ThreatModel, run
-from advplug.families.ensemble import Ensemble, MeanOverMembers
-from advplug.errors import InvalidInput, UnknownPlugin
-from advplug.losses import CrossEntropy
 from advplug.engine.problem import make_problem
+from advplug.errors import InvalidInput, UnknownPlugin
+from advplug.families.ensemble import Ensemble, MeanOverMembers
+from advplug.losses import CrossEntropy
 from advplug.testing.linear import linear_model
 
 LINF = ThreatModel("linf", 0.2)

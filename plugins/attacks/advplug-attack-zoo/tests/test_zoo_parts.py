@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from advplug import PlainModel, ThreatModel, run
-from advplug.numerics.tensors import raw, wrap
 from advplug.engine.task import Task
+from advplug.numerics.tensors import raw, wrap
 
 
 class Recorded(ZOO):

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from advplug_attack_pgd._pgd import PGD
+from advplug_attack_pgd import PGD
 
 from advplug.adaptive import AdaptiveAttack, Recipe
+from advplug.families import LinearReadout
 from advplug.interop.art import ArtAttack
 from advplug.interop.foolbox import FoolboxAttack
 from advplug.losses import CrossEntropy, Margin
 from advplug.model import DefendedModel
-from advplug.families import LinearReadout
 from advplug.threat import ThreatModel
 
 FOOLBOX, ART = "foolbox", "adversarial-robustness-toolbox"

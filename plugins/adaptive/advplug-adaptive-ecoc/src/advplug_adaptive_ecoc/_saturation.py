@@ -10,10 +10,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from advplug.evaluation import Evaluation
-from advplug.report import Section
-from advplug.report import figure_section
-from advplug.report import rebuilt
-from advplug.report import ADAPTIVE, BASELINE, INK, figure, quiet
+from advplug.report import ADAPTIVE, BASELINE, INK, Section, figure, figure_section, quiet, rebuilt
 
 FLAT = 9.01
 """From here on tanh is 1 in float32, and its slope zero."""

@@ -10,10 +10,7 @@ from torch import Tensor
 
 from advplug.evaluation import Evaluation
 from advplug.model import DefendedModel
-from advplug.report import Section
-from advplug.report import figure_section
-from advplug.report import rebuilt
-from advplug.report import ADAPTIVE, INTERMEDIATE, figure, quiet
+from advplug.report import ADAPTIVE, INTERMEDIATE, Section, figure, figure_section, quiet, rebuilt
 from advplug.threat import ThreatModel
 
 POINTS, SAMPLES = 400, 4

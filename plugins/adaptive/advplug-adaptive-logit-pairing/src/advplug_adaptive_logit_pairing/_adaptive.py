@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from advplug_attack_pgd._pgd import PGD
+from advplug_attack_pgd import PGD
 
 from advplug.adaptive import AdaptiveAttack, Recipe
 from advplug.interop.art import ArtAttack

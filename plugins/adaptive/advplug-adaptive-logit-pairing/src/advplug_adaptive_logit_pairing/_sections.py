@@ -7,10 +7,7 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from advplug.evaluation import Evaluation
-from advplug.report import Section
-from advplug.report import figure_section
-from advplug.report import rebuilt
-from advplug.report import ADAPTIVE, BASELINE, INTERMEDIATE, figure, quiet
+from advplug.report import ADAPTIVE, BASELINE, INTERMEDIATE, Section, figure, figure_section, quiet, rebuilt
 from advplug.threat import ThreatModel
 from advplug_adaptive_logit_pairing._adaptive import CIFAR, MNIST
 from advplug_adaptive_logit_pairing._measures import CERTAIN, correct, restarts, surface, undecided

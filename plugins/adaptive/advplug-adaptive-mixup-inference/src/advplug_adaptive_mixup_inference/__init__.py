@@ -5,10 +5,16 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from advplug import AdaptiveSpec, hookimpl
+from advplug.lazy import lazily
 
 if TYPE_CHECKING:
     from advplug.evaluation import Evaluation
     from advplug.report import Section
+    from advplug_adaptive_mixup_inference._adaptive import BreakMixupInference
+
+__all__ = ["BreakMixupInference", "advplug_adaptive", "advplug_report_sections"]
+
+__getattr__ = lazily(__name__, {"BreakMixupInference": "._adaptive"})
 
 
 @hookimpl

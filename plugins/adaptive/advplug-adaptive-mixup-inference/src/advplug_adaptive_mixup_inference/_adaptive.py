@@ -5,17 +5,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from advplug_attack_pgd._pgd import PGD
-from advplug_attack_transfer._transfer import Transfer
-from advplug_defense_mixup_inference._model import Mixing, Unmixed
+from advplug_attack_pgd import PGD
+from advplug_attack_transfer import Transfer
+from advplug_defense_mixup_inference import Mixing, Unmixed
 
 from advplug.adaptive import AdaptiveAttack, Recipe
 from advplug.attack import Attack
+from advplug.families import AveragedPerturbation
 from advplug.gradients import EOT
 from advplug.interop.art import ArtAttack
 from advplug.interop.foolbox import FoolboxAttack
 from advplug.losses import Margin
-from advplug.families import AveragedPerturbation
 from advplug.model import DefendedModel
 from advplug.threat import ThreatModel
 

@@ -5,10 +5,7 @@ from __future__ import annotations
 from matplotlib.figure import Figure
 
 from advplug.evaluation import Evaluation
-from advplug.report import Section
-from advplug.report import figure_section
-from advplug.report import BASELINE, COLOURS, INK, INTERMEDIATE, figure, quiet
-from advplug.report import SHORT
+from advplug.report import BASELINE, COLOURS, INK, INTERMEDIATE, SHORT, Section, figure, figure_section, quiet
 
 CAPTION = (
     "Robust accuracy under each attack. The line is what PGD leaves of the network without the mixing: the part of a "

@@ -5,10 +5,16 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from advplug import AdaptiveSpec, hookimpl
+from advplug.lazy import lazily
 
 if TYPE_CHECKING:
     from advplug.evaluation import Evaluation
     from advplug.report import Section
+    from advplug_adaptive_mmc._adaptive import BreakMMC
+
+__all__ = ["BreakMMC", "advplug_adaptive", "advplug_report_sections"]
+
+__getattr__ = lazily(__name__, {"BreakMMC": "._adaptive"})
 
 
 @hookimpl

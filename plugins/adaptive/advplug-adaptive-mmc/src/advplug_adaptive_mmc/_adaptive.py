@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import cast
 
-from advplug_attack_pgd._pgd import PGD
+from advplug_attack_pgd import PGD
 from torch import Tensor
 
 from advplug.adaptive import AdaptiveAttack, Recipe

@@ -9,10 +9,7 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from advplug.evaluation import Evaluation
-from advplug.report import Section
-from advplug.report import figure_section
-from advplug.report import rebuilt
-from advplug.report import ADAPTIVE, BASELINE, figure, quiet
+from advplug.report import ADAPTIVE, BASELINE, Section, figure, figure_section, quiet, rebuilt
 
 TINY = torch.finfo(torch.float32).tiny * torch.finfo(torch.float32).eps  # the least number above zero in float32
 CAPTION = (

@@ -5,10 +5,16 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from advplug import AdaptiveSpec, hookimpl
+from advplug.lazy import lazily
 
 if TYPE_CHECKING:
     from advplug.evaluation import Evaluation
     from advplug.report import Section
+    from advplug_adaptive_odds._adaptive import BreakOdds
+
+__all__ = ["BreakOdds", "advplug_adaptive", "advplug_report_sections"]
+
+__getattr__ = lazily(__name__, {"BreakOdds": "._adaptive"})
 
 
 @hookimpl

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from advplug_attack_pgd._pgd import PGD
+from advplug_attack_pgd import PGD
 
 from advplug.adaptive import AdaptiveAttack, Recipe
 from advplug.criteria import Accepted, Misclassified

@@ -6,15 +6,12 @@ from typing import cast
 
 import numpy as np
 import torch
-from advplug_defense_odds._model import OddsModel
+from advplug_defense_odds import OddsModel
 from matplotlib.figure import Figure
 from torch import Tensor
 
 from advplug.evaluation import Evaluation
-from advplug.report import Section
-from advplug.report import figure_section
-from advplug.report import rebuilt
-from advplug.report import ADAPTIVE, BASELINE, INK, INTERMEDIATE, figure, quiet
+from advplug.report import ADAPTIVE, BASELINE, INK, INTERMEDIATE, Section, figure, figure_section, quiet, rebuilt
 from advplug.threat import ThreatModel
 from advplug.training import Adversary
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from advplug_attack_interpolation._interpolation import Interpolation
-from advplug_attack_pgd._pgd import PGD
+from advplug_attack_interpolation import Interpolation
+from advplug_attack_pgd import PGD
 
 from advplug.adaptive import AdaptiveAttack, Recipe
 from advplug.criteria import Accepted, Misclassified

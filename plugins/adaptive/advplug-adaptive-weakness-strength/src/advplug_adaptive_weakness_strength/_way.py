@@ -5,15 +5,12 @@ from __future__ import annotations
 from typing import cast
 
 import torch
-from advplug_defense_weakness_strength._model import WeaknessStrength
+from advplug_defense_weakness_strength import WeaknessStrength
 from matplotlib.figure import Figure
 from torch import Tensor
 
 from advplug.evaluation import Evaluation
-from advplug.report import Section
-from advplug.report import figure_section
-from advplug.report import rebuilt
-from advplug.report import ADAPTIVE, BASELINE, GRID, INK, INTERMEDIATE, figure, quiet
+from advplug.report import ADAPTIVE, BASELINE, GRID, INK, INTERMEDIATE, Section, figure, figure_section, quiet, rebuilt
 from advplug.threat import ThreatModel
 from advplug.training import Adversary
 

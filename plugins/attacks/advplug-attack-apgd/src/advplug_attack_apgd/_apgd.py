@@ -8,10 +8,9 @@ from typing import ClassVar, NamedTuple
 import eagerpy as ep
 import torch
 
-from advplug.attack import IterativeAttack
+from advplug.attack import IterativeAttack, Task
 from advplug.errors import InvalidInput
 from advplug.numerics import per_sample, raw, unit, wrap
-from advplug.attack import Task
 
 
 class State(NamedTuple):

@@ -2,7 +2,17 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from advplug import AttackSpec, hookimpl
+from advplug.lazy import lazily
+
+if TYPE_CHECKING:
+    from advplug_attack_art._catalogue import CATALOGUE
+
+__all__ = ["CATALOGUE", "advplug_attacks"]
+
+__getattr__ = lazily(__name__, {"CATALOGUE": "._catalogue"})
 
 
 @hookimpl

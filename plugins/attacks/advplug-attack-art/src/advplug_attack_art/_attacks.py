@@ -10,10 +10,10 @@ import art.attacks.evasion
 import torch
 from torch import Tensor, nn
 
-from advplug.errors import InvalidInput
-from advplug.interop.art import ArtAttack
-from advplug.interop import Part, ExternalError
 from advplug.attack import Task
+from advplug.errors import InvalidInput
+from advplug.interop import ExternalError, Part
+from advplug.interop.art import ArtAttack
 from advplug_attack_art._catalogue import CATALOGUE
 
 FROM_ELSEWHERE = {
@@ -38,7 +38,9 @@ class BridgedArtAttack(ArtAttack):
     def __init__(self, **parameters: Any) -> None:
         entry = CATALOGUE.entries.get(self.name)
         if entry is not None and not entry.installed:  # ART says so only after half of the search, or not at all
-            raise ExternalError(f"ART's {self.name} needs {entry.needs}, which is not installed: pip install {entry.needs}")
+            raise ExternalError(
+                f"ART's {self.name} needs {entry.needs}, which is not installed: pip install {entry.needs}"
+            )
         if unknown := parameters.keys() - self.__signature__.parameters.keys():
             raise InvalidInput(f"art.attacks.evasion.{self.name} has no parameters {sorted(unknown)} here")
         super().__init__(self.name, {**(entry.defaults if entry else {}), **parameters})

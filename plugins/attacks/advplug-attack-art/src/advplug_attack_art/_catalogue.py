@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from advplug.interop import Access, Catalogue, EVERY_NORM, Entry
+from advplug.interop import EVERY_NORM, Access, Catalogue, Entry
 
 L1_L2_LINF = ("linf", "l2", "l1")
 L2_LINF = ("linf", "l2")

@@ -2,9 +2,20 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from advplug import AttackSpec, hookimpl
+from advplug.lazy import lazily
+
+if TYPE_CHECKING:
+    from advplug_attack_cw._l0 import CarliniWagnerL0
+    from advplug_attack_cw._l2 import CarliniWagnerL2
 
 PAPER = "Towards Evaluating the Robustness of Neural Networks, IEEE S&P 2017 (1608.04644)"
+
+__all__ = ["CarliniWagnerL0", "CarliniWagnerL2", "advplug_attacks"]
+
+__getattr__ = lazily(__name__, {"CarliniWagnerL0": "._l0", "CarliniWagnerL2": "._l2"})
 
 
 @hookimpl

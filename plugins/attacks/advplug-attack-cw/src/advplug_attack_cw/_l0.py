@@ -8,14 +8,11 @@ import eagerpy as ep
 import torch
 from torch import Tensor
 
-from advplug.numerics import Adam
-from advplug.attack import IterativeAttack
+from advplug.attack import IterativeAttack, Task, Wish
 from advplug.errors import InvalidInput
-from advplug.losses import Loss, Margin
-from advplug.numerics import choose, norms, per_sample, raw, wrap
-from advplug.numerics import TanhReparameterization
-from advplug.attack import Task, Wish
 from advplug.families import confident
+from advplug.losses import Loss, Margin
+from advplug.numerics import Adam, TanhReparameterization, choose, norms, per_sample, raw, wrap
 
 Importance = Literal["reach", "change"]
 

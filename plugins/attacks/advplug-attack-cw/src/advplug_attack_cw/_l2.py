@@ -6,14 +6,11 @@ from typing import ClassVar, NamedTuple
 
 import eagerpy as ep
 
-from advplug.numerics import Adam
-from advplug.errors import InvalidInput
-from advplug.losses import Loss, Margin
-from advplug.numerics import per_sample
-from advplug.numerics import TanhReparameterization
 from advplug.attack import Task, Wish
-from advplug.families import ConstantSearchAttack
-from advplug.families import confident
+from advplug.errors import InvalidInput
+from advplug.families import ConstantSearchAttack, confident
+from advplug.losses import Loss, Margin
+from advplug.numerics import Adam, TanhReparameterization, per_sample
 
 PAPERS_RATE = 0.01
 OVERSHOOT = 0.3
@@ -87,7 +84,9 @@ class CarliniWagnerL2(ConstantSearchAttack[Descent]):
 
     def start(self, task: Task) -> Descent:
         x = task.inputs
-        return Descent(x, TanhReparameterization.of(task, self.stretch).inverse(x), Adam.like(x), 0 * task.inputs.flatten(1)[:, 0])
+        return Descent(
+            x, TanhReparameterization.of(task, self.stretch).inverse(x), Adam.like(x), 0 * task.inputs.flatten(1)[:, 0]
+        )
 
     def descend(self, task: Task, inner: Descent, c: ep.Tensor, step: ep.Tensor) -> tuple[Descent, ep.Tensor]:
         box, (x, w, adam, _) = TanhReparameterization.of(task, self.stretch), inner

@@ -6,12 +6,10 @@ from typing import ClassVar, NamedTuple
 
 import eagerpy as ep
 
-from advplug.attack import IterativeAttack
+from advplug.attack import IterativeAttack, Task
 from advplug.errors import InvalidInput
-from advplug.numerics import Boundary
 from advplug.losses import ClassGaps, Loss
-from advplug.numerics import per_sample, size
-from advplug.attack import Task
+from advplug.numerics import Boundary, per_sample, size
 
 EXTRA = 1e-5
 """Added to the length of each step, as a share of the width of the bounds: else the steps may shrink to nothing before

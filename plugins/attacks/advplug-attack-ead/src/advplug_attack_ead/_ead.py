@@ -7,12 +7,11 @@ from typing import ClassVar, Literal, NamedTuple, get_args
 import eagerpy as ep
 from torch import Tensor
 
+from advplug.attack import Task, Wish
 from advplug.errors import InvalidInput
+from advplug.families import ConstantSearchAttack, confident
 from advplug.losses import Loss, Margin
 from advplug.numerics import per_sample
-from advplug.attack import Task, Wish
-from advplug.families import ConstantSearchAttack
-from advplug.families import confident
 
 Rule = Literal["l1", "en"]
 Solver = Literal["fista", "ista"]

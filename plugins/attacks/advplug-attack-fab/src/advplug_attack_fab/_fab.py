@@ -6,12 +6,10 @@ from typing import ClassVar, NamedTuple
 
 import eagerpy as ep
 
-from advplug.attack import IterativeAttack
+from advplug.attack import IterativeAttack, Task
 from advplug.errors import InvalidInput
-from advplug.numerics import Boundary
 from advplug.losses import ClassGaps, Loss
-from advplug.numerics import per_sample, size, wrap
-from advplug.attack import Task
+from advplug.numerics import Boundary, per_sample, size, wrap
 
 RADIUS = {"linf": 0.3, "l2": 1.0, "l1": 5.0}
 """Of random starts that have no distance to go by, for bounds [0, 1]."""

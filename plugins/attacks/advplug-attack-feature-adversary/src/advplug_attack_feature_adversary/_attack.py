@@ -8,13 +8,10 @@ import eagerpy as ep
 import torch
 from torch import Tensor
 
-from advplug.attack import IterativeAttack
+from advplug.attack import IterativeAttack, Oracle, Problem, Task
 from advplug.errors import InvalidInput
 from advplug.losses import CentreDistance
 from advplug.numerics import best_other, per_sample, pick, raw, unit, wrap
-from advplug.attack import Oracle
-from advplug.attack import Problem
-from advplug.attack import Task
 from advplug_attack_feature_adversary._parts import find_part, scores_and_values
 
 

@@ -8,9 +8,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from advplug.attack import Oracle
 from advplug.errors import InvalidInput
 from advplug.model import DefendedModel, HasFeatures
-from advplug.attack import Oracle
 
 
 def find_part(model: DefendedModel, part: str | None, oracle: Oracle, x: Tensor) -> str:

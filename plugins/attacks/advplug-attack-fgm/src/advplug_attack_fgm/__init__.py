@@ -2,7 +2,18 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from advplug import AttackSpec, hookimpl
+from advplug.lazy import lazily
+
+if TYPE_CHECKING:
+    from advplug_attack_fgm._fgm import FGM
+    from advplug_attack_fgm._steps import GradientSteps
+
+__all__ = ["FGM", "GradientSteps", "advplug_attacks"]
+
+__getattr__ = lazily(__name__, {"FGM": "._fgm", "GradientSteps": "._steps"})
 
 
 @hookimpl

@@ -8,10 +8,9 @@ import eagerpy as ep
 import torch
 from torch import Tensor
 
-from advplug.attack import IterativeAttack
+from advplug.attack import IterativeAttack, Task
 from advplug.errors import InvalidInput
 from advplug.numerics import per_sample, raw, unit, wrap
-from advplug.attack import Task
 
 L1Rule = Literal["gradient", "steepest"]
 

@@ -7,10 +7,9 @@ from typing import ClassVar, Literal, NamedTuple, get_args
 
 import eagerpy as ep
 
-from advplug.attack import IterativeAttack
+from advplug.attack import IterativeAttack, Task
 from advplug.errors import InvalidInput
 from advplug.numerics import raw, unit
-from advplug.attack import Task
 
 Equal = Literal["perturbation", "multiplier"]
 

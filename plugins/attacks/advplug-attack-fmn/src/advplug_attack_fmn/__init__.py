@@ -2,7 +2,17 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from advplug import AttackSpec, hookimpl
+from advplug.lazy import lazily
+
+if TYPE_CHECKING:
+    from advplug_attack_fmn._fmn import FMN
+
+__all__ = ["FMN", "advplug_attacks"]
+
+__getattr__ = lazily(__name__, {"FMN": "._fmn"})
 
 
 @hookimpl

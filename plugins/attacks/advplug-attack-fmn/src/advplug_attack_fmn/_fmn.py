@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import math
-from typing import ClassVar, NamedTuple
+from dataclasses import dataclass
+from typing import NamedTuple
 
 import eagerpy as ep
 
-from advplug.attack import IterativeAttack
+from advplug.attack import IterativeAttack, Query, Task
 from advplug.errors import InvalidInput
+from advplug.hyperparameters import Count, Fraction, Natural, Positive
 from advplug.losses import Loss, Margin
-from advplug.numerics import size, unit, wrap
-from advplug.attack import Query, Task
+from advplug.numerics import size, unit
 from advplug_attack_fmn._geometry import DUAL, TINY, farthest, project, walked_back, whole_numbers
 
 STEP_SIZES = {"linf": 10.0, "l2": 10.0, "l1": 10.0, "l0": 100.0}  # l0: how far a value moves costs nothing
@@ -30,6 +31,7 @@ class State(NamedTuple):
     farthest: ep.Tensor
 
 
+@dataclass(frozen=True, kw_only=True)
 class FMN(IterativeAttack[State]):
     """Smallest perturbation under Linf, L2, L1 or L0: gradient steps, each projected to a ball of adaptive radius.
 
@@ -44,38 +46,22 @@ class FMN(IterativeAttack[State]):
     final_step_size: length of the last step.
     gamma: by which share the radius shrinks or grows in the first step; under l0 by one value at least.
     final_gamma: that of the last step.
-    search_steps: bisections between the input and a given starting point.
+    bisections: halvings of the way between the input and a given starting point.
     """
 
-    norms: ClassVar[tuple[str, ...]] = ("linf", "l2", "l1", "l0")
-    minimum_norm: ClassVar[bool] = True
+    minimum_norm = True
 
-    def __init__(
-        self,
-        *,
-        steps: int = 500,
-        step_size: float | None = None,
-        final_step_size: float = 0.01,
-        gamma: float = 0.05,
-        final_gamma: float = 0.001,
-        search_steps: int = 10,
-    ) -> None:
-        if steps < 1:
-            raise InvalidInput(f"steps is {steps}: give at least 1")
-        if step_size is not None and not 0 < step_size < math.inf:
-            raise InvalidInput(f"step_size is {step_size}: give a positive number, or None")
-        if not 0 < final_step_size < math.inf:
-            raise InvalidInput(f"final_step_size is {final_step_size}: give a positive number")
-        if not 0 < final_gamma <= gamma < 1:
-            raise InvalidInput(f"gamma is {gamma}, final_gamma {final_gamma}: give 0 < final_gamma <= gamma < 1")
-        if search_steps < 0:
-            raise InvalidInput(f"search_steps is {search_steps}: give 0 or more")
-        self.steps = steps
-        self.step_size = step_size
-        self.final_step_size = final_step_size
-        self.gamma = gamma
-        self.final_gamma = final_gamma
-        self.search_steps = search_steps
+    steps: Count = 500
+    step_size: Positive | None = None
+    final_step_size: Positive = 0.01
+    gamma: Fraction = 0.05
+    final_gamma: Fraction = 0.001
+    bisections: Natural = 10
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.final_gamma > self.gamma:
+            raise InvalidInput(f"gamma is {self.gamma}, final_gamma {self.final_gamma}: give final_gamma <= gamma")
 
     @property
     def default_loss(self) -> Loss:
@@ -83,15 +69,14 @@ class FMN(IterativeAttack[State]):
         return Margin()
 
     def init(self, task: Task) -> State:
-        starts, limit = task.rows.starts, farthest(task)
-        x = task.inputs if starts is None else walked_back(wrap(starts), self.search_steps, task)
+        given, limit = task.starting_points, farthest(task)
+        x = task.inputs if given is None else walked_back(given, self.bisections, task)
         none = ep.full_like(limit, math.inf)
         radius = ep.maximum(size(x - task.inputs, "l0"), 1) if task.threat.norm == "l0" else none
         return State(x, radius, none, limit)
 
     def step(self, task: Task, state: State) -> State:
         q = task.query(state.x)
-        assert q.gradient is not None
         norm = size(state.x - task.inputs, task.threat.norm)
         least = ep.where(q.success, ep.minimum(norm, state.least), state.least)
         gamma = self._decay(task, self.gamma, self.final_gamma)

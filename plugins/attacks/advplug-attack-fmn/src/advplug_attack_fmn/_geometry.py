@@ -5,9 +5,8 @@ from __future__ import annotations
 import eagerpy as ep
 import torch
 
-from advplug.numerics import per_sample, raw, size, wrap
-from advplug.numerics import PROJECTIONS
 from advplug.attack import Task
+from advplug.numerics import PROJECTIONS, per_sample, raw, size, wrap
 
 DUAL = {"linf": "l1", "l2": "l2", "l1": "linf"}
 TINY = 1e-38  # keeps zero from being divided by zero

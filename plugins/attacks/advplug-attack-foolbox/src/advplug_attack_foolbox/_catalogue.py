@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any, Literal
 
-from advplug.interop import Access, Catalogue, EVERY_NORM, Entry
+from advplug.interop import EVERY_NORM, Access, Catalogue, Entry
 
 FGSM = "Explaining and Harnessing Adversarial Examples, ICLR 2015 (1412.6572)"
 BIM = "Adversarial Examples in the Physical World, ICLR workshop 2017 (1607.02533)"

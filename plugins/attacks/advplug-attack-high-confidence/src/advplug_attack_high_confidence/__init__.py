@@ -5,8 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from advplug import AttackSpec, hookimpl
+from advplug.lazy import lazily
 
 if TYPE_CHECKING:
+    from advplug_attack_high_confidence._high_confidence import HighConfidence
     from advplug_attack_high_confidence._unrolled import closest_targets, unrolled
 
 __all__ = ["closest_targets", "unrolled"]
@@ -18,6 +20,11 @@ def __getattr__(name: str) -> Any:
 
         return getattr(_unrolled, name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+__all__ = ["HighConfidence", "advplug_attacks"]
+
+__getattr__ = lazily(__name__, {"HighConfidence": "._high_confidence"})
 
 
 @hookimpl

@@ -7,11 +7,10 @@ from typing import Literal, NamedTuple, get_args
 import eagerpy as ep
 import torch
 
-from advplug.attack import IterativeAttack
+from advplug.attack import IterativeAttack, Task, Wish
 from advplug.errors import InvalidInput
 from advplug.losses import ClassGaps
 from advplug.numerics import pick, raw, wrap
-from advplug.attack import Task, Wish
 from advplug_attack_high_confidence._steps import log_level, nearest_boundary, step_to_level, unit
 
 Choice = Literal["closest", "uniform", "softmax"]

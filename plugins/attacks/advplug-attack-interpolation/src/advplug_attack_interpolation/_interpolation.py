@@ -6,12 +6,11 @@ from typing import Any, NamedTuple
 
 import eagerpy as ep
 import torch
-from advplug_attack_pgd._pgd import PGD
+from advplug_attack_pgd import PGD
 
-from advplug.attack import IterativeAttack
+from advplug.attack import IterativeAttack, Task
 from advplug.errors import InvalidInput
 from advplug.numerics import per_sample, raw, wrap
-from advplug.attack import Task
 from advplug_attack_interpolation._sides import Sides, sides
 
 

@@ -8,10 +8,10 @@ import eagerpy as ep
 import torch
 from torch import Tensor
 
+from advplug.attack import Task
 from advplug.errors import InvalidInput
 from advplug.model import Decision, DefendedModel, HasThresholds
 from advplug.numerics import raw, wrap
-from advplug.attack import Task
 
 
 class Sides(NamedTuple):

@@ -6,11 +6,11 @@ from typing import ClassVar, NamedTuple
 
 import eagerpy as ep
 
+from advplug.attack import Task
 from advplug.errors import InvalidInput
+from advplug.families import ConstantSearchAttack
 from advplug.losses import LogisticMargin, Loss
 from advplug.numerics import per_sample
-from advplug.attack import Task
-from advplug.families import ConstantSearchAttack
 from advplug_attack_lbfgs._memory import Memory
 
 DECREASE = 1e-4

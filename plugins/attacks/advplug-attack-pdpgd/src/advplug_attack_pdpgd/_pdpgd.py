@@ -8,12 +8,10 @@ from typing import Any, Literal, NamedTuple
 import eagerpy as ep
 from torch import Tensor
 
-from advplug.numerics import Adam
-from advplug.attack import IterativeAttack
+from advplug.attack import IterativeAttack, Task
 from advplug.errors import InvalidInput
 from advplug.losses import LogisticMargin, Loss
-from advplug.numerics import norms, per_sample, raw, size, unit, wrap
-from advplug.attack import Task
+from advplug.numerics import Adam, norms, per_sample, raw, size, unit, wrap
 from advplug_attack_pdpgd import _proximal
 from advplug_attack_pdpgd._schedule import SHAPES, Shape, falling
 from advplug_attack_pdpgd._weights import Weights

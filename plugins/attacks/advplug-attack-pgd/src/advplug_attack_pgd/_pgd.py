@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import math
-from typing import Literal, NamedTuple, get_args
+from dataclasses import dataclass
+from typing import Literal, NamedTuple
 
 import eagerpy as ep
 
-from advplug.attack import IterativeAttack
-from advplug.errors import InvalidInput
+from advplug.attack import IterativeAttack, Task
+from advplug.hyperparameters import Count, NonNegative, Positive
 from advplug.numerics import per_sample, unit
-from advplug.attack import Task
 
 Rule = Literal["sign", "normalised", "raw", "equal-perturbation"]
 Schedule = Literal["constant", "linear", "cosine"]
@@ -27,6 +27,7 @@ class State(NamedTuple):
     alpha: ep.Tensor
 
 
+@dataclass(frozen=True, kw_only=True)
 class PGD(IterativeAttack[State]):
     """Projected gradient descent under Linf, L2, L1 and L0.
 
@@ -45,34 +46,13 @@ class PGD(IterativeAttack[State]):
         passes, judging takes longer than searching.
     """
 
-    def __init__(
-        self,
-        *,
-        steps: int = 40,
-        step_size: float | None = None,
-        rule: Rule | None = None,
-        random_start: bool = True,
-        momentum: float = 0.0,
-        schedule: Schedule = "constant",
-        judge: Judge = "every",
-    ) -> None:
-        if steps < 1:
-            raise InvalidInput(f"steps is {steps}: give at least 1")
-        if step_size is not None and not step_size > 0:
-            raise InvalidInput(f"step_size is {step_size}: give a positive number, or None")
-        if rule is not None and rule not in get_args(Rule):
-            raise InvalidInput(f"rule {rule!r}: choose one of {', '.join(get_args(Rule))}")
-        if schedule not in get_args(Schedule):
-            raise InvalidInput(f"schedule {schedule!r}: choose one of {', '.join(get_args(Schedule))}")
-        if judge not in get_args(Judge):
-            raise InvalidInput(f"judge {judge!r}: choose one of {', '.join(get_args(Judge))}")
-        self.steps = steps
-        self.step_size = step_size
-        self.rule = rule
-        self.random_start = random_start
-        self.momentum = momentum
-        self.schedule = schedule
-        self.judge = judge
+    steps: Count = 40
+    step_size: Positive | None = None
+    rule: Rule | None = None
+    random_start: bool = True
+    momentum: NonNegative = 0.0
+    schedule: Schedule = "constant"
+    judge: Judge = "every"
 
     def init(self, task: Task) -> State:
         x = task.start(self.random_start)
@@ -80,7 +60,6 @@ class PGD(IterativeAttack[State]):
 
     def step(self, task: Task, state: State) -> State:
         g = task.query(state.x, judge=self.judge == "every").gradient
-        assert g is not None
         m = self.momentum * state.m + unit(g, "l1") if self.momentum else g
         x = state.x - self._decay(task.t) * state.alpha * self._direction(m, task.threat.norm)
         return State(task.project(x), m, state.alpha)
@@ -103,7 +82,7 @@ class PGD(IterativeAttack[State]):
                 return m
 
     def _first_step(self, task: Task) -> ep.Tensor:
-        epsilon = ep.astensor(task.epsilon)
+        epsilon = task.epsilon
         if self.step_size is not None:
             alpha = ep.ones_like(epsilon) * self.step_size
         elif task.threat.norm == "l0":

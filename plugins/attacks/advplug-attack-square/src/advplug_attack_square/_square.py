@@ -11,11 +11,10 @@ import eagerpy as ep
 import torch
 from torch import Tensor
 
-from advplug.attack import IterativeAttack
+from advplug.attack import IterativeAttack, Task
 from advplug.errors import InvalidInput
 from advplug.losses import CrossEntropy, Loss, Margin, View
 from advplug.numerics import per_sample, raw, wrap
-from advplug.attack import Task
 
 SHRINKS_AT = (10, 50, 200, 500, 1000, 2000, 4000, 6000, 8000)
 """When p is halved, for 10,000 queries."""

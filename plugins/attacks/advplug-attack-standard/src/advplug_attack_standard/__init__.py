@@ -5,10 +5,16 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from advplug import AttackSpec, hookimpl
+from advplug.lazy import lazily
 
 if TYPE_CHECKING:
     from advplug.evaluation import Evaluation
     from advplug.records import Finding
+    from advplug_attack_standard._standard import Standard
+
+__all__ = ["Standard", "advplug_attacks", "advplug_diagnose"]
+
+__getattr__ = lazily(__name__, {"Standard": "._standard"})
 
 
 @hookimpl

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from advplug.evaluation import Evaluation
-from advplug.evaluation import CLEARLY, percent
+from advplug.evaluation import CLEARLY, Evaluation, percent
 from advplug.records import Finding
 from advplug_attack_standard._standard import SQUARE
 

@@ -7,13 +7,11 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import ClassVar
 
-from advplug.attack import Attack, Stage
+from advplug import load
+from advplug.attack import Attack, Problem, Stage, Task
 from advplug.errors import InvalidInput, RobustnessWarning
 from advplug.evaluation import preflight
-from advplug.losses import CrossEntropy, DLR, Loss, Margin, TargetedDLR
-from advplug import load
-from advplug.attack import Problem
-from advplug.attack import Task
+from advplug.losses import DLR, CrossEntropy, Loss, Margin, TargetedDLR
 
 SQUARE = "square"
 """Name of the stage that sees scores alone."""

@@ -9,13 +9,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from advplug.attack import Attack
+from advplug.attack import Attack, Oracle, Problem
 from advplug.data import Images
-from advplug.families import Ensemble
 from advplug.errors import InvalidInput
-from advplug.attack import Oracle
-from advplug.attack import Problem
-from advplug.families import Network, SurrogateAttack, points, trained, untrained
+from advplug.families import Ensemble, Network, SurrogateAttack, points, trained, untrained
 from advplug.training import Recipe
 
 AT_ONCE = 256

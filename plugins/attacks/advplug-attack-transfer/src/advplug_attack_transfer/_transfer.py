@@ -9,15 +9,12 @@ from typing import Any, Literal, get_args
 
 from torch import nn
 
-from advplug.attack import Attack
-from advplug.data import Images
-from advplug.families import Ensemble, MeanOverMembers
-from advplug.errors import InvalidInput
-from advplug.losses import Loss
 from advplug import load
-from advplug.attack import Oracle
-from advplug.attack import Problem, as_defended
-from advplug.families import Network, SurrogateAttack, points, trained, untrained
+from advplug.attack import Attack, Oracle, Problem, as_defended
+from advplug.data import Images
+from advplug.errors import InvalidInput
+from advplug.families import Ensemble, MeanOverMembers, Network, SurrogateAttack, points, trained, untrained
+from advplug.losses import Loss
 from advplug.training import Recipe
 
 Mean = Literal["losses", "logits"]

@@ -2,7 +2,17 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from advplug import AttackSpec, hookimpl
+from advplug.lazy import lazily
+
+if TYPE_CHECKING:
+    from advplug_attack_zoo._zoo import ZOO
+
+__all__ = ["ZOO", "advplug_attacks"]
+
+__getattr__ = lazily(__name__, {"ZOO": "._zoo"})
 
 
 @hookimpl

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 import eagerpy as ep
 
-from advplug.numerics import TanhReparameterization
 from advplug.attack import Task
+from advplug.numerics import TanhReparameterization
 
 STRETCH = 0.01
 """Share by which the box of the tanh is wider, so that values at the bounds can move."""

@@ -8,8 +8,8 @@ import eagerpy as ep
 import torch
 from torch import Tensor
 
-from advplug.numerics import raw, wrap
 from advplug.attack import Task
+from advplug.numerics import raw, wrap
 from advplug_attack_zoo._box import Box
 from advplug_attack_zoo._space import Space
 

@@ -8,11 +8,11 @@ import eagerpy as ep
 import torch
 from torch import Tensor
 
+from advplug.attack import Task
 from advplug.errors import InvalidInput
+from advplug.families import ConstantSearchAttack
 from advplug.losses import LogMargin, Loss
 from advplug.numerics import raw, wrap
-from advplug.attack import Task
-from advplug.families import ConstantSearchAttack
 from advplug_attack_zoo._box import Box, TanhVariable
 from advplug_attack_zoo._grids import Grids
 from advplug_attack_zoo._slopes import At, Slopes, loss_slopes

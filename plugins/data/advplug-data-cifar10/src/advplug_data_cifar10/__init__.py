@@ -2,7 +2,17 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from advplug import DatasetSpec, hookimpl
+from advplug.lazy import lazily
+
+if TYPE_CHECKING:
+    from advplug_data_cifar10._dataset import CIFAR10
+
+__all__ = ["CIFAR10", "advplug_datasets"]
+
+__getattr__ = lazily(__name__, {"CIFAR10": "._dataset"})
 
 
 @hookimpl

@@ -2,7 +2,17 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from advplug import DatasetSpec, hookimpl
+from advplug.lazy import lazily
+
+if TYPE_CHECKING:
+    from advplug_data_mnist._dataset import MNIST
+
+__all__ = ["MNIST", "advplug_datasets"]
+
+__getattr__ = lazily(__name__, {"MNIST": "._dataset"})
 
 
 @hookimpl

@@ -2,7 +2,17 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from advplug import DefenseSpec, hookimpl
+from advplug.lazy import lazily
+
+if TYPE_CHECKING:
+    from advplug_defense_adversarial_training._defense import AdversarialTraining
+
+__all__ = ["AdversarialTraining", "advplug_defenses"]
+
+__getattr__ = lazily(__name__, {"AdversarialTraining": "._defense"})
 
 
 @hookimpl

@@ -8,7 +8,7 @@ from typing import ClassVar
 
 from advplug.defense import Preset
 from advplug.threat import ThreatModel
-from advplug.training import Adversary, Configuration, Norm, Recipe, ConfiguredDefense
+from advplug.training import Adversary, Configuration, ConfiguredDefense, Norm, Recipe
 from advplug_defense_adversarial_training._networks import CifarNet, DigitNet, MadryNet
 
 WEIGHTS = Path(__file__).parent / "weights"

@@ -8,7 +8,7 @@ from typing import ClassVar
 
 from advplug.defense import Preset
 from advplug.threat import ThreatModel
-from advplug.training import Configuration, Recipe, ConfiguredDefense
+from advplug.training import Configuration, ConfiguredDefense, Recipe
 from advplug_defense_ecoc._model import EnsembleOfBits
 from advplug_defense_ecoc._networks import Bits, Layer, authors_trunk
 from advplug_defense_ecoc._training import Hinge

@@ -8,7 +8,7 @@ from typing import ClassVar
 
 from advplug.defense import Preset
 from advplug.threat import ThreatModel
-from advplug.training import Adversary, Configuration, Recipe, ConfiguredDefense
+from advplug.training import Adversary, Configuration, ConfiguredDefense, Recipe
 from advplug_defense_kwta._networks import ResNet18, SmallNet
 
 WEIGHTS = Path(__file__).parent / "weights"

@@ -7,8 +7,8 @@ from typing import cast
 
 from torch import Tensor, nn
 
-from advplug.model import DefendedModel
 from advplug.families import SequentialModel
+from advplug.model import DefendedModel
 from advplug_defense_kwta._activation import activation
 
 

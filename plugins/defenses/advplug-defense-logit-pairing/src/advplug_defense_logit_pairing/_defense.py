@@ -10,7 +10,7 @@ from typing import ClassVar
 from advplug.defense import Preset
 from advplug.model import DefendedModel
 from advplug.threat import ThreatModel
-from advplug.training import Adversary, Configuration, Objective, Recipe, ConfiguredDefense, cross_entropy
+from advplug.training import Adversary, Configuration, ConfiguredDefense, Objective, Recipe, cross_entropy
 from advplug_defense_logit_pairing._networks import CifarNet, DigitNet, LeNet
 from advplug_defense_logit_pairing._objectives import MixedBatch, Penalised, clean_pairing, squeezing
 

@@ -2,7 +2,18 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from advplug import DefenseSpec, hookimpl
+from advplug.lazy import lazily
+
+if TYPE_CHECKING:
+    from advplug_defense_mixup_inference._defense import MixupInference
+    from advplug_defense_mixup_inference._model import Mixing, Unmixed
+
+__all__ = ["Mixing", "MixupInference", "Unmixed", "advplug_defenses"]
+
+__getattr__ = lazily(__name__, {"Mixing": "._model", "MixupInference": "._defense", "Unmixed": "._model"})
 
 
 @hookimpl

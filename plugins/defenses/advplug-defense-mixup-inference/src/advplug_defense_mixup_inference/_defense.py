@@ -9,12 +9,12 @@ from typing import ClassVar
 import torch
 from torch import nn
 
+from advplug import load
 from advplug.data import Images
 from advplug.defense import Preset, Report
-from advplug import load
 from advplug.model import DefendedModel
 from advplug.threat import ThreatModel
-from advplug.training import Adversary, Configuration, Recipe, ConfiguredDefense, fit
+from advplug.training import Adversary, Configuration, ConfiguredDefense, Recipe, fit
 from advplug_defense_mixup_inference._model import Mixing, Unmixed
 from advplug_defense_mixup_inference._networks import resnet50, small
 from advplug_defense_mixup_inference._training import interpolated_adversarial, mixup

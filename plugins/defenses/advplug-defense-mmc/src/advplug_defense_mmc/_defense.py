@@ -10,7 +10,7 @@ from advplug.data import Images
 from advplug.defense import Preset
 from advplug.model import DefendedModel
 from advplug.threat import ThreatModel
-from advplug.training import Configuration, Recipe, ConfiguredDefense
+from advplug.training import Configuration, ConfiguredDefense, Recipe
 from advplug_defense_mmc._centres import distance_to_own_centre
 from advplug_defense_mmc._networks import PaperNet, cifar_net, digit_net
 

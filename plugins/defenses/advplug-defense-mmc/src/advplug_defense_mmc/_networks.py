@@ -7,8 +7,8 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
-from advplug.model import DefendedModel
 from advplug.families import convolutions
+from advplug.model import DefendedModel
 from advplug_defense_mmc._centres import max_mahalanobis_centres
 
 

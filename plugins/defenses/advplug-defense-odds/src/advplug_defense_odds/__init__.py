@@ -2,7 +2,18 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from advplug import DefenseSpec, hookimpl
+from advplug.lazy import lazily
+
+if TYPE_CHECKING:
+    from advplug_defense_odds._defense import Odds
+    from advplug_defense_odds._model import OddsModel
+
+__all__ = ["Odds", "OddsModel", "advplug_defenses"]
+
+__getattr__ = lazily(__name__, {"Odds": "._defense", "OddsModel": "._model"})
 
 
 @hookimpl

@@ -2,7 +2,18 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from advplug import DefenseSpec, hookimpl
+from advplug.lazy import lazily
+
+if TYPE_CHECKING:
+    from advplug_defense_weakness_strength._defense import WeaknessStrengthDefense
+    from advplug_defense_weakness_strength._model import WeaknessStrength
+
+__all__ = ["WeaknessStrength", "WeaknessStrengthDefense", "advplug_defenses"]
+
+__getattr__ = lazily(__name__, {"WeaknessStrength": "._model", "WeaknessStrengthDefense": "._defense"})
 
 
 @hookimpl

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import ClassVar, cast
 
 import torch
-from advplug_defense_adversarial_training._defense import AdversarialTraining
-from advplug_defense_kwta._defense import KWTA
+from advplug_defense_adversarial_training import AdversarialTraining
+from advplug_defense_kwta import KWTA
 
 from advplug.data import Images
 from advplug.defense import Defense, Preset, Report
