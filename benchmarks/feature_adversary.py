@@ -17,8 +17,8 @@ from torch import Tensor, nn
 
 from advplug import Images, ThreatModel, load, run
 from advplug.attack import Attack
-from advplug.numerics.tensors import raw
 from advplug.engine.task import Task
+from advplug.numerics.tensors import raw
 
 BUDGETS = {"linf": (0.05, 0.1, 0.2, 0.3), "l2": (1.0, 2.0, 3.0, 5.0)}
 PRESETS = ("mnist", "mnist-linf")
@@ -56,7 +56,7 @@ class Last(Attack):
         judge = task.evaluate
 
         def judged(x: Any, *words: Any, **more: Any) -> Any:
-            self.points |= dict(zip(task.rows.samples.tolist(), raw(x), strict=True))
+            self.points |= dict(zip(raw(task.samples).tolist(), raw(x), strict=True))
             return judge(x, *words, **more)
 
         task.evaluate = judged  # type: ignore[method-assign]

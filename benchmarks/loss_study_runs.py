@@ -12,9 +12,9 @@ from torch import Tensor, nn
 
 from advplug import ThreatModel, load, run
 from advplug.attack import Attack
+from advplug.engine.task import Task
 from advplug.losses import CrossEntropy, Logit, Loss, MultiTargetLogit
 from advplug.numerics.tensors import norms, raw
-from advplug.engine.task import Task
 
 STEPS = 250
 ALPHA = 5e-4
@@ -25,7 +25,7 @@ LOSSES: dict[str, tuple[Loss, bool]] = {
     "CE": (CrossEntropy(), False),
     "CE-sign": (CrossEntropy(), True),
     "Logit": (Logit(), False),
-    "M-logit": (MultiTargetLogit(kappa=20.0), False),
+    "M-logit": (MultiTargetLogit(confidence=20.0), False),
 }
 """Loss, and whether its gradient's sign is taken."""
 
@@ -91,7 +91,7 @@ class Recorder(Attack):
         self._last: dict[int, Tensor] = {}
 
     def run(self, task: Task) -> None:
-        self._last = dict(zip(task.rows.samples.tolist(), task.rows.inputs, strict=True))
+        self._last = dict(zip(raw(task.samples).tolist(), task.rows.inputs, strict=True))
         for name in ("query", "evaluate"):
             setattr(task, name, self._watching(getattr(task, name), task))
         self.attack.run(task)

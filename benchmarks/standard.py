@@ -20,8 +20,8 @@ from rich.table import Table
 from torch import Tensor, nn
 
 from advplug import ThreatModel, load, run
-from advplug.numerics.tensors import norms
 from advplug.engine.verification import TOLERANCE
+from advplug.numerics.tensors import norms
 
 CASES = {
     "mnist": (ThreatModel("linf", 0.1), ThreatModel("linf", 0.3)),

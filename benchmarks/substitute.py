@@ -20,7 +20,7 @@ from rich.table import Table
 from torch import Tensor, nn
 
 from advplug import Images, ThreatModel, load, run
-from advplug.engine.oracle import Oracle
+from advplug.engine.gateway import Gateway
 from advplug.engine.problem import Options, make_problem
 from advplug.engine.result import AttackResult
 
@@ -88,8 +88,8 @@ def trained(net: nn.Module, own: Images, seed: int) -> tuple[nn.Module, int]:
     attack = load("attack:substitute")(network=lambda *_: network("mnist"))
     one = own.inputs[:1], own.labels[:1]
     problem = make_problem(net, *one, ThreatModel("linf", 0.4), auxiliary=own, options=Options(seed=seed))
-    oracle = Oracle(problem.model, len(own))
-    return attack.own_model(problem, oracle), oracle.asked
+    gateway = Gateway(problem.model, own.inputs[:1], max_rows=len(own))
+    return attack.own_model(problem, gateway), gateway.asked
 
 
 def outcome(result: AttackResult, x: Tensor, **words: Any) -> Outcome:

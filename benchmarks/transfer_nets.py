@@ -42,7 +42,7 @@ def main() -> None:
     images, test = load("data:mnist")().load("train-disjoint"), load("data:mnist")().load("shipped")
     WEIGHTS.mkdir(exist_ok=True)
     for seed in SEEDS:
-        net = defense.train("mnist", images, seed=seed, device="cpu", report=lambda *_: None)
+        net = defense.train("mnist", images, seed=seed, device="cpu", on_epoch=lambda *_: None)
         save_file({name: value.half() for name, value in net.state_dict().items()}, _file(seed))
         with torch.no_grad():
             right = (_stored(seed)(test.inputs).argmax(1) == test.labels).float().mean()

@@ -107,7 +107,7 @@ class PastTheDetector(Loss):
     def __call__(self, view: View) -> ep.Tensor:
         scores = ep.astensor(detector.detector.model(view.x.raw))
         alarm = scores[:, 1] - scores[:, 0]
-        return Margin(kappa=1)(view) + ep.maximum(alarm, -1)
+        return Margin(confidence=1)(view) + ep.maximum(alarm, -1)
 
 
 # The loss of this attack contains the detector.

@@ -11,9 +11,9 @@ from advplug_attack_pgd import PGD
 from torch import nn
 
 from advplug.api import run
+from advplug.engine.problem import Options
 from advplug.errors import AdvplugError
 from advplug.losses import DLR, TargetedDLR
-from advplug.engine.problem import Options
 from advplug.testing.linear import linear_model
 from advplug.threat import ThreatModel
 
@@ -41,7 +41,9 @@ WRONG_CALLS: dict[str, tuple[dict[str, Any], str]] = {
     "too few labels": ({"labels": Y[:4]}, "give one class each"),
     "target equal to the label": ({"targets": Y}, "equals the true label"),
     "target out of range": ({"targets": Y + 3}, "classes 0 to 2"),
-    "unknown targets": ({"targets": "all"}, "'each', a number of classes or None"),
+    "unknown targets": ({"targets": "all"}, "'each' or None; for the likeliest few, num_targets=3"),
+    "number of targets beside targets": ({"targets": "each", "num_targets": 2}, "no targets beside it"),
+    "number of targets below 1": ({"num_targets": 0}, "num_targets is 0"),
     "targeted threat model without targets": ({"threat": ThreatModel("linf", 0.1, targeted=True)}, "needs targets"),
     "loss that needs targets, without targets": ({"loss": TargetedDLR()}, "needs targets"),
     "too few classes for the loss": (
@@ -51,7 +53,7 @@ WRONG_CALLS: dict[str, tuple[dict[str, Any], str]] = {
     "threat model without a budget": ({"threat": ThreatModel("linf")}, "needs a budget"),
     "budgets of the wrong shape": ({"epsilon": torch.rand(3)}, "one finite number"),
     "negative budgets": ({"epsilon": torch.full((6,), -0.1)}, "one finite number"),
-    "starting points of the wrong shape": ({"starts": X[:2]}, "starts have shape"),
+    "starting points of the wrong shape": ({"starting_points": X[:2]}, "starting_points have shape"),
     "model that is not a module": ({"model": lambda x: x}, "torch.nn.Module"),
     "model that returns no class scores": ({"model": nn.Flatten(0)}, "must return logits"),
     "0 restarts": ({"restarts": 0}, "restarts is 0"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from advplug.model import Decision, DefendedModel, HasDetector, HasThresholds
+from advplug.model import Decision, DefendedModel
 
 
 class Scored(DefendedModel):
@@ -45,16 +45,19 @@ class Limited(DefendedModel):
 
 def test_a_detector_is_one_with_thresholds_only_if_it_names_them() -> None:
     models = {"plain": DefendedModel(2), "limits": Limited(2), "scores": Scored(), "both": Thresholded()}
-    assert {name for name, model in models.items() if isinstance(model, HasDetector)} == {"scores", "both"}
-    assert {name for name, model in models.items() if isinstance(model, HasThresholds)} == {"both"}
+    offers = {name: model.capabilities for name, model in models.items()}
+    assert {name for name, offer in offers.items() if offer.detector_scores is not None} == {"scores", "both"}
+    assert {name for name, offer in offers.items() if offer.thresholds is not None} == {"limits", "both"}
 
 
 def test_each_score_has_the_threshold_that_it_must_not_exceed() -> None:
     model: DefendedModel = Thresholded()
     x = torch.tensor([[0.5, 0.5], [0.1, 0.5], [0.7, 0.8], [0.2, 0.9]])
-    assert isinstance(model, HasThresholds)
-    over = model.detector_scores(x) > model.thresholds
+    scores, thresholds = model.capabilities.detector_scores, model.capabilities.thresholds
+    assert scores is not None
+    assert thresholds is not None
+    over = scores(x) > thresholds
     assert over.tolist() == [[False, False], [True, False], [False, True], [True, True]]
     assert torch.equal(model.decide(x).accepted, ~over.any(1))
-    model.thresholds.copy_(torch.tensor([0.5, 0.85]))  # the operator moves them, and the decisions follow
+    thresholds.copy_(torch.tensor([0.5, 0.85]))  # the operator moves them, and the decisions follow
     assert model.decide(x).accepted.tolist() == [True, True, True, False]

@@ -15,10 +15,10 @@ import pytest
 from advplug import AttackSpec, hookimpl
 from advplug.attack import Attack
 from advplug.cli import run
-from advplug.plugins.manager import Manager, using
-from advplug.engine.oracle import Oracle
+from advplug.engine.gateway import Gateway
 from advplug.engine.problem import Problem
 from advplug.engine.task import Task
+from advplug.plugins.manager import Manager, using
 
 MODULE = """
 import torch
@@ -35,7 +35,7 @@ class Nosy(Attack):
     needs_auxiliary: ClassVar[bool] = True
     seen: ClassVar[list[Any]] = []
 
-    def prepare(self, problem: Problem, oracle: Oracle) -> None:
+    def prepare(self, problem: Problem, gateway: Gateway) -> None:
         assert problem.auxiliary is not None
         self.seen.append(sorted(problem.auxiliary.inputs.flatten(1).amax(1).tolist()))
 
@@ -120,7 +120,7 @@ def test_other_images_of_the_attacker_make_another_run(capsys: pytest.CaptureFix
 def test_targets_by_number_are_the_likeliest(capsys: pytest.CaptureFixture[str]) -> None:
     assert evaluate("--limit", "4", "--targets", "2", "--json") == 0
     assert Nosy.seen[1:] == [[3] * 4, [2] * 4]
-    assert json.loads(capsys.readouterr().out)["rows"][0]["words"]["targets"] == "2"
+    assert json.loads(capsys.readouterr().out)["rows"][0]["components"]["num_targets"] == "2"
 
 
 @pytest.mark.parametrize("text", ["0", "-1", "some", "1.5"])

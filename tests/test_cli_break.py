@@ -21,13 +21,13 @@ from advplug.cli import run
 from advplug.cli._table import WIDTH
 from advplug.data import Dataset, Images
 from advplug.defense import Defense, Preset
-from advplug.plugins.manager import Manager, using
+from advplug.engine.task import Task
 from advplug.model import DefendedModel
 from advplug.numerics.tensors import raw, wrap
-from advplug.engine.task import Task
+from advplug.plugins.manager import Manager, using
 from advplug.threat import ThreatModel
 
-DOCUMENT = {"schema_version", "case", "preset", "threat", "clean_accuracy", "rows", "broken", "run"}
+DOCUMENT = {"schema_version", "case", "preset", "threat", "clean_accuracy", "rows", "broken", "run_dir"}
 ROW = {"role", "name", "library", "robust_accuracy", "detected", "queries", "seconds", "published", "source"}
 
 
@@ -88,7 +88,7 @@ class Shift(Attack):
         Shift.runs.append(self.share)
         if self.fails:
             raise RuntimeError("the attack has a bug")
-        away = (1 - 2 * raw(task.labels)).view(-1, 1, 1, 1) * task.epsilon.view(-1, 1, 1, 1) * self.share
+        away = (1 - 2 * raw(task.labels)).view(-1, 1, 1, 1) * raw(task.epsilon).view(-1, 1, 1, 1) * self.share
         task.evaluate(task.project(wrap(raw(task.inputs) + away)))
 
 
@@ -187,11 +187,11 @@ def test_json_has_the_documented_keys_and_stdout_nothing_else(call: Advplug) -> 
         assert row.keys() >= ROW
         assert 0 <= row["robust_accuracy"] <= 1
         assert row["detected"] is None
-    assert (document["schema_version"], document["case"], document["preset"]) == (1, "bright", "mnist")
+    assert (document["schema_version"], document["case"], document["preset"]) == (2, "bright", "mnist")
     assert document["threat"] == "linf:0.6"
     assert document["clean_accuracy"] == 1
     assert document["broken"] is True
-    assert Path(document["run"]).is_dir()
+    assert Path(document["run_dir"]).is_dir()
 
 
 @pytest.mark.parametrize("arguments", [(), ("--json",)])
@@ -248,7 +248,7 @@ def test_own_data_limit_and_directory(call: Advplug, tmp_path: Path) -> None:
     result = call("break", "bright", "--data", "mine.npz", "--limit", 4, "--out", "here", "--no-report", "--json")
     document = json.loads(result.stdout)
     assert document["samples"] == 4
-    assert document["run"] == "here"
+    assert document["run_dir"] == "here"
     assert not (tmp_path / "here" / "report.html").exists()
 
 
@@ -289,7 +289,7 @@ def test_report_formats(call: Advplug, tmp_path: Path) -> None:
     document = json.loads(call("break", "bright", "--no-report", "--json").stdout)
     page = only_run(tmp_path) / "report.html"
     assert not page.exists()
-    directory = document["run"]
+    directory = document["run_dir"]
     assert json.loads(call("report", directory, "--format", "json").stdout) == document
     table = call("report", directory, "--format", "md").stdout
     assert "| adaptive | strong |" in table

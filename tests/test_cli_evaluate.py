@@ -20,11 +20,11 @@ from advplug.attack import Attack
 from advplug.cli import run
 from advplug.data import Dataset, Images
 from advplug.defense import Defense, Preset
+from advplug.engine.task import Task
 from advplug.errors import InvalidInput
-from advplug.plugins.manager import Manager, using
 from advplug.model import DefendedModel
 from advplug.numerics.tensors import raw, wrap
-from advplug.engine.task import Task
+from advplug.plugins.manager import Manager, using
 from advplug.threat import ThreatModel
 
 MODULE = """
@@ -78,7 +78,7 @@ class Step(Attack):
         Step.made.append(self.parameters())
 
     def run(self, task: Task) -> None:
-        move = raw(task.gradient(task.inputs)).sign() * task.epsilon.view(-1, 1, 1, 1) * self.length
+        move = raw(task.gradient(task.inputs)).sign() * raw(task.epsilon).view(-1, 1, 1, 1) * self.length
         task.evaluate(task.project(wrap(raw(task.inputs) - move)))
 
 
@@ -246,9 +246,9 @@ def test_a_sweep_of_even_steps_needs_a_budget_to_divide(evaluate: Evaluate) -> N
 
 def test_each_attack_brings_its_own_loss_unless_one_is_named(evaluate: Evaluate) -> None:
     (row,) = evaluate(*MINIMUM, "--json").document["rows"]
-    assert row["words"]["loss"] == "CrossEntropy()"
+    assert row["components"]["loss"] == "CrossEntropy()"
     (row,) = evaluate(*MINIMUM, "--loss", "logistic-margin", "--json").document["rows"]
-    assert row["words"]["loss"] == "LogisticMargin()"
+    assert row["components"]["loss"] == "LogisticMargin()"
 
 
 def test_losses_attacks_and_parameters(evaluate: Evaluate) -> None:
@@ -261,7 +261,7 @@ def test_losses_attacks_and_parameters(evaluate: Evaluate) -> None:
         {"length": 1.0, "signed": True, "label": None},
         {"length": 0.5, "signed": False, "label": "text"},
     ]
-    assert "length=0.5" in document["rows"][2]["words"]["attack"]
+    assert "length=0.5" in document["rows"][2]["components"]["attack"]
 
 
 def test_gradients_are_crossed_with_losses(evaluate: Evaluate) -> None:
@@ -290,8 +290,8 @@ def test_noise_has_the_size_of_the_budget(evaluate: Evaluate, tmp_path: Path, th
     for name, word in (("finite-differences", "FiniteDifference"), ("smoothed", "Smoothed")):
         (row,) = evaluate(*own, "--gradients", name).document["rows"]
         assert row["name"] == "step"
-        match = re.match(rf"{word}\(sigma=([\d.e-]+), ", row["words"]["gradient"])
-        assert match is not None, row["words"]
+        match = re.match(rf"{word}\(sigma=([\d.e-]+), ", row["components"]["gradient"])
+        assert match is not None, row["components"]
         assert float(match[1]) == pytest.approx(sigma, rel=1e-4)
 
 
@@ -299,13 +299,13 @@ def test_finite_differences_see_past_a_model_without_gradients(evaluate: Evaluat
     own = ("mine.net:Steps", *OWN, "--attacks", "step", "--json")
     document = evaluate(*own, "--gradients", "exact,finite-differences").document
     assert [row["robust_accuracy"] for row in document["rows"]] == [1, 0.5]
-    assert [one["name"] for one in document["findings"]] == ["lost-gradients", "masked-gradients"]
+    assert [one["name"] for one in document["findings"]] == ["unusable-gradients", "masked-gradients"]
 
 
 def test_bpda_uses_the_surrogate_of_a_defense(evaluate: Evaluate) -> None:
     document = evaluate("bright", "--attacks", "step", "--gradients", "bpda,eot:3", "--json").document
-    assert [row["words"]["gradient"].partition("(")[0] for row in document["rows"]] == ["BPDA", "EOT"]
-    assert "draws=3" in document["rows"][1]["words"]["gradient"]
+    assert [row["components"]["gradient"].partition("(")[0] for row in document["rows"]] == ["BPDA", "EOT"]
+    assert "draws=3" in document["rows"][1]["components"]["gradient"]
 
 
 def test_bounds_rescale_the_images(evaluate: Evaluate) -> None:
@@ -336,11 +336,11 @@ def test_configuration_file_and_what_overrides_it(evaluate: Evaluate, tmp_path: 
         'bounds = [0, 1]\ngradients = ["smoothed:2"]\nepsilons = ["1/8", 0.2]\nout = "there"\nset.step.length = 0.5\n'
     )
     document = evaluate("--config", "advplug.toml", "--json").document
-    assert (document["case"], document["samples"], document["run"]) == ("mine.net:build", 6, "there")
+    assert (document["case"], document["samples"], document["run_dir"]) == ("mine.net:build", 6, "there")
     assert [row["name"] for row in document["rows"]] == ["step"]
     assert [epsilon for epsilon, _ in document["rows"][0]["sweep"]] == [0.125, 0.2, 0.25]
     assert Step.made[-1]["length"] == 0.5
-    assert document["rows"][0]["words"]["gradient"].startswith("Smoothed(sigma=0.25, draws=2")
+    assert document["rows"][0]["components"]["gradient"].startswith("Smoothed(sigma=0.25, draws=2")
     changed = evaluate("--config", "advplug.toml", "mine.net:ready", "--limit", 4, "--json").document
     assert (changed["case"], changed["samples"]) == ("mine.net:ready", 4)
 

@@ -57,8 +57,8 @@ def test_a_control_is_attacked_in_place_of_the_defended_model() -> None:
     baseline, control, _ = (row.robust_accuracy for row in evaluation.rows)
     assert 0.1 < control < baseline - 0.1  # the sign of the gradient is all that tells the two models apart
     assert evaluation.alone == control
-    assert evaluation.rows[1].words["on"] == "Plain"
-    assert "on" not in evaluation.rows[0].words
+    assert evaluation.rows[1].components["on"] == "Plain"
+    assert "on" not in evaluation.rows[0].components
 
 
 def test_a_defense_is_broken_where_the_attack_leaves_what_the_network_alone_keeps() -> None:

@@ -60,7 +60,7 @@ SCORES = Recipe(
 @pytest.mark.parametrize("sweep", [(), (0.1, 0.2)], ids=["one budget", "three"])
 def test_a_model_without_a_gradient_is_named(gradient: GradientEstimator, sweep: tuple[float, ...]) -> None:
     evaluation = _evaluation(Rounded(50), replace(EXACT, gradient=gradient), sweep=sweep)
-    assert _names(evaluation) == ["lost-gradients"]
+    assert _names(evaluation) == ["unusable-gradients"]
     assert "100.0 %" in evaluation.findings[0].message
     assert "finite differences" in evaluation.findings[0].advice
 

@@ -12,13 +12,13 @@ from torch import Tensor, nn
 
 from advplug.api import run
 from advplug.attack import Attack, IterativeAttack
+from advplug.engine.problem import Options, Problem, make_problem
 from advplug.engine.stages import run_attack, run_cascade, run_sweep
+from advplug.engine.task import Task
 from advplug.errors import InvalidInput, NonFiniteLogits
 from advplug.losses import Margin
 from advplug.model import Decision, DefendedModel, PlainModel
-from advplug.numerics.tensors import wrap
-from advplug.engine.problem import Options, Problem, make_problem
-from advplug.engine.task import Task
+from advplug.numerics.tensors import raw, wrap
 from advplug.testing.linear import linear_model
 from advplug.threat import ThreatModel
 
@@ -157,7 +157,7 @@ def test_targets_each_tries_every_other_class_likeliest_first() -> None:
 
         def run(self, task: Task) -> None:
             assert task.targets is not None
-            self.seen.append((task.rows.samples, task.targets.raw))
+            self.seen.append((raw(task.samples), task.targets.raw))
 
     spy = Spy()
     problem = _problem(targets="each")
@@ -169,14 +169,14 @@ def test_targets_each_tries_every_other_class_likeliest_first() -> None:
 
 
 def test_a_number_of_targets_is_so_many_of_the_likeliest() -> None:
-    two, each = run_attack(Descent(), _problem(targets=2)), run_attack(Descent(), _problem(targets="each"))
+    two, each = run_attack(Descent(), _problem(num_targets=2)), run_attack(Descent(), _problem(targets="each"))
     assert torch.equal(two.success, each.success), "of three classes two are others"
-    one = run_attack(Descent(), _problem(targets=1))
+    one = run_attack(Descent(), _problem(num_targets=1))
     logits = _samples()[0](_samples()[1])
     likeliest = logits.scatter(1, _samples()[2][:, None], -torch.inf).argmax(1)
     assert torch.equal(one.target[one.success], likeliest[one.success])
-    with pytest.raises(InvalidInput, match="number of classes"):
-        _problem(targets=0)
+    with pytest.raises(InvalidInput, match="num_targets is 0"):
+        _problem(num_targets=0)
 
 
 def _many_classes(**words: Any) -> tuple[Problem, Counting]:
@@ -412,9 +412,9 @@ def test_progress_counts_up_to_the_plan() -> None:
 
 def test_starting_points_can_be_given() -> None:
     problem = _problem()
-    moved = replace(problem, starts=(problem.inputs + 0.05).clamp(0, 1))
+    moved = replace(problem, starting_points=(problem.inputs + 0.05).clamp(0, 1))
     first = run_attack(Descent(steps=1), replace(moved, options=Options(early_end=False))).trace[0]
-    logits = problem.model(moved.starts)
+    logits = problem.model(moved.starting_points)
     expected = logits.gather(1, problem.labels[:, None]).squeeze(1)
     other = logits.scatter(1, problem.labels[:, None], -torch.inf).amax(1)
     torch.testing.assert_close(first, (expected - other).float())

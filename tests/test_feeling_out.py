@@ -11,10 +11,10 @@ from torch import Tensor
 
 from advplug.api import run
 from advplug.attack import Attack
+from advplug.engine.task import Task
 from advplug.losses import Margin
 from advplug.model import PlainModel
 from advplug.numerics.tensors import per_sample, raw, wrap
-from advplug.engine.task import Task
 from advplug.testing.linear import linear_model
 from advplug.threat import ThreatModel
 

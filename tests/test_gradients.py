@@ -4,17 +4,20 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from advplug.engine.gateway import Gateway
+from advplug.engine.objective import Objective
+from advplug.engine.query_counter import QueryCounter
 from advplug.errors import AdvplugError, InvalidInput
 from advplug.gradients import BPDA, EOT, Exact, FiniteDifference, GradientEstimator, Smoothed
 from advplug.losses import Margin
 from advplug.model import DefendedModel, PlainModel
-from advplug.engine.objective import QueryCounter, Objective
 from advplug.numerics.random_numbers import Noise
 
 
 def _objective(model: DefendedModel, n: int = 4, max_rows: int = 1000) -> Objective:
-    ledger = QueryCounter(n, torch.device("cpu"))
-    return Objective(model, Margin(), torch.zeros(n).long(), None, torch.arange(n), ledger, max_rows)
+    counter = QueryCounter(n, torch.device("cpu"))
+    gateway = Gateway(model, torch.zeros(1), max_rows=max_rows)
+    return Objective(gateway, Margin(), torch.zeros(n).long(), None, torch.arange(n), counter)
 
 
 def _noise(n: int = 4) -> Noise:
@@ -39,7 +42,7 @@ def test_exact_is_autograd_and_costs_one_pass_each() -> None:
     (expected,) = torch.autograd.grad((logits[:, 0] - logits[:, 1]).sum(), z)
     torch.testing.assert_close(estimate.gradient, expected)
     torch.testing.assert_close(estimate.logits, logits.detach())
-    assert objective.ledger.forwards.tolist() == [1] * 4 == objective.ledger.backwards.tolist()
+    assert objective.counter.forwards.tolist() == [1] * 4 == objective.counter.backwards.tolist()
 
 
 @pytest.mark.parametrize("max_rows", [1, 7, 1000])
@@ -51,8 +54,8 @@ def test_finite_differences_approach_the_gradient_whatever_the_chunks(max_rows: 
     assert (_cosine(estimate.gradient, exact) > 0.99).all()
     ratio = estimate.gradient.norm(dim=1) / exact.norm(dim=1)
     assert ((ratio - 1).abs() < 0.1).all(), "the estimate is of the gradient, not only of its direction"
-    assert objective.ledger.forwards.tolist() == [4001] * 4
-    assert objective.ledger.backwards.tolist() == [0] * 4
+    assert objective.counter.forwards.tolist() == [4001] * 4
+    assert objective.counter.backwards.tolist() == [0] * 4
 
 
 def test_the_query_schedule_follows_the_steps() -> None:
@@ -99,9 +102,9 @@ def test_smoothing_may_clip_its_noise_and_join_the_point_itself() -> None:
     assert abs(free) < 0.05 * mean
     assert cut == pytest.approx(2 * mean, rel=0.05)
     assert joined == pytest.approx(cut * 4000 / 4001, rel=1e-6)
-    ledger = (objective := _objective(model)).ledger
+    counter = (objective := _objective(model)).counter
     Smoothed(sigma, 3, centre=True)(objective, x, _noise(), 0)
-    assert ledger.forwards.tolist() == [4] * 4 == ledger.backwards.tolist()
+    assert counter.forwards.tolist() == [4] * 4 == counter.backwards.tolist()
 
 
 class _Noisy(DefendedModel):
@@ -119,7 +122,7 @@ def test_eot_averages_gradients_and_keeps_every_draw() -> None:
     assert ((estimate.gradient - 1).abs() < 0.15).all()
     assert estimate.logits.shape == (2000, 4, 2)
     assert estimate.logits[:, 0, 0].std() > 1, "copies of one input see different draws"
-    assert objective.ledger.backwards.tolist() == [2000] * 4
+    assert objective.counter.backwards.tolist() == [2000] * 4
 
 
 class _Quantised(DefendedModel):

@@ -8,13 +8,10 @@ import sys
 from types import SimpleNamespace
 from typing import Any
 
-import click
 import pytest
-from click.testing import CliRunner
 
-from advplug import AdaptiveSpec, AttackSpec, BaselineSpec, DatasetSpec, DefenseSpec, hookimpl, hookspecs
-from advplug.cli import cli
-from advplug.plugins.manager import Manager, using
+from advplug import AdaptiveSpec, AttackSpec, DatasetSpec, DefenseSpec, hookimpl, hookspecs
+from advplug.plugins.manager import Manager
 
 FIELDS: dict[str, Any] = {"name": "x", "factory": "a:b", "summary": "one line", "reference": "2026"}
 HOOKS = [name for name in vars(hookspecs) if name.startswith("advplug_")]
@@ -75,56 +72,28 @@ def test_hook_datasets() -> None:
     assert Manager(plugins=[plugin(advplug_datasets=lambda: iter([spec]))]).specs("data") == (spec,)
 
 
-def test_hook_baselines() -> None:
-    spec = BaselineSpec(**FIELDS, library="foolbox")
-    assert Manager(plugins=[plugin(advplug_baselines=lambda: [spec])]).specs("baseline") == (spec,)
-
-
 def test_hook_evaluate() -> None:
-    class Host:
-        @hookimpl(trylast=True)
-        def advplug_evaluate(self, job: str) -> str:
-            return f"evaluated {job}"
+    def fails(job: str) -> str:
+        raise OSError("no machine")
 
-    class Wrapper:
-        @hookimpl(wrapper=True)
-        def advplug_evaluate(self) -> Any:
-            result = yield
-            return f"timed, {result}"
-
-    assert Manager(plugins=[Host(), Wrapper()]).pm.hook.advplug_evaluate(job="job") == "timed, evaluated job"
-    cached = plugin(advplug_evaluate=lambda job: "cached")
-    assert Manager(plugins=[cached, Host()]).pm.hook.advplug_evaluate(job="job") == "cached"
-    assert Manager(plugins=[]).pm.hook.advplug_evaluate(job="job") is None
+    silent, broken, wrong, first, second = (
+        plugin(advplug_evaluate=answer)
+        for answer in (lambda job: None, fails, lambda job: 3, lambda job: f"first {job}", lambda job: "second")
+    )
+    manager = Manager(plugins=[second, first, wrong, broken, silent])  # the one registered last is asked first
+    assert manager.first("advplug_evaluate", of=str, job="job") == "first job"
+    assert [failure.error for failure in manager.failures] == [
+        "OSError: no machine",
+        "InvalidSpec: advplug_evaluate returned int, not str",
+    ]
+    assert Manager(plugins=[silent]).first("advplug_evaluate", of=str, job="job") is None
 
 
 def test_hook_diagnose() -> None:
     manager = Manager(plugins=[plugin(advplug_diagnose=lambda job, evaluation: [(job, evaluation)]), plugin()])
-    assert manager.collect("advplug_diagnose", job=1, evaluation=2) == [(1, 2)]
+    assert manager.collect("advplug_diagnose", of=tuple, job=1, evaluation=2) == [(1, 2)]
 
 
 def test_hook_report_sections() -> None:
     manager = Manager(plugins=[plugin(advplug_report_sections=lambda evaluation: (s for s in (evaluation, "more")))])
-    assert manager.collect("advplug_report_sections", evaluation="one") == ["one", "more"]
-
-
-def test_hook_register_commands() -> None:
-    class Commands:
-        @hookimpl
-        def advplug_register_commands(self, cli: click.Group) -> None:
-            @cli.command("greet")
-            def greet() -> None:
-                """Say hello."""
-                click.echo("hello")
-
-    class Thief:
-        @hookimpl
-        def advplug_register_commands(self, cli: click.Group) -> None:
-            cli.add_command(click.Command("list"))
-
-    with using(Manager(plugins=[Commands(), Thief()])) as manager:
-        for _ in range(2):  # the group is used again, the plugin registers again
-            assert CliRunner().invoke(cli, ["greet"]).output == "hello\n"
-        assert "Say hello." in CliRunner().invoke(cli, ["--help"]).output
-        assert {problem.distribution for problem in manager.failures} == {"thief"}
-    assert CliRunner().invoke(cli, ["greet"], obj=None).exit_code == 2
+    assert manager.collect("advplug_report_sections", of=str, evaluation="one") == ["one", "more"]

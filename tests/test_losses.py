@@ -12,10 +12,12 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from advplug import losses
+from advplug.engine.gateway import Gateway
+from advplug.engine.objective import Objective
+from advplug.engine.query_counter import QueryCounter
 from advplug.errors import InvalidInput
 from advplug.losses import Loss, View
 from advplug.model import PlainModel
-from advplug.engine.objective import QueryCounter, Objective
 from advplug.numerics.tensors import raw, wrap
 
 
@@ -36,9 +38,9 @@ def _targeted_dlr(z: Tensor, y: int, t: int) -> Tensor:
 UNTARGETED: list[tuple[Loss, Callable[[Tensor, int], Tensor]]] = [
     (losses.CrossEntropy(), lambda z, y: z.log_softmax(0)[y]),
     (losses.Margin(), lambda z, y: z[y] - _others(z, y).max()),
-    (losses.Margin(kappa=0.5), lambda z, y: (z[y] - _others(z, y).max()).clamp(min=-0.5)),
+    (losses.Margin(confidence=0.5), lambda z, y: (z[y] - _others(z, y).max()).clamp(min=-0.5)),
     (
-        losses.LogMargin(kappa=0.5),
+        losses.LogMargin(confidence=0.5),
         lambda z, y: (z.softmax(0).log()[y] - _others(z.softmax(0).log(), y).max()).clamp(-0.5),
     ),
     (losses.Logit(), lambda z, y: z[y]),
@@ -48,10 +50,10 @@ UNTARGETED: list[tuple[Loss, Callable[[Tensor, int], Tensor]]] = [
 TARGETED: list[tuple[Loss, Callable[[Tensor, int, int], Tensor]]] = [
     (losses.CrossEntropy(), lambda z, y, t: -z.log_softmax(0)[t]),
     (losses.Margin(), lambda z, y, t: _others(z, t).max() - z[t]),
-    (losses.Margin(kappa=0.5), lambda z, y, t: (_others(z, t).max() - z[t]).clamp(min=-0.5)),
+    (losses.Margin(confidence=0.5), lambda z, y, t: (_others(z, t).max() - z[t]).clamp(min=-0.5)),
     (losses.LogMargin(), lambda z, y, t: (_others(z.softmax(0), t).max() / z.softmax(0)[t]).log()),
     (losses.Logit(), lambda z, y, t: -z[t]),
-    (losses.MultiTargetLogit(kappa=1.0), lambda z, y, t: (_others(z, t).max() - z[t]).clamp(min=-1)),
+    (losses.MultiTargetLogit(confidence=1.0), lambda z, y, t: (_others(z, t).max() - z[t]).clamp(min=-1)),
     (losses.TargetedDLR(), _targeted_dlr),
 ]
 
@@ -140,9 +142,10 @@ class _Net(nn.Module):
 
 def _objective(loss: Loss) -> tuple[Objective, _Net]:
     net = _Net()
-    ledger = QueryCounter(2, torch.device("cpu"))
+    counter = QueryCounter(2, torch.device("cpu"))
     labels = torch.tensor([0, 1])
-    return Objective(PlainModel(net, 2), loss, labels, None, torch.arange(2), ledger, max_rows=8), net
+    gateway = Gateway(PlainModel(net, 2), torch.zeros(1), max_rows=8)
+    return Objective(gateway, loss, labels, None, torch.arange(2), counter), net
 
 
 def test_a_named_part_is_captured_in_the_same_forward_pass() -> None:
@@ -155,7 +158,7 @@ def test_a_named_part_is_captured_in_the_same_forward_pass() -> None:
     torch.testing.assert_close(value, net.body(x).sum(1))
     torch.testing.assert_close(logits, net(x))
     assert len(calls) == 2, "one by the objective, one by this test"
-    assert objective.ledger.forwards.tolist() == [1, 1]
+    assert objective.counter.forwards.tolist() == [1, 1]
     assert not net.body._forward_hooks, "the hook is taken off again"
 
 

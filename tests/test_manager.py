@@ -321,7 +321,7 @@ def test_collect_keeps_what_the_others_gave() -> None:
             return (yield)
 
     manager = Manager(plugins=[Raising(), Good(), Silent(), Good(), Wrapping()])
-    findings = manager.collect("advplug_diagnose", job="j", evaluation=None)
+    findings = manager.collect("advplug_diagnose", of=str, job="j", evaluation=None)
     assert findings == ["finding about j", "finding about j"]
     assert sorted(problem.distribution for problem in manager.failures) == ["raising", "wrapping"]
 

@@ -1,8 +1,8 @@
-"""What the engine does for minimum-norm attacks: rounds, wishes, costs, weights, losses of several values."""
+"""What the engine does for minimum-norm attacks: rounds, conditions, costs, constants, losses of several values."""
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, NamedTuple
+from typing import ClassVar, NamedTuple
 
 import eagerpy as ep
 import pytest
@@ -11,20 +11,21 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from advplug.numerics.adam import Adam
 from advplug.api import run
 from advplug.attack import Attack, IterativeAttack
+from advplug.criteria import Confident, Criterion
+from advplug.engine.problem import Options, make_problem
 from advplug.engine.stages import run_attack
+from advplug.engine.task import Query, Task
 from advplug.errors import InvalidInput
+from advplug.families.constant_search import Constants, ConstantSearchAttack
 from advplug.gradients import EOT, Exact, FiniteDifference, GradientEstimator, Smoothed
 from advplug.losses import ClassGaps, LogisticMargin, Loss, Margin, TargetedDLR, View
 from advplug.model import PlainModel
+from advplug.numerics.adam import Adam
 from advplug.numerics.tensors import raw, wrap
-from advplug.engine.problem import Options, make_problem
-from advplug.engine.task import Query, Task
 from advplug.testing.linear import distance_over_optimum, largest_change, least_distance, linear_model
 from advplug.threat import ThreatModel
-from advplug.families.constant_search import ConstantSearchAttack, Weights
 
 L2 = ThreatModel("l2")
 
@@ -46,13 +47,13 @@ class Shifts(Attack):
 
     minimum_norm = True
 
-    def __init__(self, *shifts: float, wish: Any = None) -> None:
-        self.shifts, self.wish, self.seen = shifts, wish, []  # type: ignore[var-annotated]
+    def __init__(self, *shifts: float, condition: Criterion | None = None) -> None:
+        self.shifts, self.condition, self.seen = shifts, condition, []  # type: ignore[var-annotated]
 
     def run(self, task: Task) -> None:
         self.seen.append(task.best_cost.raw.tolist())
         for shift in self.shifts:
-            task.evaluate(task.clip(task.inputs + shift), self.wish)
+            task.evaluate(task.clip(task.inputs + shift), self.condition)
 
 
 def test_rounds_build_on_the_best_point_of_earlier_ones() -> None:
@@ -64,13 +65,11 @@ def test_rounds_build_on_the_best_point_of_earlier_ones() -> None:
     assert result.restart.tolist() == [0] * 3, "later rounds found nothing nearer"
 
 
-def test_a_point_that_misses_the_wish_does_not_count() -> None:
-    def confident(logits: ep.Tensor) -> ep.Tensor:
-        return logits[:, 1] - logits[:, 0] >= 0.3
-
-    result = run(Shifts(0.1, 0.25, 0.4, wish=confident), MODEL, X, Y, L2)
+def test_a_point_that_misses_the_condition_does_not_count() -> None:
+    confident = Confident(0.3)
+    result = run(Shifts(0.1, 0.25, 0.4, condition=confident), MODEL, X, Y, L2)
     torch.testing.assert_close(result.adversarials, X + 0.25)
-    assert not run(Shifts(0.1, wish=confident), MODEL, X, Y, L2).success.any()
+    assert not run(Shifts(0.1, condition=confident), MODEL, X, Y, L2).success.any()
 
 
 def test_an_attack_may_make_something_else_small_than_the_norm() -> None:
@@ -219,21 +218,21 @@ def test_the_least_gap_is_the_margin(seed: int, classes: int, count: int) -> Non
     torch.testing.assert_close(ClassGaps(count)(targeted).raw[:, 0], Margin()(targeted).raw)
 
 
-# --- weights ---
+# --- constants ---
 
 
 class Reach(ConstantSearchAttack[Place]):
-    """Goes as far as the weight; remembers the weights that it was given."""
+    """Goes as far as the constant; remembers the constants that it was given."""
 
-    def __init__(self, *, search_steps: int = 20, iterations: int = 3, initial_c: float = 1e-3) -> None:
-        self.search_steps, self.iterations, self.initial_c = search_steps, iterations, initial_c
-        self.weights: list[list[float]] = []
+    def __init__(self, *, search_steps: int = 20, steps: int = 3, initial_c: float = 1e-3) -> None:
+        self.search_steps, self.steps, self.initial_c = search_steps, steps, initial_c
+        self.constants: list[list[float]] = []
 
     def start(self, task: Task) -> Place:
         return Place(task.inputs)
 
     def descend(self, task: Task, inner: Place, c: ep.Tensor, step: ep.Tensor) -> tuple[Place, ep.Tensor]:
-        self.weights.append(c.raw.tolist())
+        self.constants.append(c.raw.tolist())
         x = task.inputs + c.expand_dims(1)  # the mean passes one half at c = 0.05
         return Place(task.clip(x)), task.evaluate(task.clip(x)).success
 
@@ -242,20 +241,20 @@ def test_the_weight_of_each_sample_closes_in_on_the_smallest_that_succeeds() -> 
     x = torch.tensor([0.45, 0.3, 0.4999])[:, None].expand(3, 4).contiguous()
     attack = Reach()
     result = run(attack, MODEL, x, Y, L2)
-    assert len(attack.weights) == 60
-    assert attack.weights[0] == attack.weights[2] == pytest.approx([1e-3] * 3), "one weight for a whole descent"
+    assert len(attack.constants) == 60
+    assert attack.constants[0] == attack.constants[2] == pytest.approx([1e-3] * 3), "one constant for a whole descent"
     assert result.distance.tolist() == pytest.approx([0.1, 0.4, 0.0002], rel=0.01)
 
 
 @settings(max_examples=50, deadline=None)
 @given(needed=st.floats(1e-6, 1e6), start=st.floats(1e-4, 1e2))
 def test_bisection_keeps_the_threshold_inside_its_interval(needed: float, start: float) -> None:
-    weights = Weights.starting_at(start, wrap(torch.zeros(1, 2, dtype=torch.float64)))
+    constants = Constants.starting_at(start, wrap(torch.zeros(1, 2, dtype=torch.float64)))
     for _ in range(60):
-        success = weights.c >= needed
-        weights = weights.tried(success).tried(weights.c < 0).next()
-        assert float(weights.lower.raw) <= needed <= float(weights.upper.raw)
-    assert float(weights.upper.raw) == pytest.approx(needed, rel=1e-6)
+        success = constants.c >= needed
+        constants = constants.tried(success).tried(constants.c < 0).next()
+        assert float(constants.lower.raw) <= needed <= float(constants.upper.raw)
+    assert float(constants.upper.raw) == pytest.approx(needed, rel=1e-6)
 
 
 def test_adam_is_torchs() -> None:

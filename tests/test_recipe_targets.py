@@ -23,5 +23,5 @@ def test_targets_at_once_take_the_same_samples() -> None:
     assert 0.1 < in_turn.robust_accuracy < 0.9
     assert (at_once.arrays["success"] == in_turn.arrays["success"]).all()
     assert at_once.queries > in_turn.queries  # several rows are charged until the first succeeds
-    assert at_once.words["targets_at_once"] == "5"
-    assert "targets_at_once" not in in_turn.words
+    assert at_once.components["targets_at_once"] == "5"
+    assert "targets_at_once" not in in_turn.components

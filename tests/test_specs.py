@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from advplug import AdaptiveSpec, AttackSpec, BaselineSpec, DatasetSpec, DefenseSpec
+from advplug import AdaptiveSpec, AttackSpec, DatasetSpec, DefenseSpec
 from advplug.errors import AdvplugError, InvalidSpec
 from advplug.specs import split_key
 
@@ -22,7 +22,6 @@ FIELDS: dict[str, Any] = {"name": "ead", "factory": "fractions:Fraction", "summa
         (DefenseSpec(**FIELDS), "defense:ead"),
         (AdaptiveSpec(**FIELDS, breaks="x"), "adaptive:ead"),
         (DatasetSpec(**FIELDS), "data:ead"),
-        (BaselineSpec(**FIELDS, library="foolbox"), "baseline:ead"),
     ],
 )
 def test_key_is_kind_and_name(spec: AttackSpec, key: str) -> None:

@@ -16,17 +16,17 @@ from advplug.adaptive import Recipe
 from advplug.api import run
 from advplug.attack import Attack, Stage
 from advplug.data import Images
+from advplug.engine.gateway import Gateway
+from advplug.engine.problem import Problem, make_problem
 from advplug.engine.stages import run_attack, run_cascade
+from advplug.engine.task import Task
 from advplug.errors import InvalidInput, NonFiniteLogits
 from advplug.evaluation import evaluate, model_job
 from advplug.evaluation.jobs import set_apart
 from advplug.evaluation.run_directory import RunDirectory
 from advplug.losses import LogitMatching, Margin
 from advplug.numerics.tensors import wrap
-from advplug.engine.oracle import Oracle
-from advplug.engine.problem import Problem, make_problem
 from advplug.report.summary import remarks
-from advplug.engine.task import Task
 from advplug.testing.linear import linear_model
 from advplug.threat import ThreatModel
 
@@ -64,13 +64,13 @@ class Ladder(Attack):
 class Learned(Attack):
     """Towards the mean of the attacker's own images of another answer, asked of the model beforehand."""
 
-    needs_auxiliary: ClassVar[bool] = True
+    needs_auxiliary = True
     prepared = 0
 
-    def prepare(self, problem: Problem, oracle: Oracle) -> Any:
+    def prepare(self, problem: Problem, gateway: Gateway) -> Any:
         type(self).prepared += 1
         assert problem.auxiliary is not None
-        answers = oracle(problem.auxiliary.inputs).argmax(1)
+        answers = gateway.scores(problem.auxiliary.inputs).argmax(1)
         assert answers.unique().tolist() == [0, 1, 2]
         return torch.stack([problem.auxiliary.inputs[answers == answer].mean(0) for answer in range(3)])
 
@@ -118,7 +118,9 @@ def test_a_loss_that_a_cascade_would_ignore_is_refused() -> None:
 
 def test_accuracy_after_each_stage_is_in_the_table_and_survives_a_resume(tmp_path: Path) -> None:
     model, x, y = case()
-    job = model_job("toy", model, Images(x, y), LINF, [Recipe(name="ladder", attack=Ladder())], run=tmp_path / "run")
+    job = model_job(
+        "toy", model, Images(x, y), LINF, [Recipe(name="ladder", attack=Ladder())], run_dir=tmp_path / "run"
+    )
     first, again = evaluate(job), evaluate(job)
     assert first.rows[0].stages == again.rows[0].stages == RunDirectory(tmp_path / "run").load().rows[0].stages
     assert [name for name, _ in first.rows[0].stages] == ["10%", "30%", "100%"]
@@ -164,15 +166,15 @@ def test_bad_images_of_ones_own(images: Any, message: str) -> None:
         run(Learned(), model, x, y, LINF, auxiliary=images)
 
 
-def test_the_oracle_counts_and_refuses_nan() -> None:
+def test_the_gateway_counts_scores_and_refuses_nan() -> None:
     model, x, y = case()
     problem = make_problem(model, x, y, LINF)
-    oracle = Oracle(problem.model, 4)
+    gateway = Gateway(problem.model, x[:1], max_rows=4)
     with torch.no_grad():
-        assert torch.allclose(oracle(x), model(x))
-    assert oracle.asked == 30
-    with pytest.raises(NonFiniteLogits, match="attacker's own images"):
-        oracle(torch.full((1, 10), torch.nan))
+        assert torch.allclose(gateway.scores(x), model(x))
+    assert gateway.asked == 30
+    with pytest.raises(NonFiniteLogits, match="NaN or infinite logits"):
+        gateway.scores(torch.full((1, 10), torch.nan))
 
 
 def test_the_images_beyond_the_limit_are_the_attackers() -> None:

@@ -6,9 +6,9 @@ import torch
 
 from advplug.api import run
 from advplug.attack import Attack
-from advplug.losses import ClassGaps
-from advplug.numerics.tensors import wrap
 from advplug.engine.task import Task
+from advplug.losses import ClassGaps
+from advplug.numerics.tensors import raw, wrap
 from advplug.testing.linear import linear_model
 from advplug.threat import ThreatModel
 
@@ -21,7 +21,7 @@ def test_an_attack_steers_to_a_class_of_its_own_for_each_sample() -> None:
 
     class Look(Attack):
         def run(self, task: Task) -> None:
-            targets = wrap(chosen[task.rows.samples])
+            targets = wrap(chosen[raw(task.samples)])
             q = task.query(task.inputs, targets=targets)
             logits = task.evaluate(task.inputs, targets=targets)
             expected = -model(x).log_softmax(1).gather(1, chosen[:, None]).squeeze(1)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, NamedTuple
+from dataclasses import dataclass
+from typing import NamedTuple
 
 import eagerpy as ep
 import pytest
@@ -10,15 +11,14 @@ import torch
 from torch import Tensor, nn
 
 from advplug import DefendedModel, IterativeAttack, ThreatModel, run
-from advplug.families.ensemble import Ensemble, MeanOverMembers
-from advplug.errors import InvalidInput
-from advplug.losses import CrossEntropy, Loss, Margin, TargetedDLR, View
-from advplug.model import HasMembers
-from advplug.numerics.tensors import per_sample, raw, wrap
-from advplug.engine.oracle import Oracle
+from advplug.engine.gateway import Gateway
 from advplug.engine.problem import Problem
-from advplug.families.surrogate import SurrogateAttack, small_network
 from advplug.engine.task import Task
+from advplug.errors import InvalidInput
+from advplug.families import Ensemble, MeanOverMembers
+from advplug.families.surrogate import SurrogateAttack, small_network
+from advplug.losses import CrossEntropy, Loss, Margin, TargetedDLR, View
+from advplug.numerics.tensors import per_sample, raw, wrap
 from advplug.testing.linear import linear_model
 
 LINF = ThreatModel("linf", 0.2)
@@ -31,27 +31,27 @@ class State(NamedTuple):
 class Walk(IterativeAttack[State]):
     """Sign steps, each sample as many as its number in the batch, so that they leave in no particular order."""
 
-    norms: ClassVar[tuple[str, ...]] = ("linf",)
+    norms = ("linf",)
     steps = 8
 
     def init(self, task: Task) -> State:
         return State(task.inputs)
 
     def step(self, task: Task, state: State) -> State:
-        move = per_sample(wrap(task.epsilon), state.x) / 4 * task.gradient(state.x).sign()
-        task.finish(wrap((task.rows.samples * 5) % 7 <= task.t))
+        move = per_sample(task.epsilon, state.x) / 4 * task.gradient(state.x).sign()
+        task.finish(wrap((raw(task.samples) * 5) % 7 <= task.t))
         return State(task.project(state.x - move))
 
 
+@dataclass(frozen=True, kw_only=True)
 class OnAnother(SurrogateAttack):
     """``attack`` on a given model."""
 
-    def __init__(self, *, attack: Walk, model: nn.Module) -> None:
-        super().__init__(attack, None)
-        self.model = model
-        self.needs_auxiliary = False  # type: ignore[misc]
+    needs_auxiliary = False
 
-    def own_model(self, problem: Problem, oracle: Oracle) -> Ensemble:
+    model: nn.Module
+
+    def own_model(self, problem: Problem, gateway: Gateway) -> Ensemble:
         return Ensemble([self.model], problem.model.num_classes, problem.threat.bounds).eval()
 
 
@@ -80,7 +80,6 @@ def test_an_ensemble_averages_the_logits_of_its_members() -> None:
     model, x = Ensemble(nets, 3), torch.rand(4, 5, dtype=torch.float64)
     torch.testing.assert_close(model(x), (nets[0](x) + nets[1](x) + nets[2](x)) / 3)
     assert model.member_logits(x).shape == (4, 3, 3)
-    assert isinstance(model, HasMembers)
     assert not model.stochastic
 
 
@@ -90,8 +89,8 @@ def test_a_loss_over_members_is_the_mean_of_theirs(targets: Tensor | None) -> No
 
     def view(scores: Tensor) -> View:
         goal = None if targets is None else wrap(targets)
-        parts = {"members": wrap(logits)}
-        return View(Ensemble([], 3), wrap(scores), wrap(scores), wrap(labels), goal, wrap(labels), parts)
+        activations = {"members": wrap(logits)}
+        return View(Ensemble([], 3), wrap(scores), wrap(scores), wrap(labels), goal, wrap(labels), activations)
 
     for loss in (CrossEntropy(), Margin(0.5)):
         apart = torch.stack([raw(loss(view(logits[:, member]))) for member in range(3)]).mean(0)

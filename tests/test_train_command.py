@@ -18,10 +18,10 @@ import advplug
 from advplug import DatasetSpec, DefenseSpec, hookimpl
 from advplug.cli import run
 from advplug.data import Dataset, Images
-from advplug.defense import Defense, Preset, Report
+from advplug.defense import Defense, EpochCallback, Preset
 from advplug.errors import InvalidInput
-from advplug.plugins.manager import Manager, using
 from advplug.model import DefendedModel
+from advplug.plugins.manager import Manager, using
 from advplug.threat import ThreatModel
 
 
@@ -43,7 +43,9 @@ class Line(Defense):
     def network(self, preset: str) -> Any:
         return torch.nn.Linear(1, 2)
 
-    def train(self, preset: str, data: Images, *, seed: int, device: torch.device | str, report: Report) -> Any:
+    def train(
+        self, preset: str, data: Images, *, seed: int, device: torch.device | str, on_epoch: EpochCallback
+    ) -> Any:
         if preset == "thick":
             raise InvalidInput("too thick")
         model = self.network(preset)
@@ -51,7 +53,7 @@ class Line(Defense):
             model.weight.fill_(float(seed))
             model.bias.copy_(data.inputs.mean().expand(2))
         for epoch in (1, 2):
-            report(epoch, 2, {"loss": 1 / epoch, "accuracy": torch.tensor(0.5)})  # type: ignore[dict-item]
+            on_epoch(epoch, 2, {"loss": 1 / epoch, "accuracy": torch.tensor(0.5)})  # type: ignore[dict-item]
         model.alias = model.weight  # shared memory, which safetensors refuses unless it is copied
         return model
 

@@ -10,7 +10,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from advplug.data import Images
-from advplug.defense import Defense, Preset, Report
+from advplug.defense import Defense, EpochCallback, Preset
 from advplug.errors import CorruptWeights
 from advplug.model import DefendedModel
 from advplug.threat import ThreatModel
@@ -36,7 +36,7 @@ class Whole(Defense):
         return Guarded()
 
     def train(
-        self, preset: str, data: Images, *, seed: int, device: torch.device | str, report: Report
+        self, preset: str, data: Images, *, seed: int, device: torch.device | str, on_epoch: EpochCallback
     ) -> DefendedModel:
         return self.network(preset)
 

@@ -16,7 +16,7 @@ from advplug.defense import Preset
 from advplug.errors import InvalidInput
 from advplug.model import DefendedModel
 from advplug.threat import ThreatModel
-from advplug.training import Adversary, Batch, Configuration, PROBES, Recipe, ConfiguredDefense, fit, seeded
+from advplug.training import PROBES, Adversary, Batch, Configuration, ConfiguredDefense, TrainingConfig, fit, seeded
 
 NORMS = ["linf", "l2"]
 examples = settings(max_examples=40, deadline=None)
@@ -39,10 +39,10 @@ def bright_halves(count: int) -> Images:
     return Images(inputs, labels, ("left", "right"), "halves")
 
 
-def trained(recipe: Recipe, data: Images, seed: int = 0) -> tuple[nn.Module, list[dict[str, float]]]:
+def trained(recipe: TrainingConfig, data: Images, seed: int = 0) -> tuple[nn.Module, list[dict[str, float]]]:
     model = net()
     seen: list[dict[str, float]] = []
-    fit(model, data, recipe, seed=seed, device="cpu", report=lambda _, __, values: seen.append(dict(values)))
+    fit(model, data, recipe, seed=seed, device="cpu", on_epoch=lambda _, __, values: seen.append(dict(values)))
     return model, seen
 
 
@@ -61,7 +61,7 @@ def size(delta: Tensor, norm: str) -> Tensor:
 def test_adversary_stays_in_ball_and_box(seed: int, norm: Any, epsilon: float, step: float, steps: int) -> None:
     x, y = saturated(seed, 5), torch.arange(5) % 2
     model = net().eval()
-    adversary = Adversary(norm=norm, epsilon=epsilon, step=step, steps=steps)
+    adversary = Adversary(norm=norm, epsilon=epsilon, step_size=step, steps=steps)
     attacked = adversary(model, x, y, torch.Generator().manual_seed(seed))
     assert attacked.shape == x.shape
     assert attacked.dtype == x.dtype
@@ -75,7 +75,7 @@ def test_adversary_stays_in_ball_and_box(seed: int, norm: Any, epsilon: float, s
 @pytest.mark.parametrize("norm", NORMS)
 def test_without_clipping_the_ball_alone_binds(norm: Any) -> None:
     x, y = saturated(0, 8), torch.arange(8) % 2
-    adversary = Adversary(norm=norm, epsilon=2.0, step=1.0, steps=5, clip=False)
+    adversary = Adversary(norm=norm, epsilon=2.0, step_size=1.0, steps=5, clip=False)
     attacked = adversary(net().eval(), x, y, torch.Generator().manual_seed(0))
     assert size(attacked - x, norm).tolist() == pytest.approx([2.0] * 8, abs=1e-5)
     assert attacked.min() < 0
@@ -89,14 +89,14 @@ def test_steps_reach_the_worst_point_of_a_linear_model(norm: Any) -> None:
     with torch.no_grad():
         model[1].weight.copy_(torch.cat((weights, -weights)))
     x, y = torch.full((3, 1, 8, 8), 0.5), torch.zeros(3, dtype=torch.int64)
-    attacked = Adversary(norm=norm, epsilon=0.4, step=0.1, steps=60)(model, x, y, torch.Generator().manual_seed(0))
+    attacked = Adversary(norm=norm, epsilon=0.4, step_size=0.1, steps=60)(model, x, y, torch.Generator().manual_seed(0))
     worst = -0.4 * (weights.sign() if norm == "linf" else weights / weights.norm())
     torch.testing.assert_close((attacked - x).flatten(1), worst.expand(3, -1), atol=1e-4, rtol=0)
 
 
 def test_l2_start_has_every_direction_and_length() -> None:
     x = torch.full((2000, 1, 8, 8), 0.5)
-    start = Adversary(norm="l2", epsilon=0.4, step=0.1, steps=0)(
+    start = Adversary(norm="l2", epsilon=0.4, step_size=0.1, steps=0)(
         net(), x, torch.zeros(2000, dtype=torch.int64), torch.Generator().manual_seed(0)
     )
     delta = (start - x).flatten(1)
@@ -114,14 +114,18 @@ def test_l2_steps_are_as_long_where_the_network_is_sure() -> None:
 
     x, y = torch.full((2, 1, 8, 8), 0.1), torch.ones(2, dtype=torch.int64)
     # The gradient is 1e-26 in every pixel: its square is zero in float32.
-    attacked = Adversary(norm="l2", epsilon=0.4, step=0.4, steps=30)(Sure(), x, y, torch.Generator().manual_seed(0))
+    attacked = Adversary(norm="l2", epsilon=0.4, step_size=0.4, steps=30)(
+        Sure(), x, y, torch.Generator().manual_seed(0)
+    )
     torch.testing.assert_close(attacked - x, torch.full_like(x, 0.4 / 8), atol=1e-4, rtol=0)
 
 
 @pytest.mark.parametrize("norm", NORMS)
 def test_adversarial_training_learns_and_reports_pgd(norm: Any) -> None:
-    adversary = Adversary(norm=norm, epsilon=0.05, step=0.05, steps=1)
-    model, seen = trained(Recipe(epochs=4, rate=0.05, batch=64, adversary=adversary), bright_halves(3 * PROBES))
+    adversary = Adversary(norm=norm, epsilon=0.05, step_size=0.05, steps=1)
+    model, seen = trained(
+        TrainingConfig(epochs=4, learning_rate=0.05, batch_size=64, adversary=adversary), bright_halves(3 * PROBES)
+    )
     assert [set(values) for values in seen] == [{"loss", "accuracy", "pgd"}] * 4
     assert seen[-1]["loss"] < seen[0]["loss"]
     assert seen[-1]["pgd"] > 0.9
@@ -130,7 +134,7 @@ def test_adversarial_training_learns_and_reports_pgd(norm: Any) -> None:
 
 @pytest.mark.parametrize("optimiser", ["sgd", "adam"])
 def test_plain_training_learns_and_the_seed_fixes_it(optimiser: Any) -> None:
-    recipe, data = Recipe(epochs=3, rate=0.02, batch=32, optimiser=optimiser), bright_halves(300)
+    recipe, data = TrainingConfig(epochs=3, learning_rate=0.02, batch_size=32, optimiser=optimiser), bright_halves(300)
     state = torch.get_rng_state()
     first, seen = trained(recipe, data)
     assert torch.equal(torch.get_rng_state(), state)
@@ -144,7 +148,9 @@ def test_plain_training_learns_and_the_seed_fixes_it(optimiser: Any) -> None:
 
 def test_optimisers_differ() -> None:
     data = bright_halves(100)
-    sgd, adam = (trained(Recipe(epochs=2, rate=0.01, optimiser=name), data)[0] for name in ("sgd", "adam"))
+    sgd, adam = (
+        trained(TrainingConfig(epochs=2, learning_rate=0.01, optimiser=name), data)[0] for name in ("sgd", "adam")
+    )
     assert not torch.equal(sgd.state_dict()["0.weight"], adam.state_dict()["0.weight"])
 
 
@@ -152,46 +158,48 @@ def test_optimisers_differ() -> None:
 def test_weight_decay_keeps_weights_small(optimiser: Any) -> None:
     data = bright_halves(100)
     sizes = [
-        trained(Recipe(epochs=10, rate=0.05, optimiser=optimiser, weight_decay=decay), data)[0][0].weight.norm().item()
+        trained(TrainingConfig(epochs=10, learning_rate=0.05, optimiser=optimiser, weight_decay=decay), data)[0][0]
+        .weight.norm()
+        .item()
         for decay in (0.0, 1.0)
     ]
     assert sizes[1] < 0.9 * sizes[0]
 
 
 def test_learning_rates() -> None:
-    cosine = Recipe(epochs=10, rate=0.1)
-    rates = [cosine.rate_at(step, 20) for step in range(200)]
+    cosine = TrainingConfig(epochs=10, learning_rate=0.1)
+    rates = [cosine.learning_rate_at(step, 20) for step in range(200)]
     assert max(rates) == pytest.approx(0.1)
     assert rates[0] < 0.01
     assert rates[-1] == pytest.approx(0, abs=1e-9)
-    drop = Recipe(epochs=80, rate=0.1, drop_at=50)
-    assert (drop.rate_at(49, 1), drop.rate_at(50, 1)) == (0.1, pytest.approx(0.01))
-    halved = Recipe(epochs=80, rate=0.4, drop_at=(10, 20), drop_by=2)
-    assert [halved.rate_at(step, 2) for step in (19, 20, 40)] == [0.4, 0.2, 0.1]
-    constant = Recipe(epochs=5, rate=0.1, drop_at=5)
-    assert {constant.rate_at(step, 20) for step in range(100)} == {0.1}
+    drop = TrainingConfig(epochs=80, learning_rate=0.1, drop_at=50)
+    assert (drop.learning_rate_at(49, 1), drop.learning_rate_at(50, 1)) == (0.1, pytest.approx(0.01))
+    halved = TrainingConfig(epochs=80, learning_rate=0.4, drop_at=(10, 20), drop_by=2)
+    assert [halved.learning_rate_at(step, 2) for step in (19, 20, 40)] == [0.4, 0.2, 0.1]
+    constant = TrainingConfig(epochs=5, learning_rate=0.1, drop_at=5)
+    assert {constant.learning_rate_at(step, 20) for step in range(100)} == {0.1}
 
 
 def test_the_budget_ramps_up() -> None:
-    adversary = Adversary(epsilon=0.4, step=0.1, steps=3, norm="l2")
-    recipe = Recipe(epochs=4, rate=0.1, adversary=adversary, ramp=2)
+    adversary = Adversary(epsilon=0.4, step_size=0.1, steps=3, norm="l2")
+    recipe = TrainingConfig(epochs=4, learning_rate=0.1, adversary=adversary, ramp=2)
     early, full = recipe.adversary_at(5, 10), recipe.adversary_at(20, 10)
-    assert early == Adversary(epsilon=0.1, step=0.025, steps=3, norm="l2")
+    assert early == Adversary(epsilon=0.1, step_size=0.025, steps=3, norm="l2")
     assert full == adversary
-    assert Recipe(epochs=4, rate=0.1, adversary=adversary).adversary_at(0, 10) == adversary
-    assert Recipe(epochs=4, rate=0.1, ramp=2).adversary_at(0, 10) is None
+    assert TrainingConfig(epochs=4, learning_rate=0.1, adversary=adversary).adversary_at(0, 10) == adversary
+    assert TrainingConfig(epochs=4, learning_rate=0.1, ramp=2).adversary_at(0, 10) is None
 
 
 def test_bad_settings_are_refused() -> None:
     with pytest.raises(InvalidInput, match="linf and l2"):
-        Adversary(norm="l1", epsilon=1.0, step=1.0, steps=1)  # type: ignore[arg-type]
+        Adversary(norm="l1", epsilon=1.0, step_size=1.0, steps=1)  # type: ignore[arg-type]
     with pytest.raises(InvalidInput, match="sgd, adam"):
-        Recipe(epochs=1, rate=0.1, optimiser="rmsprop")  # type: ignore[arg-type]
+        TrainingConfig(epochs=1, learning_rate=0.1, optimiser="rmsprop")  # type: ignore[arg-type]
     with pytest.raises(InvalidInput, match="too few"):
-        trained(Recipe(epochs=1, rate=0.1), bright_halves(1))
+        trained(TrainingConfig(epochs=1, learning_rate=0.1), bright_halves(1))
 
 
-@pytest.mark.parametrize("adversary", [None, Adversary(epsilon=0.1, step=0.1, steps=1)])
+@pytest.mark.parametrize("adversary", [None, Adversary(epsilon=0.1, step_size=0.1, steps=1)])
 def test_a_recipe_may_have_another_objective(adversary: Adversary | None) -> None:
     seen: list[Batch] = []
 
@@ -201,7 +209,9 @@ def test_a_recipe_may_have_another_objective(adversary: Adversary | None) -> Non
         return (logits - nn.functional.one_hot(batch.y, 2)).square().mean(), logits
 
     data = bright_halves(64)
-    model, reports = trained(Recipe(epochs=6, rate=0.1, batch=16, objective=squared_error, adversary=adversary), data)
+    model, reports = trained(
+        TrainingConfig(epochs=6, learning_rate=0.1, batch_size=16, loss=squared_error, adversary=adversary), data
+    )
     assert reports[-1]["accuracy"] > 0.9
     assert reports[-1]["loss"] < 0.3
     assert model(data.inputs).abs().max() < 3  # scores near 0 and 1, where cross-entropy lets them grow
@@ -233,8 +243,10 @@ class Halves(ConfiguredDefense):
         name: Preset(summary="s", data="halves", threat=ThreatModel(), weights=None) for name in ("narrow", "wide")
     }
     configurations = {  # noqa: RUF012
-        "narrow": Configuration(network=lambda: Centred(2), recipe=Recipe(epochs=2, rate=0.1)),
-        "wide": Configuration(network=lambda: Centred(16), recipe=Recipe(epochs=5, rate=0.1, batch=16)),
+        "narrow": Configuration(network=lambda: Centred(2), training=TrainingConfig(epochs=2, learning_rate=0.1)),
+        "wide": Configuration(
+            network=lambda: Centred(16), training=TrainingConfig(epochs=5, learning_rate=0.1, batch_size=16)
+        ),
     }
 
 
@@ -249,7 +261,11 @@ class CentredHalves(Halves):
 def made(defense: ConfiguredDefense, preset: str, seed: int = 0) -> tuple[DefendedModel, list[tuple[int, int]]]:
     seen: list[tuple[int, int]] = []
     model = defense.train(
-        preset, bright_halves(64), seed=seed, device="cpu", report=lambda epoch, epochs, _: seen.append((epoch, epochs))
+        preset,
+        bright_halves(64),
+        seed=seed,
+        device="cpu",
+        on_epoch=lambda epoch, epochs, _: seen.append((epoch, epochs)),
     )
     return model, seen
 
@@ -275,7 +291,7 @@ def test_the_seed_alone_fixes_the_weights_of_a_preset() -> None:
     data = bright_halves(64)
     start = seeded(3, lambda: Halves().network("wide"))
     assert torch.equal(Halves().initial("wide", data, 3).state_dict()["layers.1.weight"], start.layers[1].weight)
-    fit(start, data, Halves.configurations["wide"].recipe, seed=3, device="cpu", report=lambda *_: None)
+    fit(start, data, Halves.configurations["wide"].training, seed=3, device="cpu", on_epoch=lambda *_: None)
     assert torch.equal(start.layers[1].weight, first.state_dict()["layers.1.weight"])
 
 
@@ -292,4 +308,4 @@ def test_unknown_presets_and_too_few_images_are_refused() -> None:
     with pytest.raises(InvalidInput, match="narrow, wide"):
         made(Halves(), "broad")
     with pytest.raises(InvalidInput, match="too few"):
-        Halves().train("narrow", bright_halves(1), seed=0, device="cpu", report=lambda *_: None)
+        Halves().train("narrow", bright_halves(1), seed=0, device="cpu", on_epoch=lambda *_: None)

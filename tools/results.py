@@ -58,7 +58,7 @@ WIDE = 'style="min-width: 14rem"'
 
 def take_over(run: Path) -> None:
     """Keep the record of a finished run."""
-    evaluation = replace(RunDirectory(run).load(), run=None)
+    evaluation = replace(RunDirectory(run).load(), run_dir=None)
     RECORDS.mkdir(parents=True, exist_ok=True)
     text = json.dumps(evaluation.to_json(), indent=1)
     (RECORDS / f"{evaluation.case}-{evaluation.preset}.json").write_text(text + "\n", encoding="utf-8")

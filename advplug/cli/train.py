@@ -53,7 +53,7 @@ def command(
             metrics.update({name: float(value) for name, value in values.items()})
             step(epoch, epochs, values)
 
-        model = plugin.train(preset, images, seed=seed, device=target, report=report)
+        model = plugin.train(preset, images, seed=seed, device=target, on_epoch=report)
     source = manager.provenance(key)
     record = {
         "defense": key,

@@ -38,17 +38,24 @@ class Gateway:
     example: one input (1, ...), for its shape and device; and for its dtype, where the model has no parameters.
     seed: of the model's own randomness.
     memory_budget: bytes of activations that one pass may hold.
+    max_rows: how many inputs one pass takes; measured by the memory budget unless given.
     """
 
     def __init__(
-        self, model: DefendedModel, example: Tensor, *, seed: int = 0, memory_budget: int = DEFAULT_BUDGET
+        self,
+        model: DefendedModel,
+        example: Tensor,
+        *,
+        seed: int = 0,
+        memory_budget: int = DEFAULT_BUDGET,
+        max_rows: int | None = None,
     ) -> None:
         self.model = model
         self.asked = 0
         """Inputs that :meth:`scores` has passed to the model."""
         self._example = native(model, example)
         self._seed, self._memory_budget = seed, memory_budget
-        self._max_rows: int | None = None
+        self._max_rows = max_rows
         self._open = ExitStack()
 
     def __enter__(self) -> Gateway:
@@ -60,9 +67,7 @@ class Gateway:
 
     def beside(self, model: DefendedModel) -> Gateway:
         """A gateway to another model that takes the same inputs, as many at once; the caller keeps it frozen."""
-        other = Gateway(model, self._example, seed=self._seed, memory_budget=self._memory_budget)
-        other._max_rows = self.max_rows
-        return other
+        return Gateway(model, self._example, seed=self._seed, max_rows=self.max_rows)
 
     @property
     def dtype(self) -> torch.dtype:

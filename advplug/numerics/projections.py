@@ -82,8 +82,8 @@ def least_scale(most: Tensor, slope: Tensor, goal: Tensor) -> Tensor:
     most, slope: at least 0, (n, d).
     goal: at least 0, (n, 1).
     """
-    tiny = torch.finfo(most.dtype).tiny
-    t = goal / slope.sum(1, keepdim=True).clamp(min=tiny)
+    tiny, huge = torch.finfo(most.dtype).tiny, torch.finfo(most.dtype).max
+    t = (goal / slope.sum(1, keepdim=True).clamp(min=tiny)).clamp(max=huge)  # infinity times no slope would be NaN
     before = None
     for number in range(most.shape[1]):
         below = t * slope < most
@@ -93,5 +93,5 @@ def least_scale(most: Tensor, slope: Tensor, goal: Tensor) -> Tensor:
         before, counted = below, below.to(most.dtype)
         rising = (slope * counted).sum(1, keepdim=True)
         missing = goal - (most * (1 - counted)).sum(1, keepdim=True)
-        t = torch.maximum(t, torch.where(rising > 0, missing / rising.clamp(min=tiny), t))
+        t = torch.maximum(t, torch.where(rising > 0, missing / rising.clamp(min=tiny), t)).clamp(max=huge)
     return t

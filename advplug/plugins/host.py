@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import traceback
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, redirect_stdout
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
@@ -85,10 +85,12 @@ class Host:
             return
         self._sources[source.label] = replace(source, hooks=hooks)
 
-    def call_each(self, hook: str, **arguments: Any) -> Iterator[tuple[Provenance, Any]]:
+    def call_each(
+        self, hook: str, read: Callable[[Any], Any] = lambda result: result, **arguments: Any
+    ) -> Iterator[tuple[Provenance, Any]]:
         """Call each implementation of ``hook`` alone and yield its result; one that raises becomes a failure.
 
-        Iterables are read to the end, so that a generator raises here. Wrappers have nothing to wrap and are refused.
+        ``read`` is applied to a result as a part of the call. Wrappers have nothing to wrap and are refused.
         """
         for impl in reversed(getattr(self.pm.hook, hook).get_hookimpls()):
             source = self._sources.get(impl.plugin_name, HOST)
@@ -98,8 +100,7 @@ class Host:
                 if impl.wrapper or impl.hookwrapper:
                     raise InvalidSpec(f"{hook} cannot be wrapped")
                 with stdout_to_stderr():
-                    result = impl.function(*(arguments[name] for name in impl.argnames))
-                    result = list(result) if isinstance(result, Iterable) else result
+                    result = read(impl.function(*(arguments[name] for name in impl.argnames)))
             except KeyboardInterrupt:
                 raise
             except BaseException as error:
@@ -135,7 +136,7 @@ class Host:
 
     def collect_each(self, hook: str, **arguments: Any) -> Iterator[tuple[Provenance, list[Any]]]:
         """As :meth:`collect`, with who gave what."""
-        for source, result in self.call_each(hook, **arguments):
+        for source, result in self.call_each(hook, _listed, **arguments):
             if isinstance(result, list):
                 yield source, result
             elif result is not None:
@@ -156,6 +157,11 @@ class Host:
                 traceback="".join(traceback.format_exception(error)),
             )
         )
+
+
+def _listed(result: Any) -> Any:
+    """An iterable as a list, so that a generator that raises does so in the call; anything else as it is."""
+    return list(result) if isinstance(result, Iterable) else result
 
 
 def stdout_to_stderr() -> AbstractContextManager[Any]:

@@ -14,8 +14,8 @@ from torch import Tensor, nn
 from advplug.api import run as attack
 from advplug.errors import AdvplugError, InvalidInput, NonFiniteLogits
 from advplug.gradients import EOT
-from advplug.interop.foolbox import FoolboxAttack, as_foolbox_model, call_as_foolbox, from_foolbox_model
 from advplug.interop.external import ExternalError
+from advplug.interop.foolbox import FoolboxAttack, as_foolbox_model, call_as_foolbox, from_foolbox_model
 from advplug.model import Decision, DefendedModel, PlainModel
 from advplug.threat import ThreatModel
 
@@ -346,7 +346,7 @@ def test_stochastic_models_are_judged_over_draws(network: nn.Sequential, blobs: 
     model = Noisy(network, 4).eval()
     result = attack(FoolboxAttack("LinfPGD", {"steps": 10}), model, inputs, labels, ThreatModel("linf", 0.15))
     assert 0.2 < result.success.float().mean() < 1
-    assert set((10 * result.rate).round().tolist()) - {0, 10}  # some points fool a part of the draws
+    assert set((10 * result.success_rate).round().tolist()) - {0, 10}  # some points fool a part of the draws
     *_, success = PGD(steps=10)(as_foolbox_model(model), inputs, labels, epsilons=0.15, gradient=EOT(4))
     assert success.sum() >= (result.success | ~result.correct).sum() - 5
 

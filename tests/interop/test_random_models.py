@@ -14,6 +14,8 @@ from art.defences.preprocessor import FeatureSqueezing
 from art.estimators.classification import PyTorchClassifier
 from torch import Tensor, nn
 
+from advplug.engine.gateway import Gateway
+from advplug.engine.verification import TOLERANCE
 from advplug.interop.art import (
     as_art_attack,
     as_art_classifier,
@@ -24,7 +26,6 @@ from advplug.interop.art import (
 from advplug.interop.foolbox import as_foolbox_model, from_foolbox_model
 from advplug.model import Decision, DefendedModel, PlainModel
 from advplug.threat import ThreatModel
-from advplug.engine.verification import TOLERANCE, decide
 
 Blobs = tuple[Tensor, Tensor]
 EPSILON, STEP, STEPS, DRAWS = 0.15, 0.03, 10, 8
@@ -69,7 +70,7 @@ def art_points(model: DefendedModel, inputs: Tensor, labels: Tensor) -> Tensor:
 
 def fooled(model: DefendedModel, points: Tensor, labels: Tensor) -> Tensor:
     """Share of fresh decisions that are wrong and accepted, float (N,)."""
-    decisions = decide(model, points, DRAWS, len(points))
+    decisions = Gateway(model, points[:1]).decisions(points, DRAWS)
     return torch.stack([(given.labels != labels) & given.accepted for given in decisions]).float().mean(0)
 
 
@@ -142,7 +143,11 @@ def test_a_random_detector_decides_anew_in_every_call(network: nn.Sequential, bl
     detector = as_art_detector(model)
     rates = np.mean([detector.detect(inputs.numpy(), batch_size=64)[1] for _ in range(DRAWS)], axis=0)
     assert ((rates > 0) & (rates < 1)).any()
-    shares = torch.stack([~decision.accepted for decision in decide(model, inputs, 50, 200)]).float().mean()
+    shares = (
+        torch.stack([~decision.accepted for decision in Gateway(model, inputs[:1]).decisions(inputs, 50)])
+        .float()
+        .mean()
+    )
     assert rates.mean() == pytest.approx(shares.item(), abs=0.05)
 
 

@@ -95,47 +95,17 @@ def test_what_plugins_print_stays_out_of_the_data(advplug: Advplug, site: Instal
     assert shown.stderr.endswith("in the factory\n")
 
 
-COMMANDS = """
-from advplug import hookimpl
-
-@hookimpl
-def advplug_register_commands(cli):
-    raise RuntimeError("no terminal")
-"""
-
-
-def test_a_command_hook_that_raises(advplug: Advplug, site: Install, working: set[str]) -> None:
-    folder = site(plugin(COMMANDS))
-    listed = advplug(folder, "list")  # which is no plugin's command, so that nobody is asked
-    assert (listed.code, listed.keys, listed.stderr) == (0, working, "")
-
-    helped = advplug(folder, "--help")
-    assert helped.code == 0
-    assert "  doctor " in helped.stdout
-    assert "advplug-attack-late (RuntimeError: no terminal)" in helped.stderr
-
-    used = advplug(folder, "greet")
-    assert (used.code, used.stdout) == (4, "")
-    assert "no command 'greet'; plugins that could not add theirs: advplug-attack-late" in used.stderr
-    assert advplug(folder, "lst").code == 2  # a slip of the user's is still that
-
-    doctor = advplug(folder, "doctor", ADVPLUG_PLUGINS="advplug-attack-late")
-    assert doctor.code == 1
-    assert "advplug-attack-late 1.2.3 [attack-late] advplug_register_commands\n" in doctor.stdout
-    assert 'raise RuntimeError("no terminal")' in doctor.stdout
-
-
 STEP = SmallDistribution(
     name="advplug-attack-step",
     modules={
         "advplug_attack_step.py": attack_source("step", factory="step_parts:Step"),
         "step_parts.py": """
 from advplug.attack import Attack
-from advplug.ops import raw, wrap
+from advplug.numerics import raw, wrap
 
 class Step(Attack):
     def run(self, task):
-        move = raw(task.gradient(task.inputs)).sign() * task.epsilon.view(-1, 1, 1, 1)
+        move = raw(task.gradient(task.inputs)).sign() * raw(task.epsilon).view(-1, 1, 1, 1)
         task.evaluate(task.project(wrap(raw(task.inputs) - move)))
 """,
         "tiny_model.py": """
@@ -154,7 +124,7 @@ from advplug import hookimpl
 
 @hookimpl
 def advplug_diagnose(evaluation):
-    from advplug.evaluation.diagnostics import Finding
+    from advplug.records import Finding
     {body}
 
 @hookimpl
@@ -199,6 +169,23 @@ def test_diagnosing_hooks_that_fail_cost_only_their_own_findings(
     assert line.startswith("! advplug-attack-late 1.2.3 failed in advplug_diagnose (")
     assert error in line
     assert json.loads((answer.folder / "run" / "evaluation.json").read_text())["rows"]
+
+
+@pytest.mark.parametrize(
+    ("body", "error"),
+    [("raise OSError('no machine')", "OSError: no machine"), ("return 'robust'", "returned str, not Evaluation")],
+    ids=["raises", "no evaluation"],
+)
+def test_an_evaluating_hook_that_fails_costs_itself_alone(
+    advplug: Advplug, site: Install, job: tuple[str, ...], body: str, error: str
+) -> None:
+    hook = f"from advplug import hookimpl\n\n@hookimpl\ndef advplug_evaluate(job):\n    {body}\n"
+    answer = advplug(site(STEP, plugin(hook)), *job, "--no-report", "--json")
+    assert answer.code == 0, answer.stderr
+    assert answer.document["rows"][0]["robust_accuracy"] == 0.5
+    (line,) = (line for line in answer.stderr.splitlines() if line.startswith("!"))
+    assert line.startswith("! advplug-attack-late 1.2.3 failed in advplug_evaluate (")
+    assert error in line
 
 
 def test_a_report_section_that_fails_leaves_the_rest_of_the_page(

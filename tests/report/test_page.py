@@ -16,8 +16,8 @@ import pytest
 from advplug import hookimpl
 from advplug.errors import InvalidInput
 from advplug.evaluation import Evaluation, Row
-from advplug.records.finding import Finding
 from advplug.plugins.manager import Manager, using
+from advplug.records.finding import Finding
 from advplug.report import Section, write_report
 from advplug.report.images import gallery
 
@@ -84,7 +84,7 @@ def row(name: str, role: str, accuracy: float, **fields: Any) -> Row:
         "seconds": 1.25,
         "published": 0.5,
         "source": f"Source of {name}",
-        "words": {"attack": f"{name}(steps=3)", "loss": "Margin()"},
+        "components": {"attack": f"{name}(steps=3)", "loss": "Margin()"},
         "shrunk": ((0.0, 1.0), (0.3, accuracy)),
         "arrays": arrays(),
     }
@@ -113,7 +113,7 @@ def evaluation(tmp_path: Path) -> Evaluation:
         inputs=inputs(),
         labels=np.zeros(12, np.int64),
         class_names=("zero", "one"),
-        run=tmp_path,
+        run_dir=tmp_path,
     )
 
 
@@ -233,7 +233,7 @@ def test_detector_and_stochastic_figures_are_explained(evaluation: Evaluation) -
 
 def test_texts_are_escaped(evaluation: Evaluation) -> None:
     bad = "<b>$x_{1</b> & \"'"
-    rows = (replace(evaluation.rows[0], name=bad, source=bad, words={"attack": bad}), evaluation.rows[1])
+    rows = (replace(evaluation.rows[0], name=bad, source=bad, components={"attack": bad}), evaluation.rows[1])
     finding = Finding(name=bad, status="fail", message=bad, advice=bad)
     text = text_of(
         replace(evaluation, case=bad, claim=bad, rows=rows, findings=(finding,), class_names=("$a_{", "<i>"))
@@ -262,7 +262,7 @@ def test_sections_of_plugins(evaluation: Evaluation) -> None:
         text = text_of(evaluation)
     assert "More on <toy>" in Page(text).headings
     assert "<p id='more'>text</p>" in text
-    assert sorted(problem.distribution for problem in manager.problems) == ["raises", "wrong"]
+    assert sorted(failure.distribution for failure in manager.failures) == ["raises", "wrong"]
 
 
 def test_a_failed_report_keeps_the_earlier_one(evaluation: Evaluation, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -280,7 +280,7 @@ def test_a_failed_report_keeps_the_earlier_one(evaluation: Evaluation, monkeypat
 
 
 def test_where_it_is_written(evaluation: Evaluation, tmp_path: Path) -> None:
-    homeless = replace(evaluation, run=None)
+    homeless = replace(evaluation, run_dir=None)
     with pytest.raises(InvalidInput, match="no run directory"):
         write_report(homeless)
     assert write_report(homeless, tmp_path / "new" / "page.html").is_file()

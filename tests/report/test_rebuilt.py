@@ -16,11 +16,11 @@ from torch import Tensor
 
 from advplug import DefenseSpec, hookimpl
 from advplug.data import Images
-from advplug.defense import Defense, Preset, Report
+from advplug.defense import Defense, EpochCallback, Preset
 from advplug.errors import MissingWeights, UnknownPlugin
 from advplug.evaluation import Evaluation
-from advplug.plugins.manager import Manager, using
 from advplug.model import DefendedModel
+from advplug.plugins.manager import Manager, using
 from advplug.report.rebuilt import rebuilt
 from advplug.threat import ThreatModel
 
@@ -43,7 +43,7 @@ class Scaling(Defense):
         return Scale()
 
     def train(
-        self, preset: str, data: Images, *, seed: int, device: torch.device | str, report: Report
+        self, preset: str, data: Images, *, seed: int, device: torch.device | str, on_epoch: EpochCallback
     ) -> DefendedModel:
         return self.network(preset)
 

@@ -23,8 +23,8 @@ def row(name: str, role: str, accuracy: float, **fields: Any) -> Row:
 
 def evaluation(*rows: Row) -> Evaluation:
     return Evaluation(
-        case="toy", preset=None, threat="l2:1", samples=100, clean_accuracy=0.9, clean_error_rate=None, false_positives=None,
-        rows=rows,
+        case="toy", preset=None, threat="l2:1", samples=100, clean_accuracy=0.9, clean_error_rate=None,
+        false_positives=None, rows=rows,
     )  # fmt: skip
 
 

@@ -9,9 +9,9 @@ import eagerpy as ep
 from advplug_attack_pgd import PGD
 
 from advplug.adaptive import AdaptiveAttack, Recipe
+from advplug.engine.task import Task
 from advplug.losses import Loss, View
 from advplug.model import DefendedModel
-from advplug.engine.task import Task
 from advplug.threat import ThreatModel
 from badplugins.attacks import Good as Attack
 

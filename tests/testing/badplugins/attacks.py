@@ -6,11 +6,13 @@ from typing import Any
 
 import eagerpy as ep
 import torch
-from advplug_attack_pgd import PGD, State
+from advplug_attack_pgd import PGD
 
 from advplug.attack import Attack
-from advplug.numerics.tensors import raw, wrap
 from advplug.engine.task import Task
+from advplug.numerics.tensors import raw, wrap
+
+State = Any  # of PGD
 
 
 class Good(PGD):
@@ -45,8 +47,7 @@ class NotAnAttack:
 
 class ForgetsParameter(Good):
     def __init__(self, *, steps: int = 10) -> None:
-        super().__init__(steps=steps)
-        self.steps = steps + 1
+        super().__init__(steps=steps + 1)
 
 
 class HoldsLambda(Good):
@@ -72,7 +73,7 @@ class LeavesTheBox(Good):
 class Overshoots(Good):
     def run(self, task: Task) -> None:
         if _image(task):
-            far = raw(task.inputs) + 1.5 * task.epsilon.view(-1, 1, 1, 1)
+            far = raw(task.inputs) + 1.5 * raw(task.epsilon).view(-1, 1, 1, 1)
             task.evaluate(wrap(far.clamp(*task.threat.bounds)))
         super().run(task)
 
@@ -93,7 +94,7 @@ class ClipsToUnitRange(Good):
 class DividesByEpsilon(Good):
     def step(self, task: Task, state: State) -> State:
         state = super().step(task, state)
-        epsilon = task.epsilon.view(-1, *(1,) * (state.x.ndim - 1))
+        epsilon = raw(task.epsilon).view(-1, *(1,) * (state.x.ndim - 1))
         share = (raw(state.x) - raw(task.inputs)) / epsilon
         return state._replace(x=task.project(wrap(raw(task.inputs) + share * epsilon)))
 
@@ -139,9 +140,9 @@ class DrawsForTheBatch(Good):
 
 class ChargesEverybody(Good):
     def run(self, task: Task) -> None:
-        absent = torch.ones_like(task._ledger.forwards)
-        absent[task.rows.samples] = 0
-        task._ledger.forwards += absent
+        absent = torch.ones_like(task._counter.forwards)
+        absent[raw(task.samples)] = 0
+        task._counter.forwards += absent
         super().run(task)
 
 
@@ -150,13 +151,13 @@ class KeepsFailures(Good):
 
     def step(self, task: Task, state: State) -> State:
         state = super().step(task, state)
-        _result(task).adversarials[task.rows.samples] = raw(state.x).to(_result(task).adversarials)
+        _result(task).adversarials[raw(task.samples)] = raw(state.x).to(_result(task).adversarials)
         return state
 
 
 class ClaimsEverything(Good):
     def run(self, task: Task) -> None:
-        samples = task.rows.samples
+        samples = raw(task.samples)
         super().run(task)
         _result(task).success[samples] = True
 
@@ -172,7 +173,7 @@ class IgnoresTargets(Good):
 class HidesNaN(Good):
     def run(self, task: Task) -> None:
         super().run(task)
-        task.rows.finite.fill_(True)
+        task._best.rows.finite.fill_(True)
 
 
 class AsksInSecret(Good):

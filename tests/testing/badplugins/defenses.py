@@ -12,7 +12,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from advplug.data import Images
-from advplug.defense import Defense, Preset, Report
+from advplug.defense import Defense, EpochCallback, Preset
 from advplug.errors import DataUnavailable
 from advplug.model import Decision, DefendedModel
 from advplug.threat import ThreatModel
@@ -49,7 +49,7 @@ class Good(Defense):
         return self.model()
 
     def train(
-        self, preset: str, data: Images, *, seed: int, device: torch.device | str, report: Report
+        self, preset: str, data: Images, *, seed: int, device: torch.device | str, on_epoch: EpochCallback
     ) -> DefendedModel:
         return self.network(preset)
 

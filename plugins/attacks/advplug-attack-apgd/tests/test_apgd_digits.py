@@ -10,11 +10,11 @@ from importlib.util import find_spec
 
 import pytest
 import torch
-from advplug_attack_apgd._apgd import APGD
+from advplug_attack_apgd import APGD
 from torch import Tensor, nn
 
 from advplug import ThreatModel, load, run
-from advplug.engine.result import AttackResult
+from advplug.api import AttackResult
 from advplug.threat import Norm
 
 pytest.importorskip("advplug_defense_adversarial_training")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
-from advplug_attack_apgd._apgd import APGD
+from advplug_attack_apgd import APGD
 
 from advplug import ThreatModel, run
 from advplug.losses import DLR, CrossEntropy, Margin, TargetedDLR

@@ -10,10 +10,10 @@ from advplug_attack_apgd._apgd import APGD, State, sparse_sign
 from torch import Tensor, nn
 
 from advplug import ThreatModel, run
-from advplug.engine.task import Task
+from advplug.attack import Task
 from advplug.errors import InvalidInput
 from advplug.losses import CrossEntropy, Margin
-from advplug.numerics.tensors import raw, wrap
+from advplug.numerics import raw, wrap
 from advplug.testing.linear import linear_model
 from advplug.testing.models import linear_case
 
@@ -146,7 +146,12 @@ def test_sparse_steps_move_the_largest_values_only() -> None:
 
 @pytest.mark.parametrize(
     ("options", "remedy"),
-    [({"steps": 0}, "at least 1"), ({"rho": 0.0}, "share"), ({"rho": 2.0}, "share"), ({"momentum": 0.0}, "share")],
+    [
+        ({"steps": 0}, "steps is 0: give at least 1"),
+        ({"rho": 0.0}, r"rho is 0.0: give a number in \(0, 1\]"),
+        ({"rho": 2.0}, r"in \(0, 1\]"),
+        ({"momentum": 0.0}, r"momentum is 0.0: give a number in \(0, 1\]"),
+    ],
 )
 def test_bad_hyper_parameters_are_refused_with_a_remedy(options: dict[str, Any], remedy: str) -> None:
     with pytest.raises(InvalidInput, match=remedy):

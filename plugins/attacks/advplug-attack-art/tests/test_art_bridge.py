@@ -17,9 +17,9 @@ from torch import Tensor
 from advplug import ThreatModel, load
 from advplug.api import run
 from advplug.errors import InvalidInput, NonFiniteLogits, UnknownPlugin
-from advplug.interop.external import ExternalError
+from advplug.interop import ExternalError
 from advplug.model import DefendedModel
-from advplug.numerics.tensors import norms
+from advplug.numerics import norms
 from advplug.testing.models import NaNAway, linear_case
 
 NAMES = [name for name in CATALOGUE.names() if name in CATALOGUE.entries]

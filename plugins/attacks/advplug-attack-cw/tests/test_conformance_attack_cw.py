@@ -12,6 +12,6 @@ test_l0 = conformance("attack:cw-l0")
 
 
 @pytest.fixture(autouse=True)
-def fewer_iterations(monkeypatch: pytest.MonkeyPatch) -> None:
+def fewer_steps(monkeypatch: pytest.MonkeyPatch) -> None:
     """The contract does not depend on their number, and the defaults take minutes: `advplug check` has them."""
-    monkeypatch.setitem(CarliniWagnerL2.__init__.__kwdefaults__, "iterations", 100)
+    monkeypatch.setitem(CarliniWagnerL2.__init__.__kwdefaults__, "steps", 100)

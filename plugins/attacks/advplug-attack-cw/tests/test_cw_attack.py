@@ -21,7 +21,7 @@ def test_the_least_distance(bounds: tuple[float, float], classes: int, targeted:
     """Within 5 % under L2, exactly under L0."""
     for batch in (1, 8):
         case: dict[str, Any] = {"bounds": bounds, "batch": batch, "classes": classes, "targeted": targeted}
-        ratio = distance_over_optimum(CarliniWagnerL2(iterations=200, rate=0.01), "l2", **case)
+        ratio = distance_over_optimum(CarliniWagnerL2(steps=200, step_size=0.01), "l2", **case)
         assert (ratio <= 1.05).all(), ratio
         assert (distance_over_optimum(CarliniWagnerL0(), "l0", **case) == 1).all()
 
@@ -32,7 +32,7 @@ def test_closer_than_foolbox_on_digits() -> None:
     net, x, y = shipped_digits("mnist-relu", 12)
     peer = foolbox.attacks.L2CarliniWagnerAttack(9, 30, stepsize=0.1, abort_early=False)
     theirs, _, success = peer(foolbox.PyTorchModel(net, (0, 1)), x, y, epsilons=None)
-    ours = run(CarliniWagnerL2(iterations=30), net, x, y, ThreatModel("l2"))
+    ours = run(CarliniWagnerL2(steps=30), net, x, y, ThreatModel("l2"))
     assert ours.success.all()
     distances = (theirs - x).flatten(1).norm(dim=1).double()[success]
     assert ours.distance.mean() <= distances.mean()
@@ -43,7 +43,7 @@ def test_values_at_the_bounds_move(bounds: tuple[float, float]) -> None:
     model = linear_model(2, (16,))
     x = torch.where(torch.arange(64).view(4, 16) % 3 == 0, *bounds).double()
     y = model(x).argmax(1)
-    found = run(CarliniWagnerL2(iterations=100), model, x, y, ThreatModel("l2", bounds=bounds))
+    found = run(CarliniWagnerL2(steps=100), model, x, y, ThreatModel("l2", bounds=bounds))
     assert found.success.all()
 
 
@@ -52,7 +52,7 @@ def test_all_logits_may_be_negative() -> None:
     model[1].bias.data -= 100  # type: ignore[index, operator, union-attr]
     x = torch.rand(4, 12, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
     y = model(x).argmax(1)
-    assert run(CarliniWagnerL2(iterations=60), model, x, y, ThreatModel("l2")).success.all()
+    assert run(CarliniWagnerL2(steps=60), model, x, y, ThreatModel("l2")).success.all()
 
 
 def test_confidence_is_asked_of_every_point() -> None:
@@ -61,7 +61,7 @@ def test_confidence_is_asked_of_every_point() -> None:
     y = model(x).argmax(1)
     targets = (y + 1) % 4
     found = run(
-        CarliniWagnerL2(kappa=2.0, iterations=60), model, x, y, ThreatModel("l2", targeted=True), targets=targets
+        CarliniWagnerL2(confidence=2.0, steps=60), model, x, y, ThreatModel("l2", targeted=True), targets=targets
     )
     assert found.success.any()
     z = model(found.adversarials)
@@ -73,13 +73,13 @@ def test_an_early_end_saves_steps_of_its_own_sample_only() -> None:
     model = linear_model(3, (12,))
     x = torch.rand(6, 12, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
     y = model(x).argmax(1)
-    full = run(CarliniWagnerL2(iterations=200, rate=0.01, abort_early=False), model, x, y, ThreatModel("l2"))
-    early = run(CarliniWagnerL2(iterations=200, rate=0.01), model, x, y, ThreatModel("l2"))
+    full = run(CarliniWagnerL2(steps=200, step_size=0.01, abort_early=False), model, x, y, ThreatModel("l2"))
+    early = run(CarliniWagnerL2(steps=200, step_size=0.01), model, x, y, ThreatModel("l2"))
     assert early.forwards.sum() < 0.9 * full.forwards.sum()
     assert (early.distance <= 1.02 * full.distance).all()
     assert len(early.forwards.unique()) > 1, "each sample ends in its own time"
     for i in (0, 3):
-        alone = run(CarliniWagnerL2(iterations=200, rate=0.01), model, x[i : i + 1], y[i : i + 1], ThreatModel("l2"))
+        alone = run(CarliniWagnerL2(steps=200, step_size=0.01), model, x[i : i + 1], y[i : i + 1], ThreatModel("l2"))
         assert alone.forwards[0] == early.forwards[i]
         torch.testing.assert_close(alone.adversarials[0], early.adversarials[i])
 
@@ -112,18 +112,18 @@ def test_a_failure_is_no_black_image() -> None:
     theirs, _, success = peer(foolbox.PyTorchModel(Blind().eval(), (0, 1)), x, y, epsilons=None)
     assert success.all()
     assert not theirs.any(), "the peer calls all-black images a success"
-    for attack, norm in ((CarliniWagnerL2(search_steps=2, iterations=5), "l2"), (CarliniWagnerL0(steps=10), "l0")):
+    for attack, norm in ((CarliniWagnerL2(search_steps=2, steps=5), "l2"), (CarliniWagnerL0(steps=10), "l0")):
         ours = run(attack, Blind().eval(), x, y, ThreatModel(norm))  # type: ignore[arg-type]
         assert not ours.success.any()
         assert torch.equal(ours.adversarials, x)
 
 
 BAD_L2: list[dict[str, Any]] = [
-    {"search_steps": 0}, {"iterations": 0}, {"rate": 0.0}, {"initial_c": 0.0}, {"stretch": 0.0}, {"kappa": -1.0},
+    {"search_steps": 0}, {"steps": 0}, {"step_size": 0.0}, {"initial_c": 0.0}, {"stretch": 0.0}, {"confidence": -1.0},
 ]  # fmt: skip
 BAD_L0: list[dict[str, Any]] = [
-    {"steps": 0}, {"iterations": 0}, {"rate": 0.0}, {"initial_c": 0.0}, {"largest_c": 1e-9}, {"share": 1.0},
-    {"kappa": -1.0}, {"importance": "size"}, {"stretch": 0.0},
+    {"steps": 0}, {"steps_per_set": 0}, {"step_size": 0.0}, {"initial_c": 0.0}, {"largest_c": 1e-9},
+    {"dropped_share": 1.0}, {"confidence": -1.0}, {"importance": "size"}, {"stretch": 0.0},
 ]  # fmt: skip
 
 

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from advplug import ThreatModel, run
 from advplug.errors import InvalidInput
-from advplug.numerics.tensors import raw, unit, wrap
+from advplug.numerics import raw, unit, wrap
 from advplug.testing.linear import linear_model
 
 L2 = ThreatModel("l2")
@@ -92,8 +92,8 @@ def test_all_logits_negative() -> None:
         ({"radius": 0.0}, "positive"),
         ({"step_size": float("inf")}, "positive"),
         ({"final_step_size": -1.0}, "positive"),
-        ({"gamma": 1.0}, "between 0 and 1"),
-        ({"levels": 1}, "256"),
+        ({"gamma": 1.0}, r"in \(0, 1\)"),
+        ({"levels": 1}, "at least 2, or None"),
     ],
 )
 def test_bad_hyper_parameters_are_refused_with_a_remedy(options: dict[str, float], remedy: str) -> None:

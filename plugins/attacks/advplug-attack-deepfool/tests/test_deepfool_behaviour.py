@@ -10,8 +10,7 @@ from torch import Tensor, nn
 
 from advplug import ThreatModel, run
 from advplug.errors import InvalidInput
-from advplug.numerics.hyperplanes import Boundary
-from advplug.numerics.tensors import norms
+from advplug.numerics import Boundary, norms
 from advplug.testing.linear import linear_model
 
 
@@ -87,8 +86,8 @@ def test_what_is_missing_from_the_batch_changes_nothing_for_the_others() -> None
     ("options", "message"),
     [
         ({"steps": 0}, "at least 1"),
-        ({"overshoot": -0.1}, "0 or more"),
-        ({"overshoot": float("nan")}, "0 or more"),
+        ({"overshoot": -0.1}, "at least 0"),
+        ({"overshoot": float("nan")}, "at least 0"),
         ({"longest_step": 0.0}, "positive"),
     ],
 )

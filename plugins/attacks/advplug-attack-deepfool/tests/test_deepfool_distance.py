@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from advplug import ThreatModel, run
 from advplug.losses import ClassGaps, Margin
-from advplug.numerics.tensors import norms
+from advplug.numerics import norms
 from advplug.testing.digits import shipped_digits
 from advplug.testing.linear import distance_over_optimum
 from advplug.threat import Norm

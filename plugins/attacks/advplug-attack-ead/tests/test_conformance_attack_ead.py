@@ -11,6 +11,6 @@ test_conformance = conformance("attack:ead")
 
 
 @pytest.fixture(autouse=True)
-def fewer_iterations(monkeypatch: pytest.MonkeyPatch) -> None:
+def fewer_steps(monkeypatch: pytest.MonkeyPatch) -> None:
     """The contract does not depend on their number, and the defaults take minutes: `advplug check` has them."""
-    monkeypatch.setitem(EAD.__init__.__kwdefaults__, "iterations", 100)
+    monkeypatch.setitem(EAD.__init__.__kwdefaults__, "steps", 100)

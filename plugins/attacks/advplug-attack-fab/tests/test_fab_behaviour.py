@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from advplug import ThreatModel, run
 from advplug.errors import InvalidInput
 from advplug.losses import Margin
-from advplug.numerics.tensors import norms
+from advplug.numerics import norms
 from advplug.testing.linear import linear_model
 from advplug.threat import Norm
 
@@ -58,7 +58,7 @@ def test_the_final_search_costs_five_forward_passes_and_never_loses() -> None:
     x, y = ring_points()
     for norm in ("linf", "l2", "l1"):
         with_search, without = (
-            run(FAB(steps=3, search_steps=count), Ring(0.3), x, y, ThreatModel(norm))  # type: ignore[arg-type]
+            run(FAB(steps=3, bisections=count), Ring(0.3), x, y, ThreatModel(norm))  # type: ignore[arg-type]
             for count in (3, 0)
         )
         assert (with_search.distance <= without.distance).all()
@@ -78,7 +78,7 @@ def test_random_starts_differ_by_restart_and_stay_within_half_the_best_distance(
     x, y = ring_points(4)
     for norm in ("linf", "l2", "l1"):
         spy = Spy(0.3)
-        attack = FAB(steps=1, search_steps=0)
+        attack = FAB(steps=1, bisections=0)
         run(attack, spy, x, y, ThreatModel(norm), restarts=3)  # type: ignore[arg-type]
         first, second, third = spy.starts
         assert torch.equal(first, x)
@@ -137,11 +137,11 @@ def test_a_loss_of_one_value_is_one_boundary() -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"steps": 0}, "at least 1"),
-        ({"search_steps": -1}, "at least 0"),
-        ({"alpha_max": 1.5}, "shares"),
-        ({"beta": 1.0}, "between 0 and 1"),
-        ({"eta": 0.9}, "1 or more"),
+        ({"steps": 0}, "steps is 0: give at least 1"),
+        ({"bisections": -1}, "bisections is -1: give at least 0"),
+        ({"alpha_max": 1.5}, r"alpha_max is 1.5: give a number in \[0, 1\]"),
+        ({"beta": 1.0}, r"beta is 1.0: give a number in \(0, 1\)"),
+        ({"extrapolation": 0.9}, "extrapolation is 0.9: give at least 1"),
         ({"radius": -1.0}, "positive"),
     ],
 )

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 import torch
-from advplug_attack_fab._fab import FAB
+from advplug_attack_fab import FAB
 
 from advplug import ThreatModel, run
 from advplug.losses import Margin
-from advplug.numerics.tensors import norms
+from advplug.numerics import norms
 from advplug.testing.digits import shipped_digits
 from advplug.testing.linear import distance_over_optimum
 from advplug.threat import Norm
@@ -67,7 +67,7 @@ def test_each_class_in_turn_is_fab_t() -> None:
 def test_the_final_search_helps_most_where_steps_go_far() -> None:
     net, x, y = shipped_digits("mnist-at", 8)
     for norm in ("linf", "l2", "l1"):
-        searched, plain = (run(FAB(steps=5, search_steps=k), net, x, y, ThreatModel(norm)) for k in (3, 0))  # type: ignore[arg-type]
+        searched, plain = (run(FAB(steps=5, bisections=k), net, x, y, ThreatModel(norm)) for k in (3, 0))  # type: ignore[arg-type]
         assert (searched.distance <= plain.distance).all()
         assert searched.distance.mean() < 0.95 * plain.distance.mean()
 

@@ -39,8 +39,8 @@ class Guided(FeatureAdversary):
 
     seen: Any
 
-    def prepare(self, problem: Any, oracle: Any) -> Any:
-        self.seen = super().prepare(problem, oracle)
+    def prepare(self, problem: Any, gateway: Any) -> Any:
+        self.seen = super().prepare(problem, gateway)
         return self.seen
 
 
@@ -146,14 +146,14 @@ class Featured(DefendedModel):
         return logits
 
 
-@pytest.mark.parametrize("part", ["features", "net.1", "net.2:input", None])
-def test_a_part_has_many_names(part: str | None) -> None:
+@pytest.mark.parametrize("layer", ["features", "net.1", "net.2:input", None])
+def test_a_layer_has_many_names(layer: str | None) -> None:
     model = Featured().eval()
     x, own = images(model, 8, 1), images(model, 100, 2)
-    attack = Guided(part=part, steps=5)
+    attack = Guided(layer=layer, steps=5)
     result = run(attack, model, x.inputs, x.labels, LINF, auxiliary=own)
     torch.testing.assert_close(attack.seen.loss.centres, model.features(own.inputs[attack.seen.images]).detach())
-    plain = run(FeatureAdversary(part="net.1", steps=5), model, x.inputs, x.labels, LINF, auxiliary=own)
+    plain = run(FeatureAdversary(layer="net.1", steps=5), model, x.inputs, x.labels, LINF, auxiliary=own)
     torch.testing.assert_close(result.adversarials, plain.adversarials)
 
 
@@ -190,18 +190,18 @@ def test_a_class_without_a_guide_is_refused_as_a_target_and_passed_over_otherwis
 
 @pytest.mark.parametrize(
     ("options", "remedy"),
-    [({"steps": 0}, "at least 1"), ({"step_size": 0.0}, "share of epsilon"), ({"step_size": 3.0}, "share of epsilon")],
+    [({"steps": 0}, "at least 1"), ({"step_size": 0.0}, r"in \(0, 2\]"), ({"step_size": 3.0}, r"in \(0, 2\]")],
 )
 def test_bad_settings_of_the_feature_adversary(options: dict[str, Any], remedy: str) -> None:
     with pytest.raises(InvalidInput, match=remedy):
         FeatureAdversary(**options)
 
 
-def test_unknown_parts_are_refused_with_those_there_are() -> None:
+def test_unknown_layers_are_refused_with_those_there_are() -> None:
     net = network()
     x, own = images(net, 4, 1), images(net, 50, 2)
-    with pytest.raises(InvalidInput, match=r"no part 'fc': name one of .*module\.1"):
-        run(FeatureAdversary(part="fc"), net, x.inputs, x.labels, LINF, auxiliary=own)
+    with pytest.raises(InvalidInput, match=r"no layer 'fc': name one of .*module\.1"):
+        run(FeatureAdversary(layer="fc"), net, x.inputs, x.labels, LINF, auxiliary=own)
     convolutions = nn.Sequential(nn.Unflatten(1, (1, 6)), nn.Conv1d(1, 3, 6), nn.Flatten()).double()
-    with pytest.raises(InvalidInput, match="no linear layer: name a part"):
+    with pytest.raises(InvalidInput, match="no linear layer: name a layer"):
         run(FeatureAdversary(), convolutions, x.inputs, convolutions(x.inputs).argmax(1), LINF, auxiliary=own)

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from advplug import ThreatModel, load, run
 from advplug.errors import InvalidInput
 from advplug.losses import Margin
-from advplug.numerics.tensors import norms
+from advplug.numerics import norms
 from advplug.testing.linear import largest_change, linear_model
 from advplug.testing.models import Watched
 from advplug.threat import Norm

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 import torch
-from advplug_attack_fgm._steps import GradientSteps
+from advplug_attack_fgm import GradientSteps
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
@@ -43,22 +43,24 @@ def path(attack: GradientSteps, net: nn.Module, x: Tensor, loss: Loss, **words: 
     st.sampled_from([(0.0, 1.0), (-1.0, 3.0), (0.0, 255.0)]),
     st.integers(0, 1000),
 )
-def test_every_step_adds_the_same_l1_mass(name: str, beta: float, bounds: tuple[float, float], seed: int) -> None:
+def test_every_step_adds_the_same_l1_mass(
+    name: str, mean_change: float, bounds: tuple[float, float], seed: int
+) -> None:
     (low, high), (loss, sign) = bounds, LOSSES[name]
     net = linear_model(3, (3, 5), seed)
     net[1].weight.data /= 100 * (high - low)  # no loss goes flat
     share = 0.4 + 0.2 * torch.rand(4, 3, 5, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
-    attack = GradientSteps(steps=3, beta=beta, sign=sign, stop=False)
+    attack = GradientSteps(steps=3, mean_change=mean_change, sign=sign, stop=False)
     points = path(attack, net, low + (high - low) * share, loss, bounds=bounds)
     mass = points.diff(dim=0).abs().flatten(2).sum(2)
-    torch.testing.assert_close(mass, torch.full_like(mass, 15 * beta * (high - low)), rtol=1e-6, atol=0)
+    torch.testing.assert_close(mass, torch.full_like(mass, 15 * mean_change * (high - low)), rtol=1e-6, atol=0)
 
 
 @pytest.mark.parametrize("name", [*LOSSES])
 def test_clipping_takes_mass_away_and_bounds_hold(name: str) -> None:
     loss, sign = LOSSES[name]
     x = (torch.rand(4, 15, generator=torch.Generator().manual_seed(0)) > 0.5).double()
-    points = path(GradientSteps(steps=3, beta=0.1, sign=sign, stop=False), linear_model(3, (15,)), x, loss)
+    points = path(GradientSteps(steps=3, mean_change=0.1, sign=sign, stop=False), linear_model(3, (15,)), x, loss)
     mass = points.diff(dim=0).abs().sum(2)
     assert (mass < 1.5).all()
     assert (mass > 0).all(), "values at the edge of the bounds move inwards"
@@ -70,9 +72,9 @@ def test_equal_multipliers_take_the_gradient_as_it_is() -> None:
     net, x = linear_model(3, (6,)), torch.full((2, 6), 0.5, dtype=torch.float64)
     weight = net[1].weight.detach()  # type: ignore[index]
     goal = (net(x).argmax(1) + 1) % 3
-    points = path(GradientSteps(steps=1, equal="multiplier", alpha=1e-3, stop=False), net, x, Logit())
+    points = path(GradientSteps(steps=1, equal="multiplier", multiplier=1e-3, stop=False), net, x, Logit())
     torch.testing.assert_close(points[1] - points[0], 1e-3 * weight[goal])
-    points = path(GradientSteps(steps=1, equal="multiplier", alpha=1e-3, sign=True, stop=False), net, x, Logit())
+    points = path(GradientSteps(steps=1, equal="multiplier", multiplier=1e-3, sign=True, stop=False), net, x, Logit())
     torch.testing.assert_close(points[1] - points[0], 1e-3 * weight[goal].sign())
 
 
@@ -92,7 +94,7 @@ def test_units_of_the_inputs_do_not_matter(equal: Any, sign: bool) -> None:
 
     net = linear_model(3, (12,))
     x = torch.rand(4, 12, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
-    attack = GradientSteps(steps=5, equal=equal, sign=sign, alpha=0.01, beta=0.01, stop=False)
+    attack = GradientSteps(steps=5, equal=equal, sign=sign, multiplier=0.01, mean_change=0.01, stop=False)
     small = path(attack, net, x, CrossEntropy())
     large = path(attack, Unit(net), 255 * x, CrossEntropy(), bounds=(0.0, 255.0))
     torch.testing.assert_close(large / 255, small)
@@ -112,7 +114,7 @@ def test_a_saturated_loss_stays_where_it_is(equal: Any, sign: bool) -> None:
 
     x = torch.tensor([[0.4999, 0.3]])
     result = run(
-        GradientSteps(steps=60, equal=equal, sign=sign, alpha=2e-3, beta=1e-3, stop=False),
+        GradientSteps(steps=60, equal=equal, sign=sign, multiplier=2e-3, mean_change=1e-3, stop=False),
         Sure(),
         x,
         torch.zeros(1, dtype=torch.int64),
@@ -163,9 +165,9 @@ def steps_to_target(name: str, equal: Any, **settings: Any) -> tuple[Tensor, Ten
 
 
 def test_the_sign_is_fast_only_where_its_steps_are_longer() -> None:
-    alike = {name: steps_to_target(name, "multiplier", alpha=0.004)[0].mean() for name in ("CE", "CE-sign")}
+    alike = {name: steps_to_target(name, "multiplier", multiplier=0.004)[0].mean() for name in ("CE", "CE-sign")}
     assert alike["CE-sign"] < alike["CE"]
-    same = {name: steps_to_target(name, "perturbation", beta=1e-3) for name in LOSSES}
+    same = {name: steps_to_target(name, "perturbation", mean_change=1e-3) for name in LOSSES}
     steps = {name: one[0].mean() for name, one in same.items()}
     assert steps["CE-sign"] > max(steps["CE"], steps["M-logit"])
     assert steps["CE"] < steps["Logit"]
@@ -179,7 +181,7 @@ def test_logits_grow_on_where_cross_entropy_has_nothing_left() -> None:
     goal = (y + 1) % 10
     last = {}
     for name in ("CE", "Logit"):
-        attack = GradientSteps(steps=200, equal="multiplier", alpha=0.02, stop=False)
+        attack = GradientSteps(steps=200, equal="multiplier", multiplier=0.02, stop=False)
         point = path(attack, net, x, LOSSES[name][0])[-1]
         last[name] = net(point).gather(1, goal[:, None]).mean()
     assert last["Logit"] > 1.3 * last["CE"]
@@ -190,8 +192,8 @@ def test_logits_grow_on_where_cross_entropy_has_nothing_left() -> None:
     [
         ({"steps": 0}, "at least 1"),
         ({"equal": "steps"}, "perturbation, multiplier"),
-        ({"beta": 0.0}, "positive"),
-        ({"alpha": float("inf")}, "positive"),
+        ({"mean_change": 0.0}, "mean_change is 0.0: give a positive"),
+        ({"multiplier": float("inf")}, "multiplier is inf: give a positive"),
     ],
 )
 def test_bad_settings_of_the_steps_are_refused_with_a_remedy(options: dict[str, Any], remedy: str) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
-from advplug_attack_fmn._fmn import FMN
+from advplug_attack_fmn import FMN
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
@@ -75,12 +75,12 @@ def test_with_a_budget_a_sample_counts_within_it_only(norm: Norm) -> None:
 @pytest.mark.parametrize(
     ("options", "remedy"),
     [
-        ({"steps": 0}, "at least 1"),
+        ({"steps": 0}, "steps is 0: give at least 1"),
         ({"step_size": 0.0}, "positive"),
         ({"final_step_size": float("nan")}, "positive"),
-        ({"gamma": 1.0}, "gamma < 1"),
+        ({"gamma": 1.0}, r"gamma is 1.0: give a number in \(0, 1\)"),
         ({"final_gamma": 0.5}, "final_gamma <= gamma"),
-        ({"search_steps": -1}, "0 or more"),
+        ({"bisections": -1}, "bisections is -1: give at least 0"),
     ],
 )
 def test_bad_hyper_parameters_are_refused_with_a_remedy(options: dict[str, float], remedy: str) -> None:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 import torch
-from advplug_attack_fmn._fmn import FMN
+from advplug_attack_fmn import FMN
 from torch import Tensor, nn
 
 from advplug import ThreatModel, run
-from advplug.numerics.tensors import norms
+from advplug.numerics import norms
 from advplug.testing.digits import shipped_digits
 from advplug.threat import Norm
 
@@ -60,10 +60,10 @@ def test_starting_points_are_walked_back_to_the_boundary(norm: Norm) -> None:
     starts[0] = x[0]
     threat = ThreatModel(norm)
     far = norms(starts - x, norm)
-    walked = run(FMN(steps=1), net, x, y, threat, starts=starts)
+    walked = run(FMN(steps=1), net, x, y, threat, starting_points=starts)
     assert walked.success[1:].all()
     assert (walked.distance < far)[1:].all()
-    whole = run(FMN(steps=STEPS), net, x, y, threat, starts=starts)
+    whole = run(FMN(steps=STEPS), net, x, y, threat, starting_points=starts)
     assert whole.success.all()
     assert whole.distance.mean() < 0.8 * walked.distance[1:].mean()
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from advplug_attack_fmn._fmn import FMN
+from advplug_attack_fmn import FMN
 
 from advplug.testing.linear import distance_over_optimum
 from advplug.threat import Norm

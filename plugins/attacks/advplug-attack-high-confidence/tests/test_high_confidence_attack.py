@@ -12,8 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from advplug.api import run
-from advplug.engine.result import AttackResult
+from advplug.api import AttackResult, run
 from advplug.errors import InvalidInput
 from advplug.model import PlainModel
 from advplug.testing.linear import distance_over_optimum, least_distance, linear_model
@@ -191,12 +190,12 @@ def test_samples_with_their_confidence_leave() -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"confidence": 0.0}, "above 0"),
-        ({"confidence": 1.5}, "above 0"),
-        ({"confidence": "same"}, "or 'clean'"),
+        ({"confidence": 0.0}, r"in \(0, 1\], or choose one of clean"),
+        ({"confidence": 1.5}, r"in \(0, 1\]"),
+        ({"confidence": "same"}, "a number, or choose one of clean"),
         ({"steps": 0}, "at least 1"),
         ({"clip": 0.0}, "positive"),
-        ({"overshoot": -0.1}, ">= 0"),
+        ({"overshoot": -0.1}, "at least 0"),
         ({"target": "nearest"}, "choose one of closest, uniform, softmax"),
         ({"top_k": 0}, "at least 1"),
     ],

@@ -6,8 +6,7 @@ from typing import Any
 
 import pytest
 import torch
-from advplug_attack_high_confidence import closest_targets, unrolled
-from advplug_attack_high_confidence._high_confidence import HighConfidence
+from advplug_attack_high_confidence import HighConfidence, closest_targets, unrolled
 from torch import Tensor, nn
 from torch.func import functional_call
 

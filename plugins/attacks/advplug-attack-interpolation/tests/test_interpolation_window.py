@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
-from advplug_attack_interpolation._interpolation import Interpolation
+from advplug_attack_interpolation import Interpolation
 from advplug_attack_pgd import PGD
 from torch import Tensor
 

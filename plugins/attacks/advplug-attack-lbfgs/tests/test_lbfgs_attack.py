@@ -27,7 +27,7 @@ from advplug.testing.linear import distance_over_optimum, linear_model
 def test_reaches_the_nearest_class_of_a_linear_model(
     *, bounds: tuple[float, float], batch: int, classes: int, targeted: bool
 ) -> None:
-    attack = LBFGS(search_steps=12, iterations=20)
+    attack = LBFGS(search_steps=12, steps=20)
     ratio = distance_over_optimum(attack, "l2", bounds=bounds, batch=batch, classes=classes, targeted=targeted)
     assert ratio.max() <= 1.05, ratio
 
@@ -37,7 +37,7 @@ def test_comes_as_near_as_fab_on_digits() -> None:
     pytest.importorskip("advplug_attack_fab")
     reference = run(load("attack:fab")(steps=20), net, x, y, ThreatModel("l2"))
     for warm_start in (False, True):
-        result = run(LBFGS(iterations=25, warm_start=warm_start), net, x, y, ThreatModel("l2"))
+        result = run(LBFGS(steps=25, warm_start=warm_start), net, x, y, ThreatModel("l2"))
         assert result.success.all()
         assert result.distance.mean() <= 1.05 * reference.distance.mean()
 
@@ -45,8 +45,8 @@ def test_comes_as_near_as_fab_on_digits() -> None:
 def test_cross_entropy_towards_a_target_is_the_attack_of_the_paper() -> None:
     net, x, y = shipped_digits("mnist-relu", 3)
     targets, threat = (y + 1) % 10, ThreatModel("l2", targeted=True)
-    paper = run(LBFGS(iterations=20), net, x, y, threat, targets=targets, loss=CrossEntropy())
-    usual = run(LBFGS(iterations=20), net, x, y, threat, targets=targets)
+    paper = run(LBFGS(steps=20), net, x, y, threat, targets=targets, loss=CrossEntropy())
+    usual = run(LBFGS(steps=20), net, x, y, threat, targets=targets)
     assert paper.success.all()
     assert usual.success.all()
     assert torch.equal(net(paper.adversarials).argmax(1), targets)
@@ -65,7 +65,7 @@ def test_values_at_the_bounds_move() -> None:
     """Under a change of variable by tanh they have no gradient, and never do."""
     x = torch.tensor([0.0, 1.0], dtype=torch.float64).repeat(3, 8)
     y = torch.zeros(3, dtype=torch.int64)
-    result = run(LBFGS(iterations=30), Saturated(), x, y, ThreatModel("l2"))
+    result = run(LBFGS(steps=30), Saturated(), x, y, ThreatModel("l2"))
     assert result.success.all()
     assert (result.distance <= 1.05 * 0.5 / 16**0.5).all()
 
@@ -78,7 +78,7 @@ def test_failures_come_back_as_they_were() -> None:
             return torch.stack((5 + 0 * x.flatten(1).sum(1), x.flatten(1).mean(1)), 1)
 
     x, y = torch.rand(4, 1, 2, 2, generator=torch.Generator().manual_seed(0)), torch.zeros(4, dtype=torch.int64)
-    result = run(LBFGS(iterations=10), Stubborn(), x, y, ThreatModel("l2"))
+    result = run(LBFGS(steps=10), Stubborn(), x, y, ThreatModel("l2"))
     assert not result.success.any()
     assert torch.equal(result.adversarials, x)
 
@@ -92,8 +92,8 @@ def test_all_logits_may_be_negative() -> None:
         def forward(self, points: Tensor) -> Tensor:
             return net(points) - 1000
 
-    usual = run(LBFGS(iterations=20), net, x, y, ThreatModel("l2"), loss=Margin())
-    lowered = run(LBFGS(iterations=20), Lowered(), x, y, ThreatModel("l2"), loss=Margin())
+    usual = run(LBFGS(steps=20), net, x, y, ThreatModel("l2"), loss=Margin())
+    lowered = run(LBFGS(steps=20), Lowered(), x, y, ThreatModel("l2"), loss=Margin())
     assert lowered.success.all()
     assert lowered.distance.mean() <= 1.05 * usual.distance.mean()
 
@@ -102,7 +102,7 @@ def test_all_logits_may_be_negative() -> None:
     ("options", "message"),
     [
         ({"search_steps": 0}, "at least 1"),
-        ({"iterations": 0}, "at least 1"),
+        ({"steps": 0}, "at least 1"),
         ({"memory": 0}, "at least 1"),
         ({"initial_c": 0.0}, "positive"),
     ],

@@ -7,7 +7,7 @@ import torch
 from advplug_attack_lbfgs._memory import Memory
 from torch import Tensor
 
-from advplug.numerics.tensors import raw, wrap
+from advplug.numerics import raw, wrap
 
 
 def _bfgs(pairs: list[tuple[Tensor, Tensor]], scale: float) -> Tensor:

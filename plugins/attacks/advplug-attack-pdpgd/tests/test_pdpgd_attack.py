@@ -12,7 +12,7 @@ from advplug_attack_pdpgd._weights import Weights
 import advplug
 from advplug import ThreatModel
 from advplug.errors import InvalidInput
-from advplug.numerics.tensors import norms, wrap
+from advplug.numerics import norms, wrap
 from advplug.testing.digits import shipped_digits
 from advplug.testing.linear import distance_over_optimum, linear_model
 
@@ -42,8 +42,8 @@ def test_five_classes(norm: Any) -> None:
 
 def test_the_variants_of_the_text_and_the_code_work() -> None:
     for settings in (
-        {"inner": 5, "starts": (0.5,), "fine_tuning": 0.0, "rate": 0.1, "dual_rate": 0.1},
-        {"schedule": "linear", "dual_schedule": "constant", "memory": 0.0},
+        {"inner": 5, "start_widths": (0.5,), "fine_tuning": 0.0, "step_size": 0.1, "dual_step_size": 0.1},
+        {"schedule": "linear", "dual_schedule": "constant", "averaging": 0.0},
     ):
         for norm in ("linf", "l2", "l1"):
             assert distance_over_optimum(PDPGD(steps=250, **settings), norm).median() < 1.2, (norm, settings)
@@ -89,11 +89,11 @@ def test_the_ascent_follows_the_constraint_and_stays_bounded() -> None:
     "options",
     [
         {"steps": 0},
-        {"rate": 0.0},
-        {"memory": 1.0},
+        {"step_size": 0.0},
+        {"averaging": 1.0},
         {"fine_tuning": -0.1},
-        {"starts": ()},
-        {"starts": (-1.0,)},
+        {"start_widths": ()},
+        {"start_widths": (-1.0,)},
         {"penalty": "l3"},
         {"group": "row"},
         {"schedule": "cosine"},

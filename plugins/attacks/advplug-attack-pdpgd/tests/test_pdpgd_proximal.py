@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from advplug.numerics.projections import l1 as onto_l1_ball
+from advplug.numerics import PROJECTIONS
 
 POWERS = {"l1": 1.0, "two_thirds": 2 / 3, "half": 0.5, "l0": 0.0}
 
@@ -67,7 +67,7 @@ def test_one_weight_for_all_is_what_the_projection_leaves() -> None:
     v, mu = vectors()
     mu = mu[:, :1]
     room = torch.full_like(v, torch.inf)
-    torch.testing.assert_close(_proximal.linf(v, mu) + onto_l1_ball(v, mu, -room, room), v)
+    torch.testing.assert_close(_proximal.linf(v, mu) + PROJECTIONS["l1"](v, mu, -room, room), v)
     length = v.norm(dim=1, keepdim=True)
     torch.testing.assert_close(_proximal.l2(v, mu), v * (1 - mu / length).clamp(min=0))
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
-from advplug_attack_pgd._pgd import PGD
+from advplug_attack_pgd import PGD
 
 from advplug.api import run
 from advplug.errors import InvalidInput

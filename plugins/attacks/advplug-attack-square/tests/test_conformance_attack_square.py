@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from advplug_attack_square._square import Square
+from advplug_attack_square import Square
 
 from advplug.testing import conformance
 

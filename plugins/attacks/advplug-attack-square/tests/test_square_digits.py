@@ -6,7 +6,7 @@ from importlib.util import find_spec
 
 import pytest
 import torch
-from advplug_attack_square._square import Square
+from advplug_attack_square import Square
 
 from advplug import ThreatModel, load, run
 from advplug.threat import Norm

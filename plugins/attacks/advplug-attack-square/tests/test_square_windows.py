@@ -6,7 +6,9 @@ from typing import Any
 
 import pytest
 import torch
-from advplug_attack_square._square import Square, bumps, window, window_sides
+from advplug_attack_square import Square
+from advplug_attack_square._bumps import bumps
+from advplug_attack_square._windows import window, window_sides
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
@@ -14,7 +16,7 @@ from torch import Tensor, nn
 from advplug import ThreatModel, run
 from advplug.errors import InvalidInput
 from advplug.losses import CrossEntropy, Margin
-from advplug.numerics.tensors import norms
+from advplug.numerics import norms
 from advplug.testing.linear import linear_model
 from advplug.testing.models import Watched
 from advplug.threat import Norm
@@ -161,12 +163,19 @@ def test_the_loss_is_the_margin_and_cross_entropy_with_targets() -> None:
 def test_given_starts_are_taken() -> None:
     watched = Watched(Square(queries=3))
     x = torch.full((2, 1, 4, 4), 0.5)
-    run(watched, Stubborn(), x, torch.zeros(2, dtype=torch.int64), ThreatModel("linf", 0.1), starts=x + 0.05)
+    run(watched, Stubborn(), x, torch.zeros(2, dtype=torch.int64), ThreatModel("linf", 0.1), starting_points=x + 0.05)
     torch.testing.assert_close(watched.points[0][0], x + 0.05)
 
 
 @pytest.mark.parametrize(
-    ("options", "remedy"), [({"queries": 1}, "at least 2"), ({"p_init": 0.0}, "share"), ({"p_init": 1.5}, "share")]
+    ("options", "remedy"),
+    [
+        ({"queries": 1}, "queries is 1: give at least 2"),
+        ({"p_init": 0.0}, r"p_init is 0.0: give a number in \(0, 1\]"),
+        ({"p_init": 1.5}, r"in \(0, 1\]"),
+        ({"proposals": 0}, "proposals is 0: give at least 1"),
+        ({"proposals": 9, "queries": 9}, "proposals is 9: give fewer than queries, 9"),
+    ],
 )
 def test_bad_hyper_parameters_are_refused_with_a_remedy(options: dict[str, Any], remedy: str) -> None:
     with pytest.raises(InvalidInput, match=remedy):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from advplug_attack_standard._standard import Standard
+from advplug_attack_standard import Standard
 
 from advplug.testing import conformance
 

@@ -7,7 +7,7 @@ from importlib.util import find_spec
 
 import pytest
 import torch
-from advplug_attack_standard._standard import Standard
+from advplug_attack_standard import Standard
 from torch import Tensor, nn
 
 from advplug import ThreatModel, run
@@ -131,7 +131,7 @@ def test_it_has_losses_of_its_own() -> None:
         run(QUICK, model, x, y, ThreatModel("linf", 0.1), loss=Margin())
 
 
-@pytest.mark.parametrize("options", [{"steps": 0}, {"targets": 0}, {"queries": 1}])
+@pytest.mark.parametrize("options", [{"steps": 0}, {"num_targets": 0}, {"queries": 1}])
 def test_bad_hyper_parameters_are_refused(options: dict[str, int]) -> None:
     with pytest.raises(InvalidInput, match="give at least"):
         Standard(**options)

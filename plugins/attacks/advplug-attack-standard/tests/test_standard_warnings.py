@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 import pytest
 import torch
-from advplug_attack_standard._standard import Standard
+from advplug_attack_standard import Standard
 from torch import Tensor, nn
 
 from advplug import ThreatModel, evaluate, run

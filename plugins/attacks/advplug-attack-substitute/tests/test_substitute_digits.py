@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from advplug_attack_substitute._substitute import Substitute
+from advplug_attack_substitute import Substitute
 
 from advplug import Images, ThreatModel, run
 from advplug.testing.digits import shipped_digits
 
-FAST: dict[str, Any] = {"count": 100, "augmentations": 2, "epochs": 20, "rate": 3e-3}
+FAST: dict[str, Any] = {"num_images": 100, "augmentations": 2, "epochs": 20, "learning_rate": 3e-3}
 
 
 def test_the_fast_gradient_method_transfers() -> None:
@@ -25,8 +25,8 @@ def test_a_minimum_norm_attack_transfers_with_confidence() -> None:
     pytest.importorskip("advplug_attack_cw")
     net, x, y = shipped_digits("mnist-relu", 130)
     transferred = []
-    for kappa in (0.0, 20.0):
-        settings = {"kappa": kappa, "search_steps": 4, "iterations": 30, "rate": 0.1}
+    for confidence in (0.0, 20.0):
+        settings = {"confidence": confidence, "search_steps": 4, "steps": 30, "step_size": 0.1}
         attack = Substitute(**FAST, attack="cw", settings=settings)
         result = run(attack, net, x[100:], y[100:], ThreatModel("l2"), auxiliary=Images(x[:100], y[:100]))
         transferred.append(int(result.success.sum()))

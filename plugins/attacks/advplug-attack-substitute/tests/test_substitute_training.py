@@ -13,12 +13,12 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from advplug import Images, ThreatModel, run
-from advplug.engine.result import AttackResult
+from advplug.api import AttackResult
 from advplug.errors import InvalidInput, UnknownPlugin
 from advplug.testing.linear import linear_model
 
 LINF = ThreatModel("linf", 0.2)
-SMALL: dict[str, Any] = {"count": 40, "augmentations": 2, "epochs": 10, "rate": 0.01}
+SMALL: dict[str, Any] = {"num_images": 40, "augmentations": 2, "epochs": 10, "learning_rate": 0.01}
 CLASSES, SIZE = 3, 20
 
 
@@ -201,12 +201,12 @@ def test_images_are_needed() -> None:
 @pytest.mark.parametrize(
     ("options", "remedy"),
     [
-        ({"count": 1}, "at least 2"),
-        ({"augmentations": -1}, "at least 2 and 0"),
+        ({"num_images": 1}, "num_images is 1: give at least 2"),
+        ({"augmentations": -1}, "augmentations is -1: give at least 0"),
         ({"epochs": 0}, "at least 1"),
-        ({"batch": 0}, "at least 1"),
-        ({"step": 0.0}, "positive"),
-        ({"rate": float("inf")}, "positive"),
+        ({"batch_size": 0}, "batch_size is 0: give at least 1"),
+        ({"augmentation_step_size": 0.0}, "positive"),
+        ({"learning_rate": float("inf")}, "positive"),
         ({"attack": FGM(), "settings": {"steps": 3}}, "given by name"),
         ({"attack": "fgm", "settings": {"stepps": 3}}, "stepps"),
     ],

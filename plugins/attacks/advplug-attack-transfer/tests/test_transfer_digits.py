@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from advplug_attack_transfer._transfer import Transfer
+from advplug_attack_transfer import Transfer
 
 from advplug import Images, ThreatModel, run
 from advplug.testing.digits import shipped_digits
@@ -15,8 +15,8 @@ def test_confidence_makes_examples_transfer() -> None:
     pytest.importorskip("advplug_defense_adversarial_training")
     net, x, y = shipped_digits("mnist-relu", 30)
     transferred = []
-    for kappa in (0.0, 10.0):
-        settings = {"kappa": kappa, "search_steps": 5, "iterations": 30, "rate": 0.1}
+    for confidence in (0.0, 10.0):
+        settings = {"confidence": confidence, "search_steps": 5, "steps": 30, "step_size": 0.1}
         attack = Transfer(models="adversarial-training:mnist", attack="cw", settings=settings)
         transferred.append(int(run(attack, net, x, y, ThreatModel("l2")).success.sum()))
     assert transferred[1] >= 3 * max(transferred[0], 1)

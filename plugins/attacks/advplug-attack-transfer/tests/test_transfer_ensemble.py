@@ -7,13 +7,13 @@ from typing import Any
 import pytest
 import torch
 from advplug_attack_pgd import PGD
-from advplug_attack_transfer._transfer import Transfer
+from advplug_attack_transfer import Transfer
 from torch import Tensor, nn
 
 from advplug import Images, PlainModel, ThreatModel, run
 from advplug.engine.problem import make_problem
 from advplug.errors import InvalidInput, UnknownPlugin
-from advplug.families.ensemble import Ensemble, MeanOverMembers
+from advplug.families import Ensemble, MeanOverMembers
 from advplug.losses import CrossEntropy
 from advplug.testing.linear import linear_model
 
@@ -126,7 +126,7 @@ def test_trained_members_differ_and_learn_the_labels() -> None:
     own = torch.rand(300, SIZE, generator=torch.Generator().manual_seed(5), dtype=torch.float64)
     problem = make_problem(net, x, y, LINF, auxiliary=Images(own, net(own).argmax(1)))
     attack = Transfer(members=2)
-    ensemble, again = (attack.own_model(problem, None) for _ in range(2))  # type: ignore[arg-type]
+    ensemble, again = (attack.own_model(problem, problem.gateway()) for _ in range(2))
     logits = ensemble.member_logits(x)
     assert (logits.argmax(2) == y[:, None]).double().mean() > 0.8
     assert not torch.equal(logits[:, 0], logits[:, 1])
@@ -170,8 +170,8 @@ def test_an_unknown_defense_is_named() -> None:
         ({"mean": "votes"}, "choose one of losses, logits"),
         ({"members": 0}, "at least 1"),
         ({"updates": 0}, "at least 1"),
-        ({"batch": 0}, "at least 1"),
-        ({"rate": -1.0}, "positive"),
+        ({"batch_size": 0}, "at least 1"),
+        ({"learning_rate": -1.0}, "positive"),
         ({"attack": PGD(), "settings": {}}, "given by name"),
     ],
 )

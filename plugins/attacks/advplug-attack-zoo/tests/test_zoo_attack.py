@@ -12,12 +12,12 @@ from torch import Tensor, nn
 from advplug import PlainModel, ThreatModel, run
 from advplug.errors import AdvplugError, InvalidInput
 from advplug.losses import LogMargin, Margin
-from advplug.numerics.tensors import raw
+from advplug.numerics import raw
 from advplug.testing.digits import shipped_digits
 from advplug.testing.linear import distance_over_optimum, linear_model
 
 L2 = ThreatModel("l2")
-FEW: dict[str, Any] = {"search_steps": 2, "iterations": 40, "initial_c": 1.0, "eta": 0.05}
+FEW: dict[str, Any] = {"search_steps": 2, "steps": 40, "initial_c": 1.0, "step_size": 0.05}
 
 
 class ScoresOnly(PlainModel):
@@ -44,14 +44,14 @@ def case(classes: int = 4, shape: tuple[int, ...] = (12,), count: int = 5) -> tu
 
 
 FALLING: dict[str, dict[str, Any]] = {
-    "adam": {"eta": 0.06, "last_eta": 0.001},
-    "newton": {"solver": "newton", "eta": 1.0, "last_eta": 0.05},
-    "adam-newton": {"solver": "adam-newton", "eta": 1.0, "last_eta": 0.05},
+    "adam": {"step_size": 0.06, "final_step_size": 0.001},
+    "newton": {"solver": "newton", "step_size": 1.0, "final_step_size": 0.05},
+    "adam-newton": {"solver": "adam-newton", "step_size": 1.0, "final_step_size": 0.05},
 }
 
 
 @pytest.mark.parametrize(
-    ("solver", "bounds", "classes", "targeted", "batch", "iterations"),
+    ("solver", "bounds", "classes", "targeted", "batch", "steps"),
     [
         ("adam", (0.0, 1.0), 2, False, 8, 60),
         ("adam", (-1.0, 3.0), 2, True, 8, 60),
@@ -63,25 +63,25 @@ FALLING: dict[str, dict[str, Any]] = {
     ],
 )
 def test_the_least_distance(  # noqa: PLR0917
-    solver: str, bounds: tuple[float, float], classes: int, targeted: bool, batch: int, iterations: int
+    solver: str, bounds: tuple[float, float], classes: int, targeted: bool, batch: int, steps: int
 ) -> None:
-    attack = ZOO(search_steps=8, iterations=iterations, initial_c=1.0, h=1e-3, patience=None, **FALLING[solver])
+    attack = ZOO(search_steps=8, steps=steps, initial_c=1.0, h=1e-3, patience=None, **FALLING[solver])
     ratio = distance_over_optimum(attack, "l2", bounds=bounds, batch=batch, classes=classes, targeted=targeted)
     assert (ratio <= 1.05).all(), ratio
 
 
 def test_the_least_distance_through_tanh() -> None:
-    attack = ZOO(search_steps=8, iterations=60, initial_c=1.0, h=1e-3, patience=None, tanh=True, **FALLING["adam"])
+    attack = ZOO(search_steps=8, steps=60, initial_c=1.0, h=1e-3, patience=None, tanh=True, **FALLING["adam"])
     ratio = distance_over_optimum(attack, "l2", shape=(12,))
     assert (ratio <= 1.05).all(), ratio
 
 
 def test_near_the_white_box_on_digits() -> None:
-    """Scores alone, at a fraction of the iterations of the paper."""
-    cw = pytest.importorskip("advplug_attack_cw._l2")
+    """Scores alone, at a fraction of the steps of the paper."""
+    cw = pytest.importorskip("advplug_attack_cw")
     net, x, y = shipped_digits("mnist", 2, "adversarial-training")
-    white = run(cw.CarliniWagnerL2(search_steps=4, iterations=200, initial_c=1.0), net, x, y, L2)
-    attack = ZOO(search_steps=2, iterations=200, coordinates=64, initial_c=1.0, eta=0.06, last_eta=0.003)
+    white = run(cw.CarliniWagnerL2(search_steps=4, steps=200, initial_c=1.0), net, x, y, L2)
+    attack = ZOO(search_steps=2, steps=200, coordinates=64, initial_c=1.0, step_size=0.06, final_step_size=0.003)
     black = run(attack, ScoresOnly(net, 10), x, y, L2)
     assert black.success.all()
     assert not black.backwards.any()
@@ -110,16 +110,16 @@ def test_the_loss_of_probabilities_is_that_of_the_logits() -> None:
 def test_every_query_is_counted() -> None:
     net, x, y = case(count=1)
     model = ScoresOnly(net, 4)
-    attack = ZOO(search_steps=2, iterations=7, coordinates=5, patience=None)
+    attack = ZOO(search_steps=2, steps=7, coordinates=5, patience=None)
     before = run(attack, model, x, y, L2).forwards
-    assert before.tolist() == [2 * 7 * (2 * 5 + 1) + 1], "each iteration, and the last point"
+    assert before.tolist() == [2 * 7 * (2 * 5 + 1) + 1], "each step, and the last point"
     clean_and_check = model.asked - int(before)
     assert 0 < clean_and_check < 10
 
 
 def test_more_coordinates_than_there_are_means_all() -> None:
     net, x, y = case(count=1)
-    result = run(ZOO(search_steps=1, iterations=3, coordinates=128, patience=None), net, x, y, L2)
+    result = run(ZOO(search_steps=1, steps=3, coordinates=128, patience=None), net, x, y, L2)
     assert result.forwards.tolist() == [3 * (2 * 12 + 1) + 1]
 
 
@@ -184,43 +184,43 @@ def test_adam_begins_anew_at_the_first_success() -> None:
 
 def test_patience_saves_queries() -> None:
     net, x, y = case()
-    settings = {**FEW, "iterations": 150}
+    settings = {**FEW, "steps": 150}
     long = run(ZOO(**settings, patience=None), net, x, y, L2)
     short = run(ZOO(**settings, patience=20), net, x, y, L2)
     assert short.success.all()
     assert short.forwards.sum() < 0.9 * long.forwards.sum()
 
 
-@pytest.mark.parametrize(("iterations", "patience"), [(30, 7), (7, 100), (11, 5)])
-def test_every_weight_gets_its_iterations(iterations: int, patience: int) -> None:
+@pytest.mark.parametrize(("steps", "patience"), [(30, 7), (7, 100), (11, 5)])
+def test_every_constant_gets_its_steps(steps: int, patience: int) -> None:
     """And none more, whatever the patience: nothing succeeds, so c is ten times as large in each descent."""
     net, x, y = case(count=1)
-    weights = []
+    constants = []
 
     class Noted(ZOO):
         def descend(self, task: Any, inner: Any, c: Any, step: Any) -> Any:
-            weights.append((raw(c).item(), raw(step).item()))
+            constants.append((raw(c).item(), raw(step).item()))
             return super().descend(task, inner, c, step)
 
-    attack = Noted(search_steps=3, iterations=iterations, patience=patience, initial_c=1e-6, eta=1e-6)
+    attack = Noted(search_steps=3, steps=steps, patience=patience, initial_c=1e-6, step_size=1e-6)
     run(attack, net, x, y, ThreatModel("l2"), loss=Margin())
-    assert all(step < iterations for _, step in weights)
-    assert [c for c, step in weights if step == 0] == pytest.approx([1e-6, 1e-5, 1e-4])
+    assert all(step < steps for _, step in constants)
+    assert [c for c, step in constants if step == 0] == pytest.approx([1e-6, 1e-5, 1e-4])
 
 
-def test_a_boundary_crossed_by_the_first_steps_says_nothing_of_the_weight() -> None:
-    """Adam's first steps are of size eta at any weight, and cross the boundary here at one far too small."""
+def test_a_boundary_crossed_by_the_first_steps_says_nothing_of_the_constant() -> None:
+    """Adam's first steps have the same length at any constant, and cross the boundary here at one far too small."""
     net, x, y = case(2)
-    weights = []
+    constants = []
 
     class Noted(ZOO):
         def descend(self, task: Any, inner: Any, c: Any, step: Any) -> Any:
-            weights.append(raw(c).amin().item())
+            constants.append(raw(c).amin().item())
             return super().descend(task, inner, c, step)
 
-    result = run(Noted(search_steps=3, iterations=40, initial_c=1e-4, eta=0.1, patience=None), net, x, y, L2)
+    result = run(Noted(search_steps=3, steps=40, initial_c=1e-4, step_size=0.1, patience=None), net, x, y, L2)
     assert result.success.any(), "they count as points that were found"
-    assert min(weights) == pytest.approx(1e-4), "but no weight is made smaller for them"
+    assert min(constants) == pytest.approx(1e-4), "but no constant is made smaller for them"
 
 
 def test_a_model_that_is_sure_of_itself_still_shows_its_margin() -> None:
@@ -247,13 +247,13 @@ def test_art_works_on_one_sample_at_a_time() -> None:
     )
     assert all(len(batch) == 1 for batch in batches[1:])
     batches.clear()
-    run(ZOO(iterations=2, search_steps=1, coordinates=4), net, x.float(), y, L2)
+    run(ZOO(steps=2, search_steps=1, coordinates=4), net, x.float(), y, L2)
     assert max(len(batch) for batch in batches) == 2 * 4 * 2, "two queries for each of four coordinates, both samples"
 
 
 BAD: list[dict[str, Any]] = [
-    {"search_steps": 0}, {"iterations": 0}, {"coordinates": 0}, {"eta": 0.0}, {"last_eta": 0.0}, {"h": 0.0}, {"h": 0.5},
-    {"initial_c": 0.0}, {"solver": "sgd"}, {"beta1": 1.0}, {"beta2": -0.1}, {"patience": 0}, {"space": 0},
+    {"search_steps": 0}, {"steps": 0}, {"coordinates": 0}, {"step_size": 0.0}, {"final_step_size": 0.0}, {"h": 0.0},
+    {"h": 0.5}, {"initial_c": 0.0}, {"solver": "sgd"}, {"beta1": 1.0}, {"beta2": -0.1}, {"patience": 0}, {"space": 0},
     {"schedule": ((10, 16),)}, {"space": 8, "schedule": ((0, 16),)}, {"space": 8, "schedule": ((5, 4),)},
 ]  # fmt: skip
 

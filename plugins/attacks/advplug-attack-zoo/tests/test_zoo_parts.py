@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from advplug import PlainModel, ThreatModel, run
-from advplug.engine.task import Task
-from advplug.numerics.tensors import raw, wrap
+from advplug.attack import Task
+from advplug.numerics import raw, wrap
 
 
 class Recorded(ZOO):
@@ -45,7 +45,7 @@ def test_slopes_and_curvatures_against_autograd(space: int | None, tanh: bool) -
         x = 0.25 + x / 2
     y = net(x).argmax(1)
     attack = Recorded(
-        search_steps=1, iterations=4, coordinates=200, h=1e-4, space=space, tanh=tanh, initial_c=3.0, patience=None
+        search_steps=1, steps=4, coordinates=200, h=1e-4, space=space, tanh=tanh, initial_c=3.0, patience=None
     )
     run(attack, net, x, y, ThreatModel("l2"))
     box, _space, at, total, c = attack.noted
@@ -138,10 +138,10 @@ def test_a_larger_grid_goes_on_from_the_same_image_without_a_past() -> None:
 
     net = smooth_net()
     x = torch.rand(1, 3, 16, 16, dtype=torch.float64)
-    attack = Noted(search_steps=1, iterations=6, coordinates=30, space=4, schedule=((3, 8),), patience=None)
+    attack = Noted(search_steps=1, steps=6, coordinates=30, space=4, schedule=((3, 8),), patience=None)
     run(attack, net, x, net(x).argmax(1), ThreatModel("l2"))
     before, after = seen[2][1].sum(), seen[3][1].sum()
-    assert (before, after) == (90, 30), "three iterations in the small grid, one in the large"
+    assert (before, after) == (90, 30), "three steps in the small grid, one in the large"
     small = nn.functional.interpolate(seen[3][0], size=(4, 4), mode="area")
     assert small.abs().sum() > 0, "what the small grid found is still there"
 
@@ -177,7 +177,7 @@ def test_float32_scores_want_a_larger_h() -> None:
     y = net(x).argmax(1)
 
     def curvature(model: nn.Module, inputs: Tensor, h: float) -> Tensor:
-        attack = Recorded(search_steps=1, iterations=1, h=h, initial_c=100.0)
+        attack = Recorded(search_steps=1, steps=1, h=h, initial_c=100.0)
         run(attack, PlainModel(model, 3), inputs, y, ThreatModel("l2"))
         return attack.noted[3].curvature.double()
 

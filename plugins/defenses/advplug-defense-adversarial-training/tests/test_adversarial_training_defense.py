@@ -42,7 +42,7 @@ def digits() -> Images:
 
 def under_pgd(preset: str, norm: Any, epsilon: float, digits: Images) -> float:
     model = AdversarialTraining().build(preset)
-    adversary = Adversary(norm=norm, epsilon=epsilon, step=epsilon / 10, steps=40)
+    adversary = Adversary(norm=norm, epsilon=epsilon, step_size=epsilon / 10, steps=40)
     attacked = adversary(model, digits.inputs, digits.labels, torch.Generator().manual_seed(0))
     return accuracy(model, attacked, digits.labels)
 
@@ -130,7 +130,7 @@ def test_training_is_deterministic() -> None:
 
     def train(seed: int) -> dict[str, torch.Tensor]:
         defense = AdversarialTraining()
-        model = defense.train("mnist-l2", data, seed=seed, device="cpu", report=lambda *_: None)
+        model = defense.train("mnist-l2", data, seed=seed, device="cpu", on_epoch=lambda *_: None)
         return dict(model.state_dict())
 
     first, again, other = train(3), train(3), train(4)

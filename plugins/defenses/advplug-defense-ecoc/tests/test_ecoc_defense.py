@@ -104,7 +104,7 @@ def test_training_is_deterministic() -> None:
     data = noise("mnist", 24)
     state = torch.get_rng_state()
     first, again, other = (
-        ECOC().train("mnist", data, seed=seed, device="cpu", report=nothing).state_dict() for seed in (3, 3, 4)
+        ECOC().train("mnist", data, seed=seed, device="cpu", on_epoch=nothing).state_dict() for seed in (3, 3, 4)
     )
     assert torch.equal(torch.get_rng_state(), state)
     for name, value in first.items():

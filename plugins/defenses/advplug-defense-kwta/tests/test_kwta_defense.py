@@ -134,11 +134,11 @@ def test_training_is_deterministic(preset: str) -> None:
         seen.append((epoch, epochs))
 
     state = torch.get_rng_state()
-    first = KWTA().train(preset, data, seed=3, device="cpu", report=report)
+    first = KWTA().train(preset, data, seed=3, device="cpu", on_epoch=report)
     assert torch.equal(torch.get_rng_state(), state)
     torch.rand(5)
-    second = KWTA().train(preset, data, seed=3, device="cpu", report=nothing)
-    other = KWTA().train(preset, data, seed=4, device="cpu", report=nothing)
+    second = KWTA().train(preset, data, seed=3, device="cpu", on_epoch=nothing)
+    other = KWTA().train(preset, data, seed=4, device="cpu", on_epoch=nothing)
     epochs = KWTA.configurations[preset].recipe.epochs
     assert seen == [(epoch, epochs) for epoch in range(1, epochs + 1)]
     for (name, mine), again in zip(first.state_dict().items(), second.state_dict().values(), strict=True):
@@ -148,4 +148,4 @@ def test_training_is_deterministic(preset: str) -> None:
 
 def test_too_few_images() -> None:
     with pytest.raises(InvalidInput, match="too few"):
-        KWTA().train("mnist", some_images("mnist", 1), seed=0, device="cpu", report=nothing)
+        KWTA().train("mnist", some_images("mnist", 1), seed=0, device="cpu", on_epoch=nothing)

@@ -7,7 +7,7 @@ import json
 import pytest
 import torch
 from advplug_defense_logit_pairing._defense import LogitPairing
-from advplug_defense_logit_pairing._objectives import MixedBatch, Penalised, clean_pairing, squeezing
+from advplug_defense_logit_pairing._losses import MixedBatch, Penalised, clean_pairing, squeezing
 
 import advplug
 from advplug.data import Images
@@ -95,7 +95,7 @@ def test_squeezed_and_paired_logits_are_small() -> None:
 @pytest.mark.parametrize("preset", ["mnist", "mnist-lsq", "mnist-alp"])
 def test_training_is_deterministic(preset: str) -> None:
     def train(seed: int) -> dict[str, torch.Tensor]:
-        model = LogitPairing().train(preset, noise(preset, 40), seed=seed, device="cpu", report=lambda *_: None)
+        model = LogitPairing().train(preset, noise(preset, 40), seed=seed, device="cpu", on_epoch=lambda *_: None)
         return dict(model.state_dict())
 
     first, again, other = train(3), train(3), train(4)

@@ -126,7 +126,7 @@ def test_interpolated_adversarial_training_halves_both_losses() -> None:
 @pytest.mark.parametrize("preset", ["mnist", "mnist-base"])
 def test_training_is_deterministic(preset: str) -> None:
     data = noise(preset, 40)
-    first, again, other = (DEFENSE.train(preset, data, seed=seed, device="cpu", report=nothing) for seed in (3, 3, 4))
+    first, again, other = (DEFENSE.train(preset, data, seed=seed, device="cpu", on_epoch=nothing) for seed in (3, 3, 4))
     for name, value in first.state_dict().items():
         assert torch.equal(value, again.state_dict()[name]), name
     assert any(not torch.equal(value, other.state_dict()[name]) for name, value in first.state_dict().items())
@@ -136,7 +136,7 @@ def test_training_is_deterministic(preset: str) -> None:
 def test_a_pool_needs_every_class() -> None:
     data = noise("mnist", 40)
     with pytest.raises(InvalidInput, match="each of 10 classes"):
-        DEFENSE.train("mnist", data[data.labels < 9], seed=0, device="cpu", report=nothing)
+        DEFENSE.train("mnist", data[data.labels < 9], seed=0, device="cpu", on_epoch=nothing)
 
 
 def test_unknown_presets_are_refused() -> None:

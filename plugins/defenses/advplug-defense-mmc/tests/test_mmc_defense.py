@@ -116,7 +116,7 @@ def test_the_authors_network_starts_from_the_mean_of_its_training_images() -> No
 
 def test_training_is_deterministic() -> None:
     def train(seed: int) -> dict[str, torch.Tensor]:
-        model = MMC().train("mnist", noise("mnist", 40), seed=seed, device="cpu", report=lambda *_: None)
+        model = MMC().train("mnist", noise("mnist", 40), seed=seed, device="cpu", on_epoch=lambda *_: None)
         return dict(model.state_dict())
 
     first, again, other = train(3), train(3), train(4)

@@ -97,7 +97,7 @@ def test_few_clean_digits_are_flagged_and_most_of_what_pgd_makes(model: OddsMode
     assert (~clean.accepted).float().mean() <= 0.02
     few = digits[:60]
     with torch.enable_grad():
-        pgd = Adversary(epsilon=0.3, step=0.01, steps=40)
+        pgd = Adversary(epsilon=0.3, step_size=0.01, steps=40)
         attacked = pgd(model, few.inputs, few.labels, torch.Generator().manual_seed(0))
     decision = model.decide(attacked)
     fooled = decision.labels != few.labels
@@ -122,7 +122,7 @@ def test_a_batch_of_no_image_is_decided_too() -> None:
 
 def test_the_statistics_can_be_taken_again(digits: Images, tmp_path: Path) -> None:
     first, second, other = (
-        Odds().train("mnist", digits, seed=seed, device="cpu", report=lambda *_: None) for seed in (0, 0, 1)
+        Odds().train("mnist", digits, seed=seed, device="cpu", on_epoch=lambda *_: None) for seed in (0, 0, 1)
     )
     assert torch.equal(first.detector.mean, second.detector.mean)
     assert not torch.equal(first.detector.mean, other.detector.mean)
@@ -142,4 +142,4 @@ def test_the_authors_network_runs() -> None:
 
 def test_unknown_presets_are_refused(digits: Images) -> None:
     with pytest.raises(InvalidInput, match="cifar10"):
-        Odds().train("svhn", digits, seed=0, device="cpu", report=lambda *_: None)
+        Odds().train("svhn", digits, seed=0, device="cpu", on_epoch=lambda *_: None)

@@ -113,7 +113,7 @@ def test_a_batch_of_no_image_is_decided_too() -> None:
 
 def test_calibration_repeats_itself(digits: Images) -> None:
     first, second = (
-        WeaknessStrengthDefense().train("mnist", digits[:200], seed=0, device="cpu", report=lambda *_: None)
+        WeaknessStrengthDefense().train("mnist", digits[:200], seed=0, device="cpu", on_epoch=lambda *_: None)
         for _ in range(2)
     )
     assert torch.equal(first.detector.values, second.detector.values)
@@ -134,4 +134,4 @@ def test_the_authors_network_and_settings() -> None:
 
 def test_unknown_presets_are_refused(digits: Images) -> None:
     with pytest.raises(InvalidInput, match="cifar10"):
-        WeaknessStrengthDefense().train("svhn", digits, seed=0, device="cpu", report=lambda *_: None)
+        WeaknessStrengthDefense().train("svhn", digits, seed=0, device="cpu", on_epoch=lambda *_: None)

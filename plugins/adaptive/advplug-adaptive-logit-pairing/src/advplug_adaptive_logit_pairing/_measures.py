@@ -44,7 +44,7 @@ def restarts(
 
     Images ``x`` (n, C, H, W) of classes ``y`` (n,); every run starts elsewhere in the ball.
     """
-    adversary = Adversary(epsilon=epsilon, step=step, steps=steps)
+    adversary = Adversary(epsilon=epsilon, step_size=step, steps=steps)
     many, labels = x.repeat_interleave(runs, 0), y.repeat_interleave(runs)
     found = adversary(model, many, labels, torch.Generator().manual_seed(seed))
     with torch.no_grad():

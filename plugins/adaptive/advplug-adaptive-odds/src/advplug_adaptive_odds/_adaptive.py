@@ -90,7 +90,7 @@ class BreakOdds(AdaptiveAttack):
                 attack=decaying,
                 loss=LogitMatching(references, by="class"),
                 criterion=UNFLAGGED,
-                targets=CLASSES,
+                num_targets=CLASSES,
                 role="intermediate",
             ),
             Recipe(
@@ -99,7 +99,7 @@ class BreakOdds(AdaptiveAttack):
                 loss=LogitMatching(references, by="class"),
                 gradient=noise,
                 criterion=UNFLAGGED,
-                targets=CLASSES,
+                num_targets=CLASSES,
                 published=0.0,
                 source=BREAK,
             ),

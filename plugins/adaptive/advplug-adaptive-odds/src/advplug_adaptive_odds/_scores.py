@@ -42,7 +42,7 @@ def scores(evaluation: Evaluation) -> list[Section]:
 
 def of_each(model: OddsModel, inputs: Tensor, labels: Tensor, adaptive: Tensor, epsilon: float) -> dict[str, Tensor]:
     """Scores (N,) of the clean images, of PGD's, and of those that the adaptive attack found (M, ...)."""
-    pgd = Adversary(epsilon=epsilon, step=epsilon / 30, steps=40)
+    pgd = Adversary(epsilon=epsilon, step_size=epsilon / 30, steps=40)
     attacked = pgd(model, inputs, labels, torch.Generator().manual_seed(0))
     return {
         "clean": model.detector_scores(inputs),

@@ -47,7 +47,7 @@ def answers(model: WeaknessStrength, inputs: Tensor, labels: Tensor, epsilon: fl
     with torch.no_grad():
         first = (model(inputs).argmax(1) == labels).nonzero().squeeze(1)[:SAMPLES]
     x, y = inputs[first], labels[first]
-    pgd = Adversary(epsilon=epsilon, step=epsilon / 30, steps=40)
+    pgd = Adversary(epsilon=epsilon, step_size=epsilon / 30, steps=40)
     far = pgd(model, x, y, torch.Generator().manual_seed(0))
     rows = []
     for share in torch.linspace(0, 1, POINTS).tolist():

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from itertools import pairwise
-from typing import ClassVar, NamedTuple
+from typing import NamedTuple
 
 import eagerpy as ep
 import torch
 
 from advplug.attack import IterativeAttack, Task
-from advplug.errors import InvalidInput
-from advplug.numerics import per_sample, raw, unit, wrap
+from advplug.hyperparameters import Count, PositiveShare
+from advplug.numerics import per_sample, raw, size, unit, wrap
 
 
 class State(NamedTuple):
@@ -38,6 +39,7 @@ class State(NamedTuple):
     support: ep.Tensor
 
 
+@dataclass(frozen=True, kw_only=True)
 class APGD(IterativeAttack[State]):
     """Projected gradient descent with momentum that finds its step size by itself, for each sample.
 
@@ -52,23 +54,15 @@ class APGD(IterativeAttack[State]):
     random_start: start from a random point of the ball rather than from the input.
     """
 
-    norms: ClassVar[tuple[str, ...]] = ("linf", "l2", "l1")
+    norms = ("linf", "l2", "l1")
 
-    def __init__(
-        self, *, steps: int = 100, rho: float = 0.75, momentum: float = 0.75, random_start: bool = True
-    ) -> None:
-        if steps < 1:
-            raise InvalidInput(f"steps is {steps}: give at least 1")
-        for name, share in (("rho", rho), ("momentum", momentum)):
-            if not 0 < share <= 1:
-                raise InvalidInput(f"{name} is {share}: give a share above 0 and at most 1, such as 0.75")
-        self.steps = steps
-        self.rho = rho
-        self.momentum = momentum
-        self.random_start = random_start
+    steps: Count = 100
+    rho: PositiveShare = 0.75
+    momentum: PositiveShare = 0.75
+    random_start: bool = True
 
     def init(self, task: Task) -> State:
-        x, epsilon = task.start(self.random_start), wrap(task.epsilon)
+        x, epsilon = task.start(self.random_start), task.epsilon
         unknown, none = ep.full_like(epsilon, float("inf")), ep.zeros_like(epsilon)
         return State(
             x=x,
@@ -82,12 +76,11 @@ class APGD(IterativeAttack[State]):
             checked_loss=unknown,
             halved=none > 0,
             density=none + 0.2,
-            support=none + raw(task.inputs)[0].numel(),
+            support=none + task.inputs.flatten(1).shape[1],
         )
 
     def step(self, task: Task, state: State) -> State:
         q = task.query(state.x)
-        assert q.gradient is not None
         x, gradient = state.x, q.gradient
         better = q.loss <= state.best_loss  # not "<": where the loss is flat, do not fall back to the start
         state = state._replace(
@@ -131,12 +124,11 @@ class APGD(IterativeAttack[State]):
 
     def _new_support(self, task: Task, state: State) -> tuple[State, ep.Tensor]:
         """L1, lines 9 to 16: where the best point grew sparser, take long steps again, else shorter ones."""
-        moved = (raw(state.best_x) != raw(task.inputs)).flatten(1)
-        support = wrap(moved.sum(1)).astype(state.support.dtype)
-        sparser = support < 0.95 * state.support
-        epsilon = wrap(task.epsilon)
-        eta = ep.where(sparser, epsilon, ep.maximum(state.eta / 1.5, epsilon / 10))
-        return state._replace(eta=eta, density=support / (1.5 * moved.shape[1]), support=support), sparser
+        moved = size(state.best_x - task.inputs, "l0")
+        sparser = moved < 0.95 * state.support
+        eta = ep.where(sparser, task.epsilon, ep.maximum(state.eta / 1.5, task.epsilon / 10))
+        values = task.inputs.flatten(1).shape[1]
+        return state._replace(eta=eta, density=moved / (1.5 * values), support=moved), sparser
 
     def _windows(self, norm: str) -> dict[int, int]:
         """The steps that are checkpoints, each with the number of steps since the one before it."""
@@ -152,8 +144,9 @@ class APGD(IterativeAttack[State]):
 
 def sparse_sign(g: ep.Tensor, density: ep.Tensor) -> ep.Tensor:
     """The sign of the ``density`` (n,) largest of the values of each sample, zero elsewhere, at L1 norm 1."""
-    size = raw(g).flatten(1).abs()
-    count = (raw(density) * size.shape[1]).ceil().long().clamp(1, size.shape[1])
-    least = size.sort(1, descending=True).values.gather(1, count[:, None] - 1)
-    sign = torch.where(size >= least, raw(g).flatten(1).sign(), 0)
+    flat = raw(g).flatten(1)
+    magnitude = flat.abs()
+    count = (raw(density) * flat.shape[1]).ceil().long().clamp(1, flat.shape[1])
+    least = magnitude.sort(1, descending=True).values.gather(1, count[:, None] - 1)
+    sign = torch.where(magnitude >= least, flat.sign(), 0)
     return wrap((sign / sign.abs().sum(1, keepdim=True).clamp(min=1)).view_as(raw(g)))

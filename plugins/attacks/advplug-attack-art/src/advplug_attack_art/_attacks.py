@@ -44,15 +44,18 @@ class BridgedArtAttack(ArtAttack):
         if unknown := parameters.keys() - self.__signature__.parameters.keys():
             raise InvalidInput(f"art.attacks.evasion.{self.name} has no parameters {sorted(unknown)} here")
         super().__init__(self.name, {**(entry.defaults if entry else {}), **parameters})
-        if entry is not None:
-            self.norms = entry.norms  # type: ignore[misc]
+
+    @property
+    def norms(self) -> tuple[str, ...]:
+        entry = CATALOGUE.entries.get(self.name)
+        return super().norms if entry is None else entry.norms
 
     def _search(self, part: Part, task: Task) -> Tensor:
         if self.name in WANT_PROBABILITIES:
             part = replace(part, model=nn.Sequential(part.model, nn.Softmax(1)))  # type: ignore[arg-type]
         if self.name not in ONE_AT_A_TIME:
             return super()._search(part, task)
-        rows = ("inputs", "labels", "targets", "starts")
+        rows = ("inputs", "labels", "targets", "starting_points")
         found = []
         for i in range(len(part.labels)):
             values = {name: getattr(part, name) for name in rows}

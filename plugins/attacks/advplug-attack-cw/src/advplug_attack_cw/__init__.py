@@ -25,7 +25,7 @@ def advplug_attacks() -> list[AttackSpec]:
         AttackSpec(
             name="cw",
             factory="advplug_attack_cw._l2:CarliniWagnerL2",
-            summary="Carlini and Wagner under L2: Adam in the variable of a tanh, a weight search for each sample",
+            summary="Carlini and Wagner under L2: Adam in the variable of a tanh, a constant searched for each sample",
             reference=PAPER,
             tags=frozenset({"l2", "targeted", "minimum-norm"}),
         ),

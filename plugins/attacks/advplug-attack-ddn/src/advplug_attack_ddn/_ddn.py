@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
-from typing import ClassVar, NamedTuple
+from dataclasses import dataclass
+from typing import Annotated, NamedTuple
 
 import eagerpy as ep
 
 from advplug.attack import IterativeAttack, Task
-from advplug.errors import InvalidInput
+from advplug.hyperparameters import AtLeast, Count, Fraction, Positive
 from advplug.numerics import per_sample, raw, size, unit, wrap
 
 
@@ -20,6 +21,7 @@ class State(NamedTuple):
     farthest: ep.Tensor
 
 
+@dataclass(frozen=True, kw_only=True)
 class DDN(IterativeAttack[State]):
     """Smallest L2 perturbation: gradient steps of fixed length, on a sphere that shrinks or grows after each.
 
@@ -36,34 +38,15 @@ class DDN(IterativeAttack[State]):
         round, since inputs need not be images.
     """
 
-    norms: ClassVar[tuple[str, ...]] = ("l2",)
-    minimum_norm: ClassVar[bool] = True
+    norms = ("l2",)
+    minimum_norm = True
 
-    def __init__(
-        self,
-        *,
-        steps: int = 300,
-        radius: float = 1.0,
-        gamma: float = 0.05,
-        step_size: float = 1.0,
-        final_step_size: float = 0.01,
-        levels: int | None = None,
-    ) -> None:
-        if steps < 1:
-            raise InvalidInput(f"steps is {steps}: give at least 1")
-        for name, length in (("radius", radius), ("step_size", step_size), ("final_step_size", final_step_size)):
-            if not 0 < length < math.inf:
-                raise InvalidInput(f"{name} is {length}: give a positive number")
-        if not 0 < gamma < 1:
-            raise InvalidInput(f"gamma is {gamma}: give a share between 0 and 1, such as 0.05")
-        if levels is not None and levels < 2:
-            raise InvalidInput(f"levels is {levels}: give at least 2, 256 for 8-bit images, or None")
-        self.steps = steps
-        self.radius = radius
-        self.gamma = gamma
-        self.step_size = step_size
-        self.final_step_size = final_step_size
-        self.levels = levels
+    steps: Count = 300
+    radius: Positive = 1.0
+    gamma: Fraction = 0.05
+    step_size: Positive = 1.0
+    final_step_size: Positive = 0.01
+    levels: Annotated[int, AtLeast(2)] | None = None
 
     def init(self, task: Task) -> State:
         low, high = task.threat.bounds
@@ -72,7 +55,6 @@ class DDN(IterativeAttack[State]):
 
     def step(self, task: Task, state: State) -> State:
         q = task.query(state.x)
-        assert q.gradient is not None
         direction = unit(instead_of_zero(q.gradient, task))
         delta = state.x - task.inputs - self._length(task) * direction
         radius = state.radius * ep.where(q.success, 1 - self.gamma, 1 + self.gamma)

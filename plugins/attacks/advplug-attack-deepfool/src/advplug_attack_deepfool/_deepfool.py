@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, NamedTuple
+from dataclasses import dataclass
+from typing import NamedTuple
 
 import eagerpy as ep
 
 from advplug.attack import IterativeAttack, Task
-from advplug.errors import InvalidInput
+from advplug.hyperparameters import Count, NonNegative, Positive
 from advplug.losses import ClassGaps, Loss
 from advplug.numerics import Boundary, per_sample, size
 
@@ -23,6 +24,7 @@ class State(NamedTuple):
     r: ep.Tensor
 
 
+@dataclass(frozen=True, kw_only=True)
 class DeepFool(IterativeAttack[State]):
     """DeepFool under L2 and Linf: to the nearest linearised boundary, again and again until the class changes.
 
@@ -39,22 +41,13 @@ class DeepFool(IterativeAttack[State]):
         None leaves the length free.
     """
 
-    norms: ClassVar[tuple[str, ...]] = ("l2", "linf")
-    minimum_norm: ClassVar[bool] = True
+    norms = ("l2", "linf")
+    minimum_norm = True
 
-    def __init__(
-        self, *, steps: int = 50, overshoot: float = 0.02, box: bool = False, longest_step: float | None = None
-    ) -> None:
-        if steps < 1:
-            raise InvalidInput(f"steps is {steps}: give at least 1")
-        if not overshoot >= 0:
-            raise InvalidInput(f"overshoot is {overshoot}: give a share, 0 or more")
-        if longest_step is not None and not longest_step > 0:
-            raise InvalidInput(f"longest_step is {longest_step}: give a positive length, or None")
-        self.steps = steps
-        self.overshoot = overshoot
-        self.box = box
-        self.longest_step = longest_step
+    steps: Count = 50
+    overshoot: NonNegative = 0.02
+    box: bool = False
+    longest_step: Positive | None = None
 
     @property
     def default_loss(self) -> Loss:
@@ -68,7 +61,6 @@ class DeepFool(IterativeAttack[State]):
     def step(self, task: Task, state: State) -> State:
         norm = task.threat.norm
         q = task.query(state.x)
-        assert q.gradient is not None
         task.finish(q.success)
         boundary = Boundary.nearest(state.x, q.loss, q.gradient, norm)
         boundary = boundary._replace(gap=boundary.gap.abs())  # down the gradient until the class changes

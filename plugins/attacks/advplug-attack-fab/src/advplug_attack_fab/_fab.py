@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, NamedTuple
+from dataclasses import dataclass
+from typing import Annotated, NamedTuple
 
 import eagerpy as ep
 
 from advplug.attack import IterativeAttack, Task
-from advplug.errors import InvalidInput
+from advplug.hyperparameters import AtLeast, Count, Fraction, Natural, Positive, Share
 from advplug.losses import ClassGaps, Loss
-from advplug.numerics import Boundary, per_sample, size, wrap
+from advplug.numerics import Boundary, per_sample, raw, size, wrap
 
 RADIUS = {"linf": 0.3, "l2": 1.0, "l1": 5.0}
 """Of random starts that have no distance to go by, for bounds [0, 1]."""
@@ -21,6 +22,7 @@ class State(NamedTuple):
     x: ep.Tensor
 
 
+@dataclass(frozen=True, kw_only=True)
 class FAB(IterativeAttack[State]):
     """Fast adaptive boundary attack under Linf, L2 and L1.
 
@@ -35,40 +37,22 @@ class FAB(IterativeAttack[State]):
     ----------
     steps: number of steps; each takes a gradient, and a forward pass to see whether it has crossed the boundary.
     alpha_max: greatest weight of the step from the input.
-    eta: factor by which both steps go beyond the boundary.
+    extrapolation: eta of the paper, factor by which both steps go beyond the boundary.
     beta: share of the distance from the input that is left after a crossing.
-    search_steps: steps of the final search between the best point and the input.
+    bisections: steps of the final search between the best point and the input.
     radius: the most that random starts take for the distance; None for the budget, or without one 0.3 (Linf), 1 (L2)
         or 5 (L1) times the width of the bounds.
     """
 
-    norms: ClassVar[tuple[str, ...]] = ("linf", "l2", "l1")
-    minimum_norm: ClassVar[bool] = True
+    norms = ("linf", "l2", "l1")
+    minimum_norm = True
 
-    def __init__(
-        self,
-        *,
-        steps: int = 100,
-        alpha_max: float = 0.1,
-        eta: float = 1.05,
-        beta: float = 0.9,
-        search_steps: int = 3,
-        radius: float | None = None,
-    ) -> None:
-        if steps < 1 or search_steps < 0:
-            raise InvalidInput(f"steps is {steps}, search_steps {search_steps}: give at least 1, and at least 0")
-        if not 0 <= alpha_max <= 1 or not 0 < beta < 1:
-            raise InvalidInput(f"alpha_max is {alpha_max}, beta {beta}: give shares, beta between 0 and 1")
-        if not eta >= 1:
-            raise InvalidInput(f"eta is {eta}: give a factor of 1 or more")
-        if radius is not None and not radius > 0:
-            raise InvalidInput(f"radius is {radius}: give a positive length, or None")
-        self.steps = steps
-        self.alpha_max = alpha_max
-        self.eta = eta
-        self.beta = beta
-        self.search_steps = search_steps
-        self.radius = radius
+    steps: Count = 100
+    alpha_max: Share = 0.1
+    extrapolation: Annotated[float, AtLeast(1)] = 1.05
+    beta: Fraction = 0.9
+    bisections: Natural = 3
+    radius: Positive | None = None
 
     @property
     def default_loss(self) -> Loss:
@@ -81,49 +65,48 @@ class FAB(IterativeAttack[State]):
     def step(self, task: Task, state: State) -> State:
         clean, norm, bounds = task.inputs, task.threat.norm, task.threat.bounds
         q = task.query(state.x)
-        assert q.gradient is not None
         boundary = Boundary.nearest(state.x, q.loss, q.gradient, norm, bounds if norm == "l1" else None)  # eq. 7
         d = boundary.step_from(state.x, norm, bounds)
         d_clean = boundary.step_from(clean, norm, bounds)
         reach, reach_clean = ep.maximum(size(d, norm), 1e-8), ep.maximum(size(d_clean, norm), 1e-8)
         alpha = per_sample(ep.minimum(reach / (reach + reach_clean), self.alpha_max), d)  # eq. 9
-        x = task.clip((1 - alpha) * (state.x + self.eta * d) + alpha * (clean + self.eta * d_clean))  # eq. 8 and 10
+        eta = self.extrapolation
+        x = task.clip((1 - alpha) * (state.x + eta * d) + alpha * (clean + eta * d_clean))  # eq. 8 and 10
         crossed = per_sample(task.evaluate(x).success, x)
         return State(ep.where(crossed, clean + self.beta * (x - clean), x))  # eq. 11
 
     def conclude(self, task: Task, state: State) -> None:
         """The final search: between the best point and the input by the rule of false position."""
         task.evaluate(state.x)
-        if self.search_steps == 0 or task.threat.epsilon is not None:
+        if self.bisections == 0 or task.threat.epsilon is not None:
             return
         outer, inner = task.best, task.inputs
-        beyond, before = task.evaluate(outer).loss, task.evaluate(inner).loss
-        beyond, before = least(beyond), least(before)
-        for _ in range(self.search_steps):
+        beyond, before = least(task.evaluate(outer).loss), least(task.evaluate(inner).loss)
+        for _ in range(self.bisections):
             share = (before / ep.maximum(before - beyond, 1e-12)).clip(0, 1)
             x = inner + per_sample(share, inner) * (outer - inner)
             q = task.evaluate(x)
-            outer, inner = (
-                ep.where(per_sample(q.success, x), x, outer),
-                ep.where(per_sample(q.success, x), inner, x),
-            )
-            beyond, before = (
-                ep.where(q.success, least(q.loss), beyond),
-                ep.where(q.success, before, least(q.loss)),
-            )
+            hit = per_sample(q.success, x)
+            outer, inner = ep.where(hit, x, outer), ep.where(hit, inner, x)
+            loss = least(q.loss)
+            beyond, before = ep.where(q.success, loss, beyond), ep.where(q.success, before, loss)
 
     def _random_point(self, task: Task) -> ep.Tensor:
         """At half the distance of the best point so far, or of the radius, in a random direction."""
-        norm, bounds = task.threat.norm, task.threat.bounds
-        if self.radius is None and task.threat.epsilon is not None:
-            reach = wrap(task.epsilon)
-        else:
-            radius = RADIUS[norm] * (bounds[1] - bounds[0]) if self.radius is None else self.radius
-            reach = ep.minimum(task.best_cost, radius) if task.threat.epsilon is None else 0 * task.best_cost + radius
-        shape = task.inputs.shape[1:]
+        norm, shape = task.threat.norm, task.inputs.shape[1:]
         u = 2 * task.noise.uniform(0, shape) - 1 if norm == "linf" else task.noise.normal(0, shape)[0]
-        direction = wrap(u.to(task.inputs.raw))
-        return task.clip(task.inputs + per_sample(reach / (2 * size(direction, norm)), direction) * direction)
+        direction = wrap(u.to(raw(task.inputs)))
+        length = self._reach(task) / (2 * size(direction, norm))
+        return task.clip(task.inputs + per_sample(length, direction) * direction)
+
+    def _reach(self, task: Task) -> ep.Tensor:
+        """The distance that a random start takes for that of the boundary, (n,)."""
+        budget = task.threat.epsilon is not None
+        if budget and self.radius is None:
+            return task.epsilon
+        low, high = task.threat.bounds
+        radius = RADIUS[task.threat.norm] * (high - low) if self.radius is None else self.radius
+        return ep.full_like(task.best_cost, radius) if budget else ep.minimum(task.best_cost, radius)
 
 
 def least(loss: ep.Tensor) -> ep.Tensor:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal, NamedTuple, get_args
+from dataclasses import dataclass
+from typing import Literal, NamedTuple
 
 import eagerpy as ep
 import torch
 from torch import Tensor
 
 from advplug.attack import IterativeAttack, Task
-from advplug.errors import InvalidInput
+from advplug.hyperparameters import Count
 from advplug.numerics import per_sample, raw, unit, wrap
 
 L1Rule = Literal["gradient", "steepest"]
@@ -21,6 +22,7 @@ class State(NamedTuple):
     x: ep.Tensor
 
 
+@dataclass(frozen=True, kw_only=True)
 class FGM(IterativeAttack[State]):
     """Fast gradient method: all of the budget along one gradient; with more steps, an equal part of it along each.
 
@@ -35,16 +37,11 @@ class FGM(IterativeAttack[State]):
         to the nearest allowed point.
     """
 
-    norms: ClassVar[tuple[str, ...]] = ("linf", "l2", "l1")
+    norms = ("linf", "l2", "l1")
 
-    def __init__(self, *, steps: int = 1, l1_rule: L1Rule = "gradient", rescale: bool = False) -> None:
-        if steps < 1:
-            raise InvalidInput(f"steps is {steps}: give at least 1")
-        if l1_rule not in get_args(L1Rule):
-            raise InvalidInput(f"l1_rule {l1_rule!r}: choose one of {', '.join(get_args(L1Rule))}")
-        self.steps = steps
-        self.l1_rule = l1_rule
-        self.rescale = rescale
+    steps: Count = 1
+    l1_rule: L1Rule = "gradient"
+    rescale: bool = False
 
     def init(self, task: Task) -> State:
         return State(task.start(random=False))
@@ -53,12 +50,12 @@ class FGM(IterativeAttack[State]):
         x = state.x - self._along(task, state.x, task.gradient(state.x))
         if not self.rescale or task.threat.norm == "linf":
             return State(task.project(x))
-        delta = x - task.inputs
-        return State(task.clip(task.inputs + per_sample(wrap(task.epsilon), x) * unit(delta, task.threat.norm)))
+        delta = unit(x - task.inputs, task.threat.norm)
+        return State(task.clip(task.inputs + per_sample(task.epsilon, x) * delta))
 
     def _along(self, task: Task, x: ep.Tensor, g: ep.Tensor) -> ep.Tensor:
         """What the step takes off ``x``: epsilon / steps of the norm, along the gradient."""
-        size = wrap(task.epsilon) / self.steps
+        size = task.epsilon / self.steps
         if task.threat.norm == "linf":
             return per_sample(size, x) * g.sign()
         if task.threat.norm == "l1" and self.l1_rule == "steepest":

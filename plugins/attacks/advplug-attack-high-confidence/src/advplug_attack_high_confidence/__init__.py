@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from advplug import AttackSpec, hookimpl
 from advplug.lazy import lazily
@@ -11,20 +11,12 @@ if TYPE_CHECKING:
     from advplug_attack_high_confidence._high_confidence import HighConfidence
     from advplug_attack_high_confidence._unrolled import closest_targets, unrolled
 
-__all__ = ["closest_targets", "unrolled"]
+__all__ = ["HighConfidence", "advplug_attacks", "closest_targets", "unrolled"]
 
-
-def __getattr__(name: str) -> Any:
-    if name in __all__:  # torch is imported when one of them is used
-        from advplug_attack_high_confidence import _unrolled
-
-        return getattr(_unrolled, name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-
-
-__all__ = ["HighConfidence", "advplug_attacks"]
-
-__getattr__ = lazily(__name__, {"HighConfidence": "._high_confidence"})
+__getattr__ = lazily(
+    __name__,
+    {"HighConfidence": "._high_confidence", "closest_targets": "._unrolled", "unrolled": "._unrolled"},
+)
 
 
 @hookimpl

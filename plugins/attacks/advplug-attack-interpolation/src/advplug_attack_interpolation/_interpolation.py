@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, NamedTuple
 
 import eagerpy as ep
@@ -9,7 +11,7 @@ import torch
 from advplug_attack_pgd import PGD
 
 from advplug.attack import IterativeAttack, Task
-from advplug.errors import InvalidInput
+from advplug.hyperparameters import Count
 from advplug.numerics import per_sample, raw, wrap
 from advplug_attack_interpolation._sides import Sides, sides
 
@@ -30,6 +32,7 @@ class State(NamedTuple):
     least: ep.Tensor
 
 
+@dataclass(frozen=True, kw_only=True)
 class Interpolation(IterativeAttack[State]):
     """Search an adversarial point of high confidence, then the share of the way to it that a detector lets pass.
 
@@ -47,26 +50,19 @@ class Interpolation(IterativeAttack[State]):
     votes: how often a stochastic detector is asked about each point.
     """
 
-    def __init__(
-        self,
-        *,
-        attack: IterativeAttack[Any] | None = None,
-        bisections: int = 25,
-        near: tuple[int, ...] = (),
-        votes: int = 4,
-    ) -> None:
-        if bisections < 1 or votes < 1:
-            raise InvalidInput(f"bisections is {bisections} and votes {votes}: give at least 1 of each")
-        self.attack = attack
-        self.bisections = bisections
-        self.near = near
-        self.votes = votes
-        self._search: IterativeAttack[Any] = PGD(steps=100, judge="last") if attack is None else attack
+    attack: IterativeAttack[Any] | None = None
+    bisections: Count = 25
+    near: tuple[int, ...] = ()
+    votes: Count = 4
+
+    @cached_property
+    def _search(self) -> IterativeAttack[Any]:
+        return PGD(steps=100, judge="last") if self.attack is None else self.attack
 
     @property
-    def steps(self) -> int:  # type: ignore[override]
+    def planned_steps(self) -> int:
         """Steps of the search and halvings."""
-        return self._search.steps + self.bisections
+        return self._search.planned_steps + self.bisections
 
     def init(self, task: Task) -> State:
         inner = self._search.init(task)
@@ -74,7 +70,7 @@ class Interpolation(IterativeAttack[State]):
         return State(inner.x, inner.x, inner, low=zeros, high=zeros + 1, best=zeros + 1, least=zeros + ep.inf)
 
     def step(self, task: Task, state: State) -> State:
-        if task.t < self._search.steps:
+        if task.t < self._search.planned_steps:
             inner = self._search.step(task, state.inner)
             return state._replace(x=inner.x, far=inner.x, inner=inner)
         share = (state.low + state.high) / 2

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from advplug.attack import Task
 from advplug.errors import InvalidInput
-from advplug.model import Decision, DefendedModel, HasThresholds
+from advplug.model import Decision, DefendedModel
 from advplug.numerics import raw, wrap
 
 
@@ -30,7 +30,8 @@ def sides(task: Task, x: ep.Tensor, near: tuple[int, ...], votes: int) -> Sides:
     model = task.problem.model
     labels = raw(task.evaluate(x, judge=False).logits).argmax(1)
     answer = Decision(labels, torch.ones_like(labels, dtype=torch.bool))
-    missed = ~task.problem.criterion(answer, task.rows.labels, task.rows.targets)
+    targets = None if task.targets is None else raw(task.targets)
+    missed = ~task.problem.criterion(answer, raw(task.labels), targets)
     counts = torch.zeros(3, len(labels), device=labels.device)
     asked = votes if model.stochastic else 1
     for _ in range(asked):
@@ -46,10 +47,10 @@ def _flags(task: Task, model: DefendedModel, x: Tensor) -> Tensor:
     """Which scores of ``x`` exceed their thresholds, bool (n, S); S is 0 without a detector."""
     if not model.rejects:
         return torch.zeros(len(x), 0, dtype=torch.bool, device=x.device)
-    task.charge((~task.rows.done).long(), torch.zeros_like(task.rows.samples))
-    if isinstance(model, HasThresholds):
-        scores = model.detector_scores(x)
-        return scores.view(len(x), -1) > model.thresholds
+    task.charge(1)
+    offers = model.capabilities
+    if offers.detector_scores is not None and offers.thresholds is not None:
+        return offers.detector_scores(x).view(len(x), -1) > offers.thresholds
     return ~model.decide(x).accepted[:, None]
 
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, NamedTuple
+from dataclasses import dataclass
+from typing import NamedTuple
 
 import eagerpy as ep
 
 from advplug.attack import Task
-from advplug.errors import InvalidInput
 from advplug.families import ConstantSearchAttack
+from advplug.hyperparameters import Count, Positive
 from advplug.losses import LogisticMargin, Loss
 from advplug.numerics import per_sample
 from advplug_attack_lbfgs._memory import Memory
@@ -35,6 +36,7 @@ class Descent(NamedTuple):
     memory: Memory
 
 
+@dataclass(frozen=True, kw_only=True)
 class LBFGS(ConstantSearchAttack[Descent]):
     """Minimise ``||x - x0||_2^2 + c loss`` within the bounds by projected L-BFGS, for the least c that succeeds.
 
@@ -44,35 +46,20 @@ class LBFGS(ConstantSearchAttack[Descent]):
 
     Parameters
     ----------
-    search_steps: weights c tried for each sample.
-    iterations: candidates for each weight.
-    initial_c: first weight.
+    search_steps: constants c tried for each sample.
+    steps: candidates for each constant.
+    initial_c: first constant.
     memory: curvature pairs that L-BFGS keeps.
-    warm_start: start later weights from the best point so far, rather than from the input.
+    warm_start: start later descents from the best point so far, rather than from the input.
     """
 
-    norms: ClassVar[tuple[str, ...]] = ("l2",)
+    norms = ("l2",)
 
-    def __init__(
-        self,
-        *,
-        search_steps: int = 9,
-        iterations: int = 50,
-        initial_c: float = 0.1,
-        memory: int = 5,
-        warm_start: bool = False,
-    ) -> None:
-        if min(search_steps, iterations, memory) < 1:
-            raise InvalidInput(
-                f"search_steps {search_steps}, iterations {iterations}, memory {memory}: give at least 1 of each"
-            )
-        if not initial_c > 0:
-            raise InvalidInput(f"initial_c is {initial_c}: give a positive number")
-        self.search_steps = search_steps
-        self.iterations = iterations
-        self.initial_c = initial_c
-        self.memory = memory
-        self.warm_start = warm_start
+    search_steps: Count = 9
+    steps: Count = 50
+    initial_c: Positive = 0.1
+    memory: Count = 5
+    warm_start: bool = False
 
     @property
     def default_loss(self) -> Loss:
@@ -84,13 +71,12 @@ class LBFGS(ConstantSearchAttack[Descent]):
 
     def start(self, task: Task) -> Descent:
         x = task.best if self.warm_start else task.start(random=False)
-        zeros, far = 0 * x, 0 * x.flatten(1)[:, 0] + ep.inf
-        return Descent(x, x, zeros, zeros, far, 0 * far.isinf() + 1.0, Memory.empty(self.memory, x))
+        zeros, ones = ep.zeros_like(x), ep.ones_like(x.flatten(1)[:, 0])
+        return Descent(x, at=x, g=zeros, d=zeros, value=ep.inf * ones, t=ones, memory=Memory.empty(self.memory, x))
 
     def descend(self, task: Task, inner: Descent, c: ep.Tensor, step: ep.Tensor) -> tuple[Descent, ep.Tensor]:
         (low, high), x = task.threat.bounds, inner.x
         q = task.query(x)
-        assert q.gradient is not None
         r = (x - task.inputs) / (high - low)
         value = r.flatten(1).square().sum(1) + c * q.loss
         g = 2 * r + per_sample(c * (high - low), x) * q.gradient

@@ -7,7 +7,10 @@ from typing import NamedTuple
 import eagerpy as ep
 import torch
 
-from advplug.numerics import per_sample, raw, wrap
+from advplug.numerics import per_sample
+
+LEAST_CURVATURE = 1e-8
+"""A pair tells nothing of the curvature where the cosine between ``s`` and ``y`` is at most this."""
 
 
 class Memory(NamedTuple):
@@ -19,14 +22,14 @@ class Memory(NamedTuple):
     @classmethod
     def empty(cls, size: int, like: ep.Tensor) -> Memory:
         """No pairs yet, for points like ``like`` (n, ...)."""
-        flat = raw(like).flatten(1)
-        zeros = wrap(flat.new_zeros(len(flat), size, flat.shape[1]))
+        samples, values = like.flatten(1).shape
+        zeros = ep.zeros(like, (samples, size, values))
         return cls(zeros, zeros)
 
     def seen(self, s: ep.Tensor, y: ep.Tensor, where: ep.Tensor) -> Memory:
         """With one more pair (n, ...) for the samples ``where`` bool (n,) that has positive curvature ``s . y``."""
         s, y = s.flatten(1), y.flatten(1)
-        curved = (s * y).sum(1) > 1e-8 * (s.norms.l2(axis=1) * y.norms.l2(axis=1))
+        curved = (s * y).sum(1) > LEAST_CURVATURE * (s.norms.l2(axis=1) * y.norms.l2(axis=1))
         keep = per_sample(ep.logical_and(where, curved), self.s)
         return Memory(ep.where(keep, _shifted(self.s, s), self.s), ep.where(keep, _shifted(self.y, y), self.y))
 
@@ -40,21 +43,20 @@ class Memory(NamedTuple):
 
         The pairs are cut to these coordinates; ``scale`` stands for the inverse Hessian where there are none.
         """
-        moves = raw(free).flatten(1).to(raw(g).dtype)
-        s, y = raw(self.s) * moves[:, None], raw(self.y) * moves[:, None]
-        q = raw(g).flatten(1) * moves
-        sy, yy = (s * y).sum(2), y.square().sum(2)
-        rho = torch.where(sy > 1e-8 * (yy * s.square().sum(2)).sqrt(), 1 / sy, 0)  # (n, m)
-        a = torch.zeros_like(rho)
-        for i in reversed(range(s.shape[1])):
-            a[:, i] = rho[:, i] * (s[:, i] * q).sum(1)
-            q = q - a[:, i, None] * y[:, i]
-        known = rho[:, -1] > 0
-        q = torch.where(known, sy[:, -1] / yy[:, -1].clamp_min(torch.finfo(q.dtype).tiny), scale)[:, None] * q
-        for i in range(s.shape[1]):
-            b = rho[:, i] * (y[:, i] * q).sum(1)
-            q = q + s[:, i] * (a[:, i] - b)[:, None]
-        return wrap(q.view_as(raw(g)))
+        moves = free.flatten(1).astype(g.dtype)
+        s, y = self.s * moves.expand_dims(1), self.y * moves.expand_dims(1)
+        sy, yy, ss = (s * y).sum(2), y.square().sum(2), s.square().sum(2)
+        rho = ep.where(sy > LEAST_CURVATURE * (yy * ss).sqrt(), 1 / sy, 0.0)  # (n, m)
+        pairs = [(s[:, i], y[:, i], rho[:, i].expand_dims(1)) for i in range(s.shape[1])]
+        q, weights = g.flatten(1) * moves, []
+        for s_i, y_i, rho_i in reversed(pairs):
+            weights.append(rho_i * (s_i * q).sum(1, keepdims=True))
+            q = q - weights[-1] * y_i
+        newest = sy[:, -1] / ep.maximum(yy[:, -1], torch.finfo(g.dtype).tiny)
+        q = ep.where(rho[:, -1] > 0, newest, scale).expand_dims(1) * q
+        for (s_i, y_i, rho_i), weight in zip(pairs, reversed(weights), strict=True):
+            q = q + s_i * (weight - rho_i * (y_i * q).sum(1, keepdims=True))
+        return q.reshape(g.shape)
 
 
 def _shifted(pairs: ep.Tensor, newest: ep.Tensor) -> ep.Tensor:

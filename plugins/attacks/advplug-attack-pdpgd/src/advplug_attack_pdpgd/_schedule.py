@@ -1,15 +1,14 @@
-"""How learning rates fall over a run."""
+"""How step sizes fall over a run."""
 
 from __future__ import annotations
 
-from typing import Literal, get_args
+from typing import Literal
 
 Shape = Literal["exponential", "linear", "constant"]
-SHAPES: tuple[Shape, ...] = get_args(Shape)
 
 
 def falling(first: float, last_share: float, shape: Shape, done: float) -> float:
-    """The rate from ``first`` down to ``first * last_share`` when the share ``done`` in [0, 1] of the steps is over."""
+    """The size from ``first`` down to ``first * last_share`` when the share ``done`` in [0, 1] of the steps is over."""
     match shape:
         case "exponential":
             return float(first * last_share**done)

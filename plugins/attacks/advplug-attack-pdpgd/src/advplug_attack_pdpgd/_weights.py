@@ -38,13 +38,13 @@ class Weights(NamedTuple):
         """lambda (n,): what a unit of the norm costs in units of the loss."""
         return self.norm / ep.maximum(self.classification, 1e-7)
 
-    def ascend(self, success: ep.Tensor, rate: float, memory: float) -> Weights:
+    def ascend(self, success: ep.Tensor, step_size: float, averaging: float) -> Weights:
         """One step on the true constraint: towards the norm where ``success`` bool (n,), to classification elsewhere.
 
         The gradient is a sign, never the value of the loss: a sample deep inside a class must not run away.
         """
-        u = ep.where(success, self.u - rate, self.u + rate).clip(-_WIDEST, _WIDEST)
-        return self._replace(u=u, norm=memory * self.norm + (1 - memory) / (1 + u.exp()))
+        u = ep.where(success, self.u - step_size, self.u + step_size).clip(-_WIDEST, _WIDEST)
+        return self._replace(u=u, norm=averaging * self.norm + (1 - averaging) / (1 + u.exp()))
 
     def remember(self, better: ep.Tensor) -> Weights:
         """Note the weights where the point that they led to is the best so far, bool (n,)."""

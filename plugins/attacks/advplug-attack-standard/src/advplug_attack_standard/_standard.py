@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
-from dataclasses import replace
-from typing import ClassVar
+from dataclasses import dataclass, replace
+from typing import Annotated
 
 from advplug import load
 from advplug.attack import Attack, Problem, Stage, Task
-from advplug.errors import InvalidInput, RobustnessWarning
+from advplug.errors import RobustnessWarning
 from advplug.evaluation import preflight
+from advplug.hyperparameters import AtLeast, Count
 from advplug.losses import DLR, CrossEntropy, Loss, Margin, TargetedDLR
 
 SQUARE = "square"
@@ -20,6 +21,7 @@ PROPOSALS = 8
 """Windows that Square tries on a sample at once; as many queries as one by one, in two thirds of the time."""
 
 
+@dataclass(frozen=True, kw_only=True)
 class Standard(Attack):
     """The attacks to run first on any model: each stage sees what the ones before left standing.
 
@@ -39,53 +41,44 @@ class Standard(Attack):
     Parameters
     ----------
     steps: of each run of APGD and FAB.
-    targets: how many of the likeliest other classes the targeted stages aim at.
+    num_targets: how many of the likeliest other classes the targeted stages aim at.
     queries: of Square, for each sample.
-
-    Raises
-    ------
-    InvalidInput: a number below 1, or another loss than the stages' own.
     """
 
-    norms: ClassVar[tuple[str, ...]] = ("linf", "l2", "l1")
-    fixed_loss: ClassVar[bool] = True
+    norms = ("linf", "l2", "l1")
+    fixed_loss = True
 
-    def __init__(self, *, steps: int = 100, targets: int = 9, queries: int = 5000) -> None:
-        for name, number in (("steps", steps), ("targets", targets)):
-            if number < 1:
-                raise InvalidInput(f"{name} is {number}: give at least 1")
-        self.steps = steps
-        self.targets = targets
-        self.queries = queries
-        self._square = load("attack:square")(queries=queries, proposals=max(1, min(PROPOSALS, queries - 1)))
+    steps: Count = 100
+    num_targets: Count = 9
+    queries: Annotated[int, AtLeast(2)] = 5000
 
     def run(self, task: Task) -> None:
         """Never called: the engine runs the stages."""
-        raise TypeError("the standard suite runs in stages: use advplug.run or advplug.engine.stages.run_attack")
+        raise TypeError("the standard suite runs in stages: use advplug.run")
 
     def stages(self, problem: Problem) -> Sequence[Stage]:
         for finding in preflight(problem):
             warnings.warn(f"{finding.message} {finding.advice}", RobustnessWarning, stacklevel=4)
         apgd = load("attack:apgd")(steps=self.steps)
         # Untargeted, the likeliest other classes are only where some stages steer to, unless the caller named some.
-        whole = problem if problem.threat.targeted else replace(problem, targets=None)
-        classes = replace(problem, targets=self.targets) if problem.targets is None else problem
+        whole = problem if problem.threat.targeted else replace(problem, targets=None, num_targets=None)
+        classes = problem if problem.has_targets else replace(problem, num_targets=self.num_targets)
         stages = [Stage("apgd-ce", apgd, replace(whole, loss=CrossEntropy()))]
+        count, targeted = problem.model.num_classes, problem.threat.targeted
         if problem.model.stochastic:
-            loss: Loss = (
-                DLR() if problem.model.num_classes >= DLR.min_classes and not problem.threat.targeted else Margin()
-            )
+            loss: Loss = DLR() if count >= DLR.min_classes and not targeted else Margin()
             return [*stages, Stage("apgd-dlr", apgd, replace(whole, loss=loss))]
-        ratio: Loss = TargetedDLR() if problem.model.num_classes >= TargetedDLR.min_classes else Margin()
+        ratio: Loss = TargetedDLR() if count >= TargetedDLR.min_classes else Margin()
         stages += [
             Stage("apgd-t", apgd, replace(classes, loss=ratio)),
             Stage("fab-t", load("attack:fab")(steps=self.steps), classes),
         ]
         if problem.threat.norm != "l1":
-            stages.append(Stage(SQUARE, self._square, whole))
+            square = load("attack:square")(queries=self.queries, proposals=min(PROPOSALS, self.queries - 1))
+            stages.append(Stage(SQUARE, square, whole))
         return stages
 
     @property
     def planned_steps(self) -> int:
         """Steps of a sample that no stage breaks."""
-        return (1 + 2 * self.targets) * self.steps + self.queries
+        return (1 + 2 * self.num_targets) * self.steps + self.queries

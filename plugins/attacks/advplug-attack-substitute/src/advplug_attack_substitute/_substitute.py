@@ -2,27 +2,27 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping
-from typing import Any
+from dataclasses import dataclass
+from typing import Annotated
 
 import torch
 from torch import Tensor, nn
 
-from advplug.attack import Attack, Oracle, Problem
+from advplug.attack import Attack, Gateway, Problem
 from advplug.data import Images
-from advplug.errors import InvalidInput
-from advplug.families import Ensemble, Network, SurrogateAttack, points, trained, untrained
-from advplug.training import Recipe
+from advplug.families import Ensemble, Network, SurrogateAttack, trained, untrained
+from advplug.hyperparameters import AtLeast, Count, Natural, Positive
+from advplug.training import TrainingConfig
 
 AT_ONCE = 256
 """Images of one backward pass in :func:`augmented`."""
 
 
+@dataclass(frozen=True, kw_only=True)
 class Substitute(SurrogateAttack):
     """Train a substitute on what the model answers, and attack that; the model needs to answer classes alone.
 
-    Besides ``count * 2 ** augmentations`` queries for the training, shared by all samples, each sample costs one.
+    Besides ``num_images * 2 ** augmentations`` queries for the training, shared by all samples, each sample costs one.
 
     Parameters
     ----------
@@ -30,60 +30,52 @@ class Substitute(SurrogateAttack):
     settings: hyper-parameters of an attack that is given by name.
     network: ``network(shape, classes)`` makes the substitute, for inputs that come scaled to [0, 1]; None for a small
         network.
-    count: how many of the attacker's own images the training starts from; their labels are not used.
+    num_images: how many of the attacker's own images the training starts from; their labels are not used.
     augmentations: how often the training set is doubled; once fewer than trainings.
-    step: how far new images lie from those that they are made of, in widths of the bounds: lambda of the paper.
+    augmentation_step_size: how far new images lie from those that they are made of, in widths of the bounds: lambda of
+        the paper.
     epochs: passes over the training set after each doubling.
-    rate: of Adam.
-    batch: images of a training step.
+    learning_rate: of Adam.
+    batch_size: images of a training step.
 
     Raises
     ------
     InvalidInput: a setting out of its range, or an attack that runs in stages.
     """
 
-    def __init__(
-        self,
-        *,
-        attack: Attack | str = "fgm",
-        settings: Mapping[str, Any] | None = None,
-        network: Network | None = None,
-        count: int = 150,
-        augmentations: int = 5,
-        step: float = 0.1,
-        epochs: int = 30,
-        rate: float = 1e-3,
-        batch: int = 128,
-    ) -> None:
-        super().__init__(attack, settings)
-        if count < 2 or augmentations < 0:
-            raise InvalidInput(f"count {count}, augmentations {augmentations}: give at least 2 and 0")
-        if epochs < 1 or batch < 1:
-            raise InvalidInput(f"epochs {epochs}, batch {batch}: give at least 1 of each")
-        if not (0 < step < math.inf and 0 < rate < math.inf):
-            raise InvalidInput(f"step {step}, rate {rate}: give positive numbers")
-        self.network = network
-        self.count = count
-        self.augmentations = augmentations
-        self.step = step
-        self.epochs = epochs
-        self.rate = rate
-        self.batch = batch
+    attack: Attack | str = "fgm"
+    network: Network | None = None
+    num_images: Annotated[int, AtLeast(2)] = 150
+    augmentations: Natural = 5
+    augmentation_step_size: Positive = 0.1
+    epochs: Count = 30
+    learning_rate: Positive = 1e-3
+    batch_size: Count = 128
 
-    def own_model(self, problem: Problem, oracle: Oracle) -> Ensemble:
+    def own_model(self, problem: Problem, gateway: Gateway) -> Ensemble:
         assert problem.auxiliary is not None
         low, high = problem.threat.bounds
-        recipe = Recipe(epochs=self.epochs, rate=self.rate, batch=self.batch, optimiser="adam", drop_at=self.epochs)
-        seed = problem.options.seed
+        step, seed, config = self.augmentation_step_size * (high - low), problem.options.seed, self._training
         substitute = untrained(self.network, problem, seed)
-        x = points(problem.auxiliary.inputs[: self.count], problem)
-        y = oracle(x).argmax(1)
+        x = gateway.cast(problem.auxiliary.inputs[: self.num_images])
+        y = gateway.scores(x).argmax(1)
         for rho in range(self.augmentations + 1):
-            substitute = trained(substitute, Images(x, y), recipe, problem, seed + rho)
+            substitute = trained(substitute, Images(x, y), config, problem, seed + rho)
             if rho < self.augmentations:
-                new = (x + self.step * (high - low) * towards(substitute, x, y)).clamp(low, high)
-                x, y = torch.cat((x, new)), torch.cat((y, oracle(new).argmax(1)))
+                new = (x + step * towards(substitute, x, y)).clamp(low, high)
+                x, y = torch.cat((x, new)), torch.cat((y, gateway.scores(new).argmax(1)))
         return Ensemble([substitute], problem.model.num_classes, (low, high))
+
+    @property
+    def _training(self) -> TrainingConfig:
+        """At a constant learning rate."""
+        return TrainingConfig(
+            epochs=self.epochs,
+            learning_rate=self.learning_rate,
+            batch_size=self.batch_size,
+            optimiser="adam",
+            drop_at=self.epochs,
+        )
 
 
 def towards(substitute: nn.Module, x: Tensor, y: Tensor) -> Tensor:

@@ -4,30 +4,34 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, Literal, get_args
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Literal
 
 from torch import nn
 
 from advplug import load
-from advplug.attack import Attack, Oracle, Problem, as_defended
+from advplug.attack import Attack, Gateway, Problem
 from advplug.data import Images
+from advplug.engine.problem import as_defended
 from advplug.errors import InvalidInput
-from advplug.families import Ensemble, MeanOverMembers, Network, SurrogateAttack, points, trained, untrained
+from advplug.families import Ensemble, MeanOverMembers, Network, SurrogateAttack, trained, untrained
+from advplug.hyperparameters import Count, Positive
 from advplug.losses import Loss
-from advplug.training import Recipe
+from advplug.training import TrainingConfig
 
 Mean = Literal["losses", "logits"]
 APART = 10_007
 """Between the seeds of two members, so that runs of neighbouring seeds share none."""
 
 
+@dataclass(frozen=True, kw_only=True)
 class Transfer(SurrogateAttack):
     """Attack an ensemble of other models; the model under attack is asked once for each sample, to judge the result.
 
-    What counts as found on the ensemble is decided by the mean of its logits, for the confidence of an attack too
-    (``kappa`` of Carlini-Wagner and EAD). The higher that is, the better an example transfers, up to where the attack
-    no longer reaches it.
+    What counts as found on the ensemble is decided by the mean of its logits, for the ``confidence`` of an attack such
+    as Carlini-Wagner and EAD too. The higher that is, the better an example transfers, up to where the attack no longer
+    reaches it.
 
     Parameters
     ----------
@@ -40,64 +44,56 @@ class Transfer(SurrogateAttack):
     network: ``network(shape, classes)`` makes one of them, for inputs that come scaled to [0, 1]; None for a small
         network.
     updates: training steps of each member, rounded up to whole passes over the attacker's images.
-    rate: the highest of Adam; it rises to that, then falls along a cosine.
-    batch: images of a training step.
+    learning_rate: the highest of Adam; it rises to that, then falls along a cosine.
+    batch_size: images of a training step.
 
     Raises
     ------
     InvalidInput: a setting out of its range, a model that does not fit, or an attack that runs in stages.
     """
 
-    def __init__(
-        self,
-        *,
-        attack: Attack | str = "pgd",
-        settings: Mapping[str, Any] | None = None,
-        models: Sequence[nn.Module | str] | str | None = None,
-        mean: Mean = "losses",
-        members: int = 3,
-        network: Network | None = None,
-        updates: int = 300,
-        rate: float = 3e-3,
-        batch: int = 128,
-    ) -> None:
-        super().__init__(attack, settings)
-        if models is not None and len(models) == 0:
+    attack: Attack | str = "pgd"
+    models: Sequence[nn.Module | str] | str | None = None
+    mean: Mean = "losses"
+    members: Count = 3
+    network: Network | None = None
+    updates: Count = 300
+    learning_rate: Positive = 3e-3
+    batch_size: Count = 128
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.models is not None and len(self.models) == 0:
             raise InvalidInput("models is empty: give some, or None to train members")
-        if mean not in get_args(Mean):
-            raise InvalidInput(f"mean {mean!r}: choose one of {', '.join(get_args(Mean))}")
-        if min(members, updates, batch) < 1:
-            raise InvalidInput(f"members {members}, updates {updates}, batch {batch}: give at least 1 of each")
-        if not 0 < rate < math.inf:
-            raise InvalidInput(f"rate {rate}: give a positive number")
-        self.models = models
-        self.mean = mean
-        self.members = members
-        self.network = network
-        self.updates = updates
-        self.rate = rate
-        self.batch = batch
-        self.needs_auxiliary = models is None  # type: ignore[misc]
+
+    @property
+    def needs_auxiliary(self) -> bool:
+        return self.models is None
 
     def own_loss(self, loss: Loss) -> Loss:
         return MeanOverMembers(loss) if self.mean == "losses" else loss
 
-    def own_model(self, problem: Problem, oracle: Oracle) -> Ensemble:
-        members = self._trained(problem) if self.models is None else self._given(problem)
-        return Ensemble(list(members), problem.model.num_classes, problem.threat.bounds)
+    def own_model(self, problem: Problem, gateway: Gateway) -> Ensemble:
+        members = self._trained(problem, gateway) if self.models is None else self._given(problem, gateway)
+        return Ensemble(members, problem.model.num_classes, problem.threat.bounds)
 
-    def _trained(self, problem: Problem) -> Iterator[nn.Module]:
+    def _trained(self, problem: Problem, gateway: Gateway) -> Iterator[nn.Module]:
+        """Networks of different seeds, trained on the attacker's images."""
         assert problem.auxiliary is not None
-        images = Images(points(problem.auxiliary.inputs, problem), problem.auxiliary.labels)
-        epochs = math.ceil(self.updates / math.ceil(len(images) / self.batch))
-        recipe = Recipe(epochs=epochs, rate=self.rate, batch=self.batch, optimiser="adam")
+        images = Images(gateway.cast(problem.auxiliary.inputs), problem.auxiliary.labels)
+        config = TrainingConfig(
+            epochs=math.ceil(self.updates / math.ceil(len(images) / self.batch_size)),
+            learning_rate=self.learning_rate,
+            batch_size=self.batch_size,
+            optimiser="adam",
+        )
         for number in range(self.members):
             seed = problem.options.seed + APART * number
-            yield trained(untrained(self.network, problem, seed), images, recipe, problem, seed)
+            yield trained(untrained(self.network, problem, seed), images, config, problem, seed)
 
-    def _given(self, problem: Problem) -> Iterator[nn.Module]:
+    def _given(self, problem: Problem, gateway: Gateway) -> Iterator[nn.Module]:
         """Copies of ``models``, frozen, checked to take the inputs and to know the classes."""
-        example, classes = points(problem.inputs[:1], problem), problem.model.num_classes
+        example, classes = gateway.cast(problem.inputs[:1]), problem.model.num_classes
         models = [self.models] if isinstance(self.models, str) else self.models
         for number, model in enumerate(models or []):
             one = _built(model) if isinstance(model, str) else copy.deepcopy(model)

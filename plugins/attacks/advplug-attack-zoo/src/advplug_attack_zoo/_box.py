@@ -59,7 +59,7 @@ class TanhVariable(Box):
 
     @classmethod
     def of(cls, task: Task) -> TanhVariable:
-        x, curve = task.inputs, TanhReparameterization.of(task, STRETCH)
+        x, curve = task.inputs, TanhReparameterization.of(task.threat.bounds, STRETCH)
         start, ones = curve.inverse(x), ep.ones_like(x)
         low, high = (curve.inverse(bound * ones) - start for bound in task.threat.bounds)
         return cls(x, task.threat.bounds, low, high, start, curve)

@@ -25,7 +25,7 @@ class Moments(NamedTuple):
     @classmethod
     def none(cls, like: ep.Tensor, size: int) -> Moments:
         """Before the first update of any of ``size`` coordinates, for samples (n, ...)."""
-        zeros = wrap(raw(like).new_zeros(len(raw(like)), size))
+        zeros = ep.zeros(like, (len(like), size))
         return cls(zeros, zeros, zeros)
 
     def forgotten(self, where: ep.Tensor) -> Moments:

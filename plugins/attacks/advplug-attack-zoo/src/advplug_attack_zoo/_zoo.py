@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal, NamedTuple, get_args
+from dataclasses import dataclass
+from typing import Annotated, Literal, NamedTuple
 
 import eagerpy as ep
 import torch
@@ -11,6 +12,7 @@ from torch import Tensor
 from advplug.attack import Task
 from advplug.errors import InvalidInput
 from advplug.families import ConstantSearchAttack
+from advplug.hyperparameters import Count, Decay, Interval, Positive
 from advplug.losses import LogMargin, Loss
 from advplug.numerics import raw, wrap
 from advplug_attack_zoo._box import Box, TanhVariable
@@ -22,7 +24,7 @@ from advplug_attack_zoo._space import Space, Values, drawn
 Solver = Literal["adam", "newton", "adam-newton"]
 
 OVERSHOOT = 0.3
-"""Share of a descent whose successes are kept, but do not lower the weight."""
+"""Share of a descent whose successes are kept, but do not lower the constant."""
 
 
 class Descent(NamedTuple):
@@ -38,102 +40,67 @@ class Descent(NamedTuple):
     found: ep.Tensor
 
 
+@dataclass(frozen=True, kw_only=True)
 class ZOO(ConstantSearchAttack[Descent]):
     """Minimise ``||x - x0||_2^2 + c f(x)`` by steps along random coordinates, from scores alone.
 
-    Finite differences give the slopes of the loss, at ``2 coordinates + 1`` queries in an iteration; those of the
-    distance are known.
-    Distances, steps and ``h`` are in widths of the bounds.
+    Finite differences give the slopes of the loss, at ``2 coordinates + 1`` queries in a step; those of the distance
+    are known. Distances, steps and ``h`` are in widths of the bounds.
 
     Parameters
     ----------
     solver: ``adam``; ``newton``, which divides slope by curvature; or ``adam-newton``: Newton where that is positive.
-    search_steps: weights c tried for each sample.
-    iterations: iterations for each weight.
-    coordinates: estimated and updated in one iteration; 128 in the paper.
-    eta: size of a step; with ``last_eta`` that of the first, from which it falls to that over a descent. The paper
-        keeps it; falling, it takes far fewer iterations to come as near.
+    search_steps: constants c tried for each sample.
+    steps: steps for each constant.
+    coordinates: estimated and updated in one step; 128 in the paper.
+    step_size: size of a step, eta in the paper; with ``final_step_size`` that of the first, from which it falls to that
+        over a descent. The paper keeps it; falling, it takes far fewer steps to come as near.
     h: distance of the queries from the current point. 1e-4 in the paper, where float32 scores drown in rounding.
-    initial_c: first weight of the loss.
+    initial_c: first constant of the loss.
     tanh: search in the variable w of ``x = tanh(w)``, rather than cut x to the bounds. With values at the bounds,
         such as black pixels, the tanh makes slopes small there.
     space: side of the grid, scaled up bilinearly to the image, whose values are searched; None for all values.
-    schedule: pairs (iteration, side): larger grids to go on with from that iteration of a descent.
+    schedule: pairs (step, side): larger grids to go on with from that step of a descent.
     importance: from the second grid on draw coordinates where the change is large; else all alike.
     adam_reset: begin Adam anew at the first success of a descent.
     beta1, beta2: shares that Adam's means keep.
-    patience: a descent ends when its objective did not fall for so many iterations, or for the next larger number
-        that divides ``iterations``; None for never.
-
-    Raises
-    ------
-    InvalidInput: a setting out of its range, or a ``space`` for inputs that are not images of its size.
+    patience: a descent ends when its objective did not fall for so many steps, or for the next larger number that
+        divides ``steps``; None for never.
     """
 
-    norms: ClassVar[tuple[str, ...]] = ("l2",)
-    idle_looks: ClassVar[int] = 1
+    norms = ("l2",)
+    idle_looks = 1
 
-    def __init__(
-        self,
-        *,
-        solver: Solver = "adam",
-        search_steps: int = 9,
-        iterations: int = 1000,
-        coordinates: int = 128,
-        eta: float = 0.01,
-        last_eta: float | None = None,
-        h: float = 1e-2,
-        initial_c: float = 0.01,
-        tanh: bool = False,
-        space: int | None = None,
-        schedule: tuple[tuple[int, int], ...] = (),
-        importance: bool = True,
-        adam_reset: bool = True,
-        beta1: float = 0.9,
-        beta2: float = 0.999,
-        patience: int | None = 100,
-    ) -> None:
-        if solver not in get_args(Solver):
-            raise InvalidInput(f"solver {solver!r}: choose one of {', '.join(get_args(Solver))}")
-        if min(search_steps, iterations, coordinates) < 1:
-            raise InvalidInput(
-                f"search_steps {search_steps}, iterations {iterations}, coordinates {coordinates}: "
-                "give at least 1 of each"
-            )
-        if not (eta > 0 and (last_eta is None or last_eta > 0)):
-            raise InvalidInput(f"eta {eta}, last_eta {last_eta}: give positive numbers")
-        if not (initial_c > 0 and 0 < h <= 0.25):
-            raise InvalidInput(f"initial_c {initial_c}, h {h}: give positive numbers, h at most 0.25")
-        if not (0 <= beta1 < 1 and 0 <= beta2 < 1):
-            raise InvalidInput(f"beta1 {beta1}, beta2 {beta2}: give shares in [0, 1)")
-        if patience is not None and patience < 1:
-            raise InvalidInput(f"patience {patience}: give at least 1 iteration, or None")
-        _check_sides(space, schedule)
-        self.solver = solver
-        self.search_steps = search_steps
-        self.iterations = iterations
-        self.coordinates = coordinates
-        self.eta = eta
-        self.last_eta = last_eta
-        self.h = h
-        self.initial_c = initial_c
-        self.tanh = tanh
-        self.space = space
-        self.schedule = schedule
-        self.importance = importance
-        self.adam_reset = adam_reset
-        self.beta1 = beta1
-        self.beta2 = beta2
-        self.patience = patience
+    solver: Solver = "adam"
+    search_steps: Count = 9
+    steps: Count = 1000
+    coordinates: Count = 128
+    step_size: Positive = 0.01
+    final_step_size: Positive | None = None
+    h: Annotated[float, Interval(0, 0.25, "high")] = 1e-2
+    initial_c: Positive = 0.01
+    tanh: bool = False
+    space: Count | None = None
+    schedule: tuple[tuple[int, int], ...] = ()
+    importance: bool = True
+    adam_reset: bool = True
+    beta1: Decay = 0.9
+    beta2: Decay = 0.999
+    patience: Count | None = 100
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        _check_sides(self.space, self.schedule)
 
     @property
     def default_loss(self) -> Loss:
         """The difference of log probabilities, zero from the boundary on."""
-        return LogMargin(kappa=0.0)
+        return LogMargin(confidence=0.0)
 
     def start(self, task: Task) -> Descent:
-        x, zeros = task.inputs, 0 * task.inputs.flatten(1)[:, 0]
-        return Descent(x, ep.zeros_like(x), Moments.none(x, self._coordinates(task).size), zeros, zeros < 0)
+        x, zeros = task.inputs, ep.zeros_like(task.inputs.flatten(1)[:, 0])
+        past = Moments.none(x, self._coordinates(task).size)
+        return Descent(x, change=ep.zeros_like(x), past=past, value=zeros, found=zeros < 0)
 
     def descend(self, task: Task, inner: Descent, c: ep.Tensor, step: ep.Tensor) -> tuple[Descent, ep.Tensor]:
         box, space = (TanhVariable if self.tanh else Box).of(task), self._coordinates(task)
@@ -150,10 +117,10 @@ class ZOO(ConstantSearchAttack[Descent]):
         total = self._total(box, space, at, loss_slopes(task, box, space, at, self.h), c)
         past, steps = self._steps(past, chosen, total)
 
-        change = box.kept(change + wrap(space.spread(stage, chosen, self._eta(raw(step)[:, None]) * steps)))
+        change = box.kept(change + wrap(space.spread(stage, chosen, self._step_size_at(raw(step)[:, None]) * steps)))
         found = ep.logical_or(inner.found, q.success)
-        # The first steps may cross the boundary at any weight: that says nothing of this one.
-        success = ep.logical_and(q.success, step >= OVERSHOOT * self.iterations)
+        # The first steps may cross the boundary at any constant: that says nothing of this one.
+        success = ep.logical_and(q.success, step >= OVERSHOOT * self.steps)
         return Descent(box.moved(change), change, past, value, found), success
 
     def objective(self, inner: Descent) -> ep.Tensor | None:
@@ -162,8 +129,8 @@ class ZOO(ConstantSearchAttack[Descent]):
     @property
     def _between_looks(self) -> int:
         """The patience, or the next longer that divides a descent evenly."""
-        shortest = min(self.patience or self.iterations, self.iterations)
-        return next(steps for steps in range(shortest, self.iterations + 1) if self.iterations % steps == 0)
+        shortest = min(self.patience or self.steps, self.steps)
+        return next(steps for steps in range(shortest, self.steps + 1) if self.steps % steps == 0)
 
     def _total(self, box: Box, space: Space, at: At, loss: Slopes, c: ep.Tensor) -> Slopes:
         """Slopes of the whole objective: those of the distance are known."""
@@ -174,10 +141,10 @@ class ZOO(ConstantSearchAttack[Descent]):
             space.along(at.stage, at.coordinates, bend, squared=True) + weight * loss.curvature,
         )
 
-    def _eta(self, step: Tensor) -> Tensor:
-        """The size of a step, like ``step``."""
-        last = self.eta if self.last_eta is None else self.last_eta
-        return self.eta + (last - self.eta) * step / self.iterations
+    def _step_size_at(self, step: Tensor) -> Tensor:
+        """That of each step number, like ``step``."""
+        last = self.step_size if self.final_step_size is None else self.final_step_size
+        return self.step_size + (last - self.step_size) * step / self.steps
 
     def _steps(self, past: Moments, chosen: Tensor, total: Slopes) -> tuple[Moments, Tensor]:
         """Steps of size 1 (n, B) along the chosen coordinates, and what Adam remembers."""
@@ -190,14 +157,14 @@ class ZOO(ConstantSearchAttack[Descent]):
     def _begins_anew(self, inner: Descent, success: ep.Tensor, step: ep.Tensor) -> ep.Tensor:
         """Where Adam forgets its past, bool (n,): where a larger grid begins, and at the first success."""
         now = step < 0
-        for iteration, _ in self.schedule:
-            now = ep.logical_or(now, step == iteration)
+        for begin, _ in self.schedule:
+            now = ep.logical_or(now, step == begin)
         first = ep.logical_and(success, ep.logical_not(inner.found))
         return ep.logical_or(now, first) if self.adam_reset else now
 
     def _stage(self, step: ep.Tensor) -> Tensor:
         """Which grid each sample is at, int64 (n,)."""
-        starts = raw(step).new_tensor([iteration for iteration, _ in self.schedule])
+        starts = raw(step).new_tensor([begin for begin, _ in self.schedule])
         return (raw(step)[:, None] >= starts).sum(1)
 
     def _coordinates(self, task: Task) -> Space:
@@ -212,5 +179,5 @@ def _check_sides(space: int | None, schedule: tuple[tuple[int, int], ...]) -> No
     if space is None:
         return
     steps, sides = [0, *(step for step, _ in schedule)], [space, *(side for _, side in schedule)]
-    if space < 1 or steps != sorted(set(steps)) or sides != sorted(set(sides)):
-        raise InvalidInput(f"space {space}, schedule {schedule}: give pairs (iteration, side), both rising from 1 on")
+    if steps != sorted(set(steps)) or sides != sorted(set(sides)):
+        raise InvalidInput(f"space is {space}, schedule {schedule}: give pairs (step, side), both rising from 1 on")

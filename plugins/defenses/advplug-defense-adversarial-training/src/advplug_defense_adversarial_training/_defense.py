@@ -8,7 +8,7 @@ from typing import ClassVar
 
 from advplug.defense import Preset
 from advplug.threat import ThreatModel
-from advplug.training import Adversary, Configuration, ConfiguredDefense, Norm, Recipe
+from advplug.training import Adversary, Configuration, ConfiguredDefense, Norm, TrainingConfig
 from advplug_defense_adversarial_training._networks import CifarNet, DigitNet, MadryNet
 
 WEIGHTS = Path(__file__).parent / "weights"
@@ -32,7 +32,7 @@ def _cifar10(summary: str, threat: ThreatModel, name: str) -> Preset:
 
 def _one_step(norm: Norm, epsilon: float) -> Adversary:
     """The step of Wong et al. 2020: a quarter longer than the budget."""
-    return Adversary(norm=norm, epsilon=epsilon, step=1.25 * epsilon, steps=1)
+    return Adversary(norm=norm, epsilon=epsilon, step_size=1.25 * epsilon, steps=1)
 
 
 class AdversarialTraining(ConfiguredDefense):
@@ -56,41 +56,41 @@ class AdversarialTraining(ConfiguredDefense):
     }
 
     configurations: ClassVar[Mapping[str, Configuration]] = {
-        "mnist": Configuration(network=DigitNet, recipe=Recipe(epochs=10, rate=0.05)),
+        "mnist": Configuration(network=DigitNet, training=TrainingConfig(epochs=10, learning_rate=0.05)),
         "mnist-linf": Configuration(
             network=DigitNet,
             # One step is not enough here: PGD then finds what the single step never visits.
-            recipe=Recipe(
+            training=TrainingConfig(
                 epochs=12,
-                rate=2e-3,
+                learning_rate=2e-3,
                 ramp=4,
                 optimiser="adam",
-                adversary=Adversary(epsilon=0.3, step=0.1, steps=5),
+                adversary=Adversary(epsilon=0.3, step_size=0.1, steps=5),
             ),
         ),
         "mnist-l2": Configuration(
             network=DigitNet,
-            recipe=Recipe(epochs=10, rate=0.05, adversary=_one_step("l2", 2.0)),
+            training=TrainingConfig(epochs=10, learning_rate=0.05, adversary=_one_step("l2", 2.0)),
         ),
-        "cifar10": Configuration(network=CifarNet, recipe=Recipe(epochs=10, rate=0.1, augment=True)),
+        "cifar10": Configuration(network=CifarNet, training=TrainingConfig(epochs=10, learning_rate=0.1, augment=True)),
         "cifar10-linf": Configuration(
             network=CifarNet,
-            recipe=Recipe(epochs=10, rate=0.1, augment=True, adversary=_one_step("linf", 8 / 255)),
+            training=TrainingConfig(epochs=10, learning_rate=0.1, augment=True, adversary=_one_step("linf", 8 / 255)),
         ),
         "cifar10-l2": Configuration(
             network=CifarNet,
-            recipe=Recipe(epochs=10, rate=0.1, augment=True, adversary=_one_step("l2", 0.5)),
+            training=TrainingConfig(epochs=10, learning_rate=0.1, augment=True, adversary=_one_step("l2", 0.5)),
         ),
         # Constant rate; 84 epochs of batches of 50 are the authors' 100,000 updates.
         "paper-mnist": Configuration(
             network=MadryNet,
-            recipe=Recipe(
+            training=TrainingConfig(
                 epochs=84,
-                rate=1e-4,
-                batch=50,
+                learning_rate=1e-4,
+                batch_size=50,
                 optimiser="adam",
                 drop_at=84,
-                adversary=Adversary(epsilon=0.3, step=0.01, steps=40),
+                adversary=Adversary(epsilon=0.3, step_size=0.01, steps=40),
             ),
         ),
     }

@@ -8,7 +8,7 @@ from typing import ClassVar
 
 from advplug.defense import Preset
 from advplug.threat import ThreatModel
-from advplug.training import Configuration, ConfiguredDefense, Recipe
+from advplug.training import Configuration, ConfiguredDefense, TrainingConfig
 from advplug_defense_ecoc._model import EnsembleOfBits
 from advplug_defense_ecoc._networks import Bits, Layer, authors_trunk
 from advplug_defense_ecoc._training import Hinge
@@ -35,8 +35,10 @@ def _colour() -> Bits:
     return _small(3, 32, 8, 24, 32, normalise=True)
 
 
-MNIST_TRAINED = Recipe(epochs=30, rate=3e-3, batch=200, optimiser="adam", objective=DIGITS)
-CIFAR_TRAINED = Recipe(epochs=8, rate=4e-3, batch=200, augment=True, optimiser="adam", objective=COLOUR)
+MNIST_TRAINED = TrainingConfig(epochs=30, learning_rate=3e-3, batch_size=200, optimiser="adam", loss=DIGITS)
+CIFAR_TRAINED = TrainingConfig(
+    epochs=8, learning_rate=4e-3, batch_size=200, augment=True, optimiser="adam", loss=COLOUR
+)
 
 
 def _mnist(summary: str, name: str | None) -> Preset:
@@ -73,17 +75,19 @@ class ECOC(ConfiguredDefense):
     }
 
     configurations: ClassVar[Mapping[str, Configuration]] = {
-        "mnist": Configuration(network=lambda: EnsembleOfBits(_digits()), recipe=MNIST_TRAINED),
-        "cifar10": Configuration(network=lambda: EnsembleOfBits(_colour(), GAIN), recipe=CIFAR_TRAINED),
-        "cifar10-unsaturated": Configuration(network=lambda: EnsembleOfBits(_colour()), recipe=CIFAR_TRAINED),
+        "mnist": Configuration(network=lambda: EnsembleOfBits(_digits()), training=MNIST_TRAINED),
+        "cifar10": Configuration(network=lambda: EnsembleOfBits(_colour(), GAIN), training=CIFAR_TRAINED),
+        "cifar10-unsaturated": Configuration(network=lambda: EnsembleOfBits(_colour()), training=CIFAR_TRAINED),
         "paper": Configuration(
             network=lambda: EnsembleOfBits(Bits(3, 32, trunk=authors_trunk(32, 64, 128), branch=16, normalise=True)),
-            recipe=Recipe(
-                epochs=400, rate=2e-4, batch=200, augment=True, optimiser="adam", drop_at=400, objective=COLOUR
+            training=TrainingConfig(
+                epochs=400, learning_rate=2e-4, batch_size=200, augment=True, optimiser="adam", drop_at=400, loss=COLOUR
             ),
         ),
         "paper-mnist": Configuration(
             network=lambda: EnsembleOfBits(Bits(1, 28, trunk=authors_trunk(32, 32, 32), branch=4, normalise=False)),
-            recipe=Recipe(epochs=150, rate=3e-4, batch=200, optimiser="adam", drop_at=150, objective=DIGITS),
+            training=TrainingConfig(
+                epochs=150, learning_rate=3e-4, batch_size=200, optimiser="adam", drop_at=150, loss=DIGITS
+            ),
         ),
     }

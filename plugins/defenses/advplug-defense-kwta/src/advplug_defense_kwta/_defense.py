@@ -8,7 +8,7 @@ from typing import ClassVar
 
 from advplug.defense import Preset
 from advplug.threat import ThreatModel
-from advplug.training import Adversary, Configuration, ConfiguredDefense, Recipe
+from advplug.training import Adversary, Configuration, ConfiguredDefense, TrainingConfig
 from advplug_defense_kwta._networks import ResNet18, SmallNet
 
 WEIGHTS = Path(__file__).parent / "weights"
@@ -61,37 +61,46 @@ class KWTA(ConfiguredDefense):
     }
 
     configurations: ClassVar[Mapping[str, Configuration]] = {
-        "mnist": Configuration(network=lambda: _digits(0.025), recipe=Recipe(epochs=10, rate=0.05)),
-        "mnist-relu": Configuration(network=lambda: _digits(None), recipe=Recipe(epochs=10, rate=0.05)),
+        "mnist": Configuration(network=lambda: _digits(0.025), training=TrainingConfig(epochs=10, learning_rate=0.05)),
+        "mnist-relu": Configuration(
+            network=lambda: _digits(None), training=TrainingConfig(epochs=10, learning_rate=0.05)
+        ),
         "mnist-at": Configuration(
             network=lambda: _digits(0.05),
-            recipe=Recipe(
-                epochs=10, rate=0.05, adversary=Adversary(epsilon=MNIST_EPSILON, step=1.25 * MNIST_EPSILON, steps=1)
+            training=TrainingConfig(
+                epochs=10,
+                learning_rate=0.05,
+                adversary=Adversary(epsilon=MNIST_EPSILON, step_size=1.25 * MNIST_EPSILON, steps=1),
             ),
         ),
-        "cifar10": Configuration(network=lambda: _colour(0.05), recipe=Recipe(epochs=12, rate=0.1, augment=True)),
-        "cifar10-relu": Configuration(network=lambda: _colour(None), recipe=Recipe(epochs=12, rate=0.1, augment=True)),
+        "cifar10": Configuration(
+            network=lambda: _colour(0.05), training=TrainingConfig(epochs=12, learning_rate=0.1, augment=True)
+        ),
+        "cifar10-relu": Configuration(
+            network=lambda: _colour(None), training=TrainingConfig(epochs=12, learning_rate=0.1, augment=True)
+        ),
         "cifar10-at": Configuration(
             network=lambda: _colour(0.1),
-            recipe=Recipe(
+            training=TrainingConfig(
                 epochs=12,
-                rate=0.1,
+                learning_rate=0.1,
                 augment=True,
-                adversary=Adversary(epsilon=CIFAR_EPSILON, step=1.25 * CIFAR_EPSILON, steps=1),
+                adversary=Adversary(epsilon=CIFAR_EPSILON, step_size=1.25 * CIFAR_EPSILON, steps=1),
             ),
         ),
         "paper": Configuration(
-            network=lambda: ResNet18(0.1), recipe=Recipe(epochs=80, rate=0.1, batch=256, augment=True, drop_at=50)
+            network=lambda: ResNet18(0.1),
+            training=TrainingConfig(epochs=80, learning_rate=0.1, batch_size=256, augment=True, drop_at=50),
         ),
         "paper-at": Configuration(
             network=lambda: ResNet18(0.1),
-            recipe=Recipe(
+            training=TrainingConfig(
                 epochs=80,
-                rate=0.1,
-                batch=256,
+                learning_rate=0.1,
+                batch_size=256,
                 augment=True,
                 drop_at=50,
-                adversary=Adversary(epsilon=0.031, step=0.007, steps=10, clip=False),
+                adversary=Adversary(epsilon=0.031, step_size=0.007, steps=10, clip=False),
             ),
         ),
     }

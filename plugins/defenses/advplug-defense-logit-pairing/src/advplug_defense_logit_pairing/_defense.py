@@ -10,9 +10,9 @@ from typing import ClassVar
 from advplug.defense import Preset
 from advplug.model import DefendedModel
 from advplug.threat import ThreatModel
-from advplug.training import Adversary, Configuration, ConfiguredDefense, Objective, Recipe, cross_entropy
+from advplug.training import Adversary, Configuration, ConfiguredDefense, TrainingConfig, TrainingLoss, cross_entropy
 from advplug_defense_logit_pairing._networks import CifarNet, DigitNet, LeNet
-from advplug_defense_logit_pairing._objectives import MixedBatch, Penalised, clean_pairing, squeezing
+from advplug_defense_logit_pairing._losses import MixedBatch, Penalised, clean_pairing, squeezing
 
 WEIGHTS = Path(__file__).parent / "weights"
 MNIST_EPSILON, CIFAR_EPSILON = 76.5 / 255, 16 / 255
@@ -27,7 +27,7 @@ NAMES = {
 }
 """What the suffix of a preset says."""
 
-MNIST_OBJECTIVES: dict[str, Objective] = {
+MNIST_LOSSES: dict[str, TrainingLoss] = {
     "": Penalised(clean_pairing, weight=0.5, noise=0.5),
     "-lsq": Penalised(squeezing, weight=0.5, noise=0.5),
     "-alp": MixedBatch(weight=1.0),
@@ -35,7 +35,7 @@ MNIST_OBJECTIVES: dict[str, Objective] = {
     "-at100": cross_entropy,
 }
 
-CIFAR_OBJECTIVES: dict[str, Objective] = {
+CIFAR_LOSSES: dict[str, TrainingLoss] = {
     "": Penalised(clean_pairing, weight=0.25, noise=0.06),
     "-lsq": Penalised(squeezing, weight=0.25, noise=0.06),
     "-alp": MixedBatch(weight=0.5),
@@ -66,30 +66,30 @@ def _presets(base: str) -> dict[str, Preset]:
 def _configurations(
     base: str,
     network: Callable[[], DefendedModel],
-    objectives: Mapping[str, Objective],
-    clean: Recipe,
-    adversarial: Recipe,
+    objectives: Mapping[str, TrainingLoss],
+    clean: TrainingConfig,
+    adversarial: TrainingConfig,
 ) -> dict[str, Configuration]:
     """One recipe for the losses on clean images, one for those on adversarial ones."""
     return {
         f"{base}{suffix}": Configuration(
-            network=network, recipe=replace(adversarial if suffix in ADVERSARIAL else clean, objective=objective)
+            network=network, training=replace(adversarial if suffix in ADVERSARIAL else clean, loss=objective)
         )
         for suffix, objective in objectives.items()
     }
 
 
-MNIST = Recipe(epochs=15, rate=2e-3, optimiser="adam")
+MNIST = TrainingConfig(epochs=15, learning_rate=2e-3, optimiser="adam")
 MNIST_ADVERSARIAL = replace(
-    MNIST, epochs=5, ramp=2, adversary=Adversary(epsilon=MNIST_EPSILON, step=MNIST_EPSILON / 2, steps=3)
+    MNIST, epochs=5, ramp=2, adversary=Adversary(epsilon=MNIST_EPSILON, step_size=MNIST_EPSILON / 2, steps=3)
 )
-CIFAR = Recipe(epochs=4, rate=4e-3, augment=True, optimiser="adam")
+CIFAR = TrainingConfig(epochs=4, learning_rate=4e-3, augment=True, optimiser="adam")
 # One step, as in fast adversarial training, from a budget that grows over the first epoch.
 CIFAR_ADVERSARIAL = replace(
-    CIFAR, epochs=4, ramp=1, adversary=Adversary(epsilon=CIFAR_EPSILON, step=CIFAR_EPSILON, steps=1)
+    CIFAR, epochs=4, ramp=1, adversary=Adversary(epsilon=CIFAR_EPSILON, step_size=CIFAR_EPSILON, steps=1)
 )
-PAPER = Recipe(epochs=500, rate=1e-3, batch=200, drop_at=500, optimiser="adam")
-PAPER_ADVERSARIAL = replace(PAPER, adversary=Adversary(epsilon=MNIST_EPSILON, step=0.01, steps=40))
+PAPER = TrainingConfig(epochs=500, learning_rate=1e-3, batch_size=200, drop_at=500, optimiser="adam")
+PAPER_ADVERSARIAL = replace(PAPER, adversary=Adversary(epsilon=MNIST_EPSILON, step_size=0.01, steps=40))
 
 
 class LogitPairing(ConfiguredDefense):
@@ -103,7 +103,7 @@ class LogitPairing(ConfiguredDefense):
     presets: ClassVar[Mapping[str, Preset]] = _presets("mnist") | _presets("cifar10") | _presets("paper")
 
     configurations: ClassVar[Mapping[str, Configuration]] = (
-        _configurations("mnist", DigitNet, MNIST_OBJECTIVES, MNIST, MNIST_ADVERSARIAL)
-        | _configurations("cifar10", CifarNet, CIFAR_OBJECTIVES, CIFAR, CIFAR_ADVERSARIAL)
-        | _configurations("paper", LeNet, MNIST_OBJECTIVES, PAPER, PAPER_ADVERSARIAL)
+        _configurations("mnist", DigitNet, MNIST_LOSSES, MNIST, MNIST_ADVERSARIAL)
+        | _configurations("cifar10", CifarNet, CIFAR_LOSSES, CIFAR, CIFAR_ADVERSARIAL)
+        | _configurations("paper", LeNet, MNIST_LOSSES, PAPER, PAPER_ADVERSARIAL)
     )

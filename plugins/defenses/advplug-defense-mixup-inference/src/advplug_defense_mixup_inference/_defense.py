@@ -11,10 +11,10 @@ from torch import nn
 
 from advplug import load
 from advplug.data import Images
-from advplug.defense import Preset, Report
+from advplug.defense import EpochCallback, Preset
 from advplug.model import DefendedModel
 from advplug.threat import ThreatModel
-from advplug.training import Adversary, Configuration, ConfiguredDefense, Recipe, fit
+from advplug.training import Adversary, Configuration, ConfiguredDefense, TrainingConfig, fit
 from advplug_defense_mixup_inference._model import Mixing, Unmixed
 from advplug_defense_mixup_inference._networks import resnet50, small
 from advplug_defense_mixup_inference._training import interpolated_adversarial, mixup
@@ -41,15 +41,15 @@ def _colour() -> nn.Module:
     return small(3, 32, widths=(24, 32, 48, 64), strides=(2, 2, 1, 2))
 
 
-MNIST_MIXED = Recipe(epochs=3, rate=0.1, objective=mixup)
-CIFAR_MIXED = Recipe(epochs=4, rate=0.1, augment=True, objective=mixup)
-CIFAR_TRAINED = Recipe(
+MNIST_MIXED = TrainingConfig(epochs=3, learning_rate=0.1, loss=mixup)
+CIFAR_MIXED = TrainingConfig(epochs=4, learning_rate=0.1, augment=True, loss=mixup)
+CIFAR_TRAINED = TrainingConfig(
     epochs=5,
-    rate=0.1,
+    learning_rate=0.1,
     augment=True,
     # A single step a quarter longer than the budget (Wong et al. 2020); the authors take ten.
-    adversary=Adversary(epsilon=TRAINED_EPSILON, step=1.25 * TRAINED_EPSILON, steps=1),
-    objective=interpolated_adversarial,
+    adversary=Adversary(epsilon=TRAINED_EPSILON, step_size=1.25 * TRAINED_EPSILON, steps=1),
+    loss=interpolated_adversarial,
 )
 
 
@@ -89,23 +89,23 @@ class MixupInference(ConfiguredDefense):
     }
 
     configurations: ClassVar[Mapping[str, Configuration]] = {
-        "mnist": Configuration(network=lambda: Mixing(_digits(), share=0.5), recipe=MNIST_MIXED),
-        "mnist-base": Configuration(network=lambda: Unmixed(_digits()), recipe=MNIST_MIXED),
-        "cifar10": Configuration(network=lambda: Mixing(_colour(), share=0.5), recipe=CIFAR_MIXED),
-        "cifar10-base": Configuration(network=lambda: Unmixed(_colour()), recipe=CIFAR_MIXED),
-        "cifar10-iat": Configuration(network=lambda: Mixing(_colour(), share=0.6), recipe=CIFAR_TRAINED),
-        "cifar10-iat-base": Configuration(network=lambda: Unmixed(_colour()), recipe=CIFAR_TRAINED),
+        "mnist": Configuration(network=lambda: Mixing(_digits(), share=0.5), training=MNIST_MIXED),
+        "mnist-base": Configuration(network=lambda: Unmixed(_digits()), training=MNIST_MIXED),
+        "cifar10": Configuration(network=lambda: Mixing(_colour(), share=0.5), training=CIFAR_MIXED),
+        "cifar10-base": Configuration(network=lambda: Unmixed(_colour()), training=CIFAR_MIXED),
+        "cifar10-iat": Configuration(network=lambda: Mixing(_colour(), share=0.6), training=CIFAR_TRAINED),
+        "cifar10-iat-base": Configuration(network=lambda: Unmixed(_colour()), training=CIFAR_TRAINED),
         # The authors divide the rate by ten at epoch 100 and again at 150.
         "paper": Configuration(
             network=lambda: Mixing(resnet50(), share=0.6),
-            recipe=Recipe(
+            training=TrainingConfig(
                 epochs=200,
-                rate=0.1,
-                batch=64,
+                learning_rate=0.1,
+                batch_size=64,
                 augment=True,
                 drop_at=100,
-                adversary=Adversary(epsilon=TRAINED_EPSILON, step=2 / 255, steps=10),
-                objective=interpolated_adversarial,
+                adversary=Adversary(epsilon=TRAINED_EPSILON, step_size=2 / 255, steps=10),
+                loss=interpolated_adversarial,
             ),
         ),
     }
@@ -130,7 +130,7 @@ class MixupInference(ConfiguredDefense):
         return load(f"data:{data}")().load("train", POOL)  # type: ignore[no-any-return]
 
     def train(
-        self, preset: str, data: Images, *, seed: int, device: torch.device | str, report: Report
+        self, preset: str, data: Images, *, seed: int, device: torch.device | str, on_epoch: EpochCallback
     ) -> DefendedModel:
         """Train the network under the defense on all but the first ``POOL`` images, which become the pool.
 
@@ -141,7 +141,7 @@ class MixupInference(ConfiguredDefense):
         own = POOL if len(data) > 2 * POOL else 0  # a handful of images serves as both
         model = self.initial(preset, data, seed)
         assert isinstance(model, Mixing | Unmixed)
-        fit(model.base, data[own:], self.configurations[preset].recipe, seed=seed, device=device, report=report)
+        fit(model.base, data[own:], self.configurations[preset].training, seed=seed, device=device, on_epoch=on_epoch)
         if isinstance(model, Mixing):
             model.to(device).admit(data[:own] if own else data)
         return model.to(device).eval()

@@ -16,7 +16,7 @@ def mixup(model: nn.Module, batch: Batch) -> tuple[Tensor, Tensor]:
 
 def interpolated_adversarial(model: nn.Module, batch: Batch) -> tuple[Tensor, Tensor]:
     """Half mixup of adversarial images, half mixup of clean ones (Lamb et al. 2019)."""
-    assert batch.adversarial is not None, "the recipe names an adversary"
+    assert batch.adversarial is not None, "training with this loss has an adversary"
     attacked, logits = _interpolated(model, batch.adversarial, batch.y, batch.generator)
     clean, _ = _interpolated(model, batch.x, batch.y, batch.generator)
     return (attacked + clean) / 2, logits

@@ -10,7 +10,7 @@ from advplug.data import Images
 from advplug.defense import Preset
 from advplug.model import DefendedModel
 from advplug.threat import ThreatModel
-from advplug.training import Configuration, ConfiguredDefense, Recipe
+from advplug.training import Configuration, ConfiguredDefense, TrainingConfig
 from advplug_defense_mmc._centres import distance_to_own_centre
 from advplug_defense_mmc._networks import PaperNet, cifar_net, digit_net
 
@@ -48,14 +48,22 @@ class MMC(ConfiguredDefense):
     }
 
     configurations: ClassVar[Mapping[str, Configuration]] = {
-        "mnist": Configuration(network=digit_net, recipe=Recipe(epochs=8, rate=0.01, objective=distance_to_own_centre)),
+        "mnist": Configuration(
+            network=digit_net, training=TrainingConfig(epochs=8, learning_rate=0.01, loss=distance_to_own_centre)
+        ),
         "cifar10": Configuration(
-            network=cifar_net, recipe=Recipe(epochs=12, rate=0.01, augment=True, objective=distance_to_own_centre)
+            network=cifar_net,
+            training=TrainingConfig(epochs=12, learning_rate=0.01, augment=True, loss=distance_to_own_centre),
         ),
         "paper": Configuration(
             network=PaperNet,
-            recipe=Recipe(
-                epochs=200, rate=0.01, batch=50, augment=True, drop_at=(100, 150), objective=distance_to_own_centre
+            training=TrainingConfig(
+                epochs=200,
+                learning_rate=0.01,
+                batch_size=50,
+                augment=True,
+                drop_at=(100, 150),
+                loss=distance_to_own_centre,
             ),
         ),
     }

@@ -12,10 +12,10 @@ from advplug_defense_adversarial_training import AdversarialTraining
 from advplug_defense_kwta import KWTA
 
 from advplug.data import Images
-from advplug.defense import Defense, Preset, Report
+from advplug.defense import Defense, EpochCallback, Preset
 from advplug.model import DefendedModel
 from advplug.threat import ThreatModel
-from advplug.training import Recipe, fit, seeded
+from advplug.training import TrainingConfig, fit, seeded
 from advplug_defense_odds._model import OddsModel
 from advplug_defense_odds._networks import WideResNet
 from advplug_defense_odds._noise import SEVERAL, SINGLE, Noise
@@ -32,14 +32,14 @@ BATCH = 250
 class Configuration:
     """What makes a preset.
 
-    ``classifier`` gives the network, with its weights unless ``recipe`` says how it is trained; ``noises`` and
+    ``classifier`` gives the network, with its weights unless ``training`` says how it is trained; ``noises`` and
     ``draws`` are those of the detector.
     """
 
     classifier: Callable[[], DefendedModel]
     noises: tuple[Noise, ...]
     draws: int
-    recipe: Recipe | None = None
+    training: TrainingConfig | None = None
 
 
 class Odds(Defense):
@@ -82,7 +82,7 @@ class Odds(Defense):
             classifier=WideResNet,
             noises=SEVERAL,
             draws=256,
-            recipe=Recipe(epochs=205, rate=0.1, augment=True, drop_at=(102, 154)),
+            training=TrainingConfig(epochs=205, learning_rate=0.1, augment=True, drop_at=(102, 154)),
         ),
     }
 
@@ -94,10 +94,10 @@ class Odds(Defense):
 
     def trained_part(self, preset: str, model: DefendedModel) -> torch.nn.Module:
         """The statistics, and the classifier where it is trained here."""
-        return model if self.configurations[preset].recipe else cast(OddsModel, model).detector
+        return model if self.configurations[preset].training else cast(OddsModel, model).detector
 
     def train(
-        self, preset: str, data: Images, *, seed: int, device: torch.device | str, report: Report
+        self, preset: str, data: Images, *, seed: int, device: torch.device | str, on_epoch: EpochCallback
     ) -> DefendedModel:
         """Take the statistics from the first images of ``data``, after training the classifier where none ships.
 
@@ -107,18 +107,18 @@ class Odds(Defense):
         """
         self.preset(preset)
         model = cast(OddsModel, seeded(seed, lambda: self.network(preset)))
-        recipe = self.configurations[preset].recipe
-        if recipe is not None:
-            fit(model.classifier, data, recipe, seed=seed, device=device, report=report)
+        training = self.configurations[preset].training
+        if training is not None:
+            fit(model.classifier, data, training, seed=seed, device=device, on_epoch=on_epoch)
         clean = data[:CALIBRATION].inputs
-        seeded(seed, lambda: _calibrated(model.to(device).eval(), clean.to(device), report))
+        seeded(seed, lambda: _calibrated(model.to(device).eval(), clean.to(device), on_epoch))
         return model
 
 
 @torch.no_grad()
-def _calibrated(model: OddsModel, x: torch.Tensor, report: Report) -> OddsModel:
+def _calibrated(model: OddsModel, x: torch.Tensor, on_epoch: EpochCallback) -> OddsModel:
     model.detector.calibrate(model.classifier, x.split(BATCH))
     # On the images that the statistics come from; the README has the rate on others.
     flagged = torch.cat([~model.decide(part).accepted for part in x[: 4 * BATCH].split(BATCH)])
-    report(1, 1, {"flagged": float(flagged.float().mean())})
+    on_epoch(1, 1, {"flagged": float(flagged.float().mean())})
     return model

@@ -12,10 +12,10 @@ from advplug_defense_adversarial_training import AdversarialTraining
 from advplug_defense_kwta import KWTA
 
 from advplug.data import Images
-from advplug.defense import Defense, Preset, Report
+from advplug.defense import Defense, EpochCallback, Preset
 from advplug.model import DefendedModel
 from advplug.threat import ThreatModel
-from advplug.training import Recipe, fit, seeded
+from advplug.training import TrainingConfig, fit, seeded
 from advplug_defense_weakness_strength._calibration import joint_thresholds
 from advplug_defense_weakness_strength._detector import Descent
 from advplug_defense_weakness_strength._model import WeaknessStrength
@@ -37,14 +37,14 @@ SHARES = (0.1, 0.1, 0.8)
 class Configuration:
     """What makes a preset: the classifier, and the settings of the detector.
 
-    ``classifier`` gives the network, with its weights unless ``recipe`` says how it is trained; ``thresholds`` are
+    ``classifier`` gives the network, with its weights unless ``training`` says how it is trained; ``thresholds`` are
     those that need no calibration.
     """
 
     classifier: Callable[[], DefendedModel]
     sigma: float
     descents: tuple[Descent, ...]
-    recipe: Recipe | None = None
+    training: TrainingConfig | None = None
     thresholds: tuple[float, ...] | None = None
 
 
@@ -100,9 +100,9 @@ class WeaknessStrengthDefense(Defense):
         # The last threshold lies beyond the cap of its score, as in the authors' code: that test rejects nothing.
         "paper": Configuration(
             classifier=VGG19,
-            recipe=Recipe(
+            training=TrainingConfig(
                 epochs=300,
-                rate=0.05,
+                learning_rate=0.05,
                 augment=True,
                 weight_decay=5e-4,
                 drop_at=tuple(range(30, 300, 30)),
@@ -125,10 +125,10 @@ class WeaknessStrengthDefense(Defense):
 
     def trained_part(self, preset: str, model: DefendedModel) -> torch.nn.Module:
         """The thresholds, and the classifier where it is trained here."""
-        return model if self.configurations[preset].recipe else cast(WeaknessStrength, model).detector
+        return model if self.configurations[preset].training else cast(WeaknessStrength, model).detector
 
     def train(
-        self, preset: str, data: Images, *, seed: int, device: torch.device | str, report: Report
+        self, preset: str, data: Images, *, seed: int, device: torch.device | str, on_epoch: EpochCallback
     ) -> DefendedModel:
         """Calibrate on the last images of ``data``; for ``paper``, train the classifier instead.
 
@@ -139,16 +139,16 @@ class WeaknessStrengthDefense(Defense):
         self.preset(preset)
         chosen = self.configurations[preset]
         model = cast(WeaknessStrength, seeded(seed, lambda: self.network(preset)).to(device))
-        if chosen.recipe is not None:
-            fit(model.classifier, data, chosen.recipe, seed=seed, device=device, report=report)
+        if chosen.training is not None:
+            fit(model.classifier, data, chosen.training, seed=seed, device=device, on_epoch=on_epoch)
         if chosen.thresholds is None:
             clean = data[-HELD_OUT:].to(device)
-            seeded(seed, lambda: _calibrated(model, clean, report))
+            seeded(seed, lambda: _calibrated(model, clean, on_epoch))
         return model
 
 
 @torch.no_grad()
-def _calibrated(model: WeaknessStrength, clean: Images, report: Report) -> WeaknessStrength:
+def _calibrated(model: WeaknessStrength, clean: Images, on_epoch: EpochCallback) -> WeaknessStrength:
     """``model`` with thresholds that reject the share ``RATE`` of the images of ``clean`` that it gets right."""
     scores = []
     for x, y in clean.batches(250):
@@ -156,5 +156,5 @@ def _calibrated(model: WeaknessStrength, clean: Images, report: Report) -> Weakn
         scores.append(model.detector_scores(x[right]))
     found = torch.cat(scores)
     model.detector.values.copy_(joint_thresholds(found, RATE, SHARES))
-    report(1, 1, {"flagged": float((found > model.thresholds).any(1).double().mean())})
+    on_epoch(1, 1, {"flagged": float((found > model.thresholds).any(1).double().mean())})
     return model

@@ -6,10 +6,10 @@ import math
 
 import pytest
 import torch
-from advplug_defense_logit_pairing._objectives import MixedBatch, Penalised, clean_pairing, squeezing
+from advplug_defense_logit_pairing._losses import MixedBatch, Penalised, clean_pairing, squeezing
 from torch import Tensor, nn
 
-from advplug.training import Batch, Objective
+from advplug.training import Batch, TrainingLoss
 
 
 class Remembering(nn.Module):
@@ -77,7 +77,7 @@ def test_adversarial_pairing_draws_each_image_and_its_adversarial_one_together(m
 @pytest.mark.parametrize(
     "objective", [Penalised(clean_pairing, weight=0.5, noise=0.5), Penalised(squeezing, weight=0.5, noise=0.5)]
 )
-def test_clean_losses_see_noisy_images_within_the_box(objective: Objective, model: Remembering) -> None:
+def test_clean_losses_see_noisy_images_within_the_box(objective: TrainingLoss, model: Remembering) -> None:
     given = batch(200)
     objective(model, given)
     (shown,) = model.shown

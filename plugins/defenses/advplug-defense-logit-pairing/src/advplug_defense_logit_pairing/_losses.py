@@ -68,7 +68,7 @@ class MixedBatch:
 
     def __call__(self, model: nn.Module, batch: Batch) -> tuple[Tensor, Tensor]:
         """The loss, and the logits (N, K) of the adversarial images."""
-        assert batch.adversarial is not None, "a recipe with this objective has an adversary"
+        assert batch.adversarial is not None, "training with this loss has an adversary"
         clean, adversarial = model(torch.cat((batch.x, batch.adversarial))).chunk(2)
         loss = self.clean * F.cross_entropy(clean, batch.y) + self.adversarial * F.cross_entropy(adversarial, batch.y)
         return loss + self.weight * pairing(clean, adversarial), adversarial

@@ -9,9 +9,9 @@ from torch import Tensor, nn
 
 from advplug import ThreatModel, run
 from advplug.errors import InvalidInput
+from advplug.families import LinearReadout
 from advplug.losses import CrossEntropy, Loss, Margin, TargetedDLR
 from advplug.model import DefendedModel
-from advplug.families.readout import LinearReadout
 from advplug.testing.linear import linear_model
 
 LINF = ThreatModel("linf", 0.15)
@@ -56,10 +56,12 @@ def test_it_finds_what_the_logits_hide(of: Loss) -> None:
 
 def test_it_asks_for_what_the_inner_loss_needs() -> None:
     loss = LinearReadout("hidden", "last.weight", LinearReadout("deeper", "code", TargetedDLR()))
-    assert loss.parts == ("hidden", "deeper")
+    assert loss.layers == ("hidden", "deeper")
     assert loss.needs_targets
     assert loss.min_classes == 4
-    assert repr(LinearReadout("bits", "code")) == "LinearReadout(part='bits', matrix='code', of=Margin(kappa=inf))"
+    assert (
+        repr(LinearReadout("bits", "code")) == "LinearReadout(layer='bits', matrix='code', of=Margin(confidence=inf))"
+    )
 
 
 @pytest.mark.parametrize(("matrix", "message"), [("nowhere", "none of that name"), ("shapeless", r"takes \(3, 10\)")])

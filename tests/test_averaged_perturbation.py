@@ -9,9 +9,9 @@ from torch import Tensor
 
 from advplug import ThreatModel, run
 from advplug.errors import InvalidInput
+from advplug.families.averaged_perturbation import AveragedPerturbation
 from advplug.gradients import EOT
 from advplug.interop.foolbox import FoolboxAttack
-from advplug.families.averaged_perturbation import AveragedPerturbation
 from advplug.model import DefendedModel
 from advplug.testing.linear import linear_model
 
