@@ -69,7 +69,7 @@ def distances(net: nn.Module, case: Case, iterations: int) -> None:
     baseline = None
     for label, name, settings in rows:
         start = time.perf_counter()
-        found = attack(name, net, case, {"iterations": iterations, **settings})
+        found = attack(name, net, case, {"steps": iterations, **settings})
         seconds = time.perf_counter() - start
         hit = net(found).argmax(1) == case.targets
         delta = (found - case.x).flatten(1)[hit]
@@ -92,7 +92,7 @@ def transfer(plain: nn.Module, distilled: nn.Module, case: Case, iterations: int
     for kappa in kappas:
         cells = []
         for name, settings in contestants.values():
-            found = attack(name, plain, case, {"iterations": iterations, "kappa": kappa, **settings})
+            found = attack(name, plain, case, {"steps": iterations, "confidence": kappa, **settings})
             made = (found != case.x).flatten(1).any(1).float().mean()
             hit = (distilled(found).argmax(1) == case.targets).float().mean()
             cells.append(f"{100 * hit:.0f} ({100 * made:.0f})")

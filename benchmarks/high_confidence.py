@@ -47,7 +47,7 @@ def rows(subject: Case, cw_steps: int) -> list[tuple[str, ...]]:
     """The rows of one model: attack, found, rho, ratio, confidence, gradients."""
     attacks: dict[str, Attack] = {
         "deepfool": load("attack:deepfool")(steps=500, longest_step=0.1),
-        "cw": load("attack:cw")(iterations=cw_steps),
+        "cw": load("attack:cw")(steps=cw_steps),
         "C = 0.97": load("attack:high-confidence")(confidence=0.97),
         "C = clean": load("attack:high-confidence")(),
     }

@@ -11,8 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from advplug import ThreatModel, load, run
-from advplug.attack import Attack
-from advplug.engine.task import Task
+from advplug.attack import Attack, GradientQuery, Query, Task
 from advplug.losses import CrossEntropy, Logit, Loss, MultiTargetLogit
 from advplug.numerics.tensors import norms, raw
 
@@ -91,42 +90,44 @@ class Recorder(Attack):
         self._last: dict[int, Tensor] = {}
 
     def run(self, task: Task) -> None:
-        self._last = dict(zip(raw(task.samples).tolist(), task.rows.inputs, strict=True))
+        self._last = dict(zip(raw(task.samples).tolist(), raw(task.inputs), strict=True))
         for name in ("query", "evaluate"):
             setattr(task, name, self._watching(getattr(task, name), task))
         self.attack.run(task)
 
     def _watching(self, function: Callable[..., Any], task: Task) -> Callable[..., Any]:
         def watched(x: Any, *words: Any, **more: Any) -> Any:
-            rows = task.rows  # before the answer, which may end some of them
+            samples = raw(task.samples)
             answer = function(x, *words, **more)
-            t = task.t if answer.gradient is not None else task.t + 1
-            for name, values in self._seen(raw(x), rows, answer).items():
-                self.table[name][t, self.first + rows.samples] = values.float()
-            self._last = dict(zip(rows.samples.tolist(), raw(x).clone(), strict=True))
+            t = task.t if isinstance(answer, GradientQuery) else task.t + 1
+            for name, values in self._seen(raw(x), task, answer).items():
+                self.table[name][t, self.first + samples] = values.float()
+            self._last = dict(zip(samples.tolist(), raw(x).clone(), strict=True))
             return answer
 
         return watched
 
-    def _seen(self, x: Tensor, rows: Any, answer: Any) -> dict[str, Tensor]:
+    def _seen(self, x: Tensor, task: Task, answer: Query) -> dict[str, Tensor]:
+        assert task.targets is not None, "the study is of targeted attacks"
+        targets = raw(task.targets)
         logits = raw(answer.logits)
         likely = logits.softmax(1)
-        goal, first = rows.targets[:, None], rows.labels[:, None]
-        delta = x - rows.inputs
-        last = torch.stack([self._last[sample] for sample in rows.samples.tolist()])
+        goal, first = targets[:, None], raw(task.labels)[:, None]
+        delta = x - raw(task.inputs)
+        last = torch.stack([self._last[sample] for sample in raw(task.samples).tolist()])
         seen = {
             "target": logits.gather(1, goal)[:, 0],
             "initial": logits.gather(1, first)[:, 0],
             "p_target": likely.gather(1, goal)[:, 0],
             "p_initial": likely.gather(1, first)[:, 0],
             "p_max": likely.amax(1),
-            "hit": logits.argmax(1) == rows.targets,
+            "hit": logits.argmax(1) == targets,
             "moved": norms(x - last, "l1"),
             "l2": norms(delta, "l2"),
             "linf": norms(delta, "linf"),
             "l1": norms(delta, "l1"),
         }
-        if answer.gradient is not None:
+        if isinstance(answer, GradientQuery):
             gradient = raw(answer.gradient)
             seen |= {"gradient_l1": norms(gradient, "l1"), "gradient_max": norms(gradient, "linf")}
         return seen

@@ -19,7 +19,7 @@ def _steps(steps: int) -> Arguments:
 
 
 def _search(steps: int) -> Arguments:
-    return {"search_steps": ROUNDS, "iterations": max(1, steps // ROUNDS)}
+    return {"search_steps": ROUNDS, "steps": max(1, steps // ROUNDS)}
 
 
 def _per_class(steps: int) -> Arguments:

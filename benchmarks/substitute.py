@@ -78,7 +78,7 @@ def main(*, first: int, limit: int, seeds: str, iterations: int, file: Path | No
 
 def attacks(iterations: int) -> list[tuple[str, dict[str, Any], ThreatModel]]:
     """Name, settings and threat model of each, as in the source."""
-    search = {"kappa": 20.0, "search_steps": SEARCH, "iterations": iterations}
+    search = {"confidence": 20.0, "search_steps": SEARCH, "steps": iterations}
     return [("fgm", {}, ThreatModel("linf", 0.4)), ("cw", search, ThreatModel("l2"))]
 
 

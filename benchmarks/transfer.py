@@ -114,10 +114,10 @@ def load_case(first: int, limit: int) -> Case:
 def settings(kappas: list[float], epsilons: list[float], iterations: int, *, targeted: bool) -> Iterator[Setting]:
     """Every attack at every confidence or budget."""
     nearest = ThreatModel("l2", targeted=targeted)
-    search = {"search_steps": SEARCH, "iterations": iterations}
+    search = {"search_steps": SEARCH, "steps": iterations}
     for kappa in kappas:
-        yield Setting("C&W", kappa, load("attack:cw")(kappa=kappa, **search), nearest)
-        yield Setting("EAD", kappa, load("attack:ead")(beta=0.01, rule="en", kappa=kappa, **search), nearest)
+        yield Setting("C&W", kappa, load("attack:cw")(confidence=kappa, **search), nearest)
+        yield Setting("EAD", kappa, load("attack:ead")(beta=0.01, rule="en", confidence=kappa, **search), nearest)
     for epsilon in epsilons:
         threat = ThreatModel("linf", epsilon, targeted=targeted)
         yield Setting("PGD", epsilon, load("attack:pgd")(steps=40, step_size=epsilon / 20), threat)

@@ -26,12 +26,12 @@ from advplug.engine.result import AttackResult
 
 Row = dict[str, Any]
 SEARCH: dict[str, dict[str, Any]] = {
-    "untargeted": {"search_steps": 4, "initial_c": 2.0, "iterations": 200},
-    "targeted": {"search_steps": 4, "initial_c": 2.0, "iterations": 400},
+    "untargeted": {"search_steps": 4, "initial_c": 2.0, "steps": 200},
+    "targeted": {"search_steps": 4, "initial_c": 2.0, "steps": 400},
 }
 DIGITS: dict[str, dict[str, Any]] = {
-    "adam": {"eta": 0.06, "last_eta": 0.002},
-    "newton": {"solver": "newton", "eta": 0.15, "last_eta": 0.01},
+    "adam": {"step_size": 0.06, "final_step_size": 0.002},
+    "newton": {"solver": "newton", "step_size": 0.15, "final_step_size": 0.01},
 }
 SPACES: dict[str, dict[str, Any]] = {
     "all values": {"space": None},
@@ -99,7 +99,7 @@ def digits(limit: int, goals: list[str], attacks: list[str]) -> Iterator[Row]:
         targets = wrong if threat.targeted else None
         for name in attacks:
             if name == "cw":
-                attack, model = load("attack:cw")(initial_c=0.01), net  # nine weights, 1000 iterations each
+                attack, model = load("attack:cw")(initial_c=0.01), net  # nine constants, 1000 steps each
             else:
                 attack = load("attack:zoo")(coordinates=64, patience=None, **SEARCH[goal], **DIGITS[name])
                 model = ScoresOnly(net, 10)
@@ -139,9 +139,9 @@ def pictures(limit: int, skip: int, queries: int, spaces: list[str]) -> Iterator
             attack = load("attack:zoo")(
                 search_steps=1,
                 initial_c=10.0,
-                iterations=queries // (2 * coordinates + 1),
+                steps=queries // (2 * coordinates + 1),
                 coordinates=coordinates,
-                eta=0.1,
+                step_size=0.1,
                 tanh=True,
                 patience=None,
                 **SPACES[name],

@@ -20,7 +20,7 @@ LAZY = sorted([*ROOT.glob("advplug/**/__init__.py"), *ROOT.glob("plugins/*/*/src
 
 
 def test_lazy_packages_name_the_same_things_to_type_checkers_and_at_run_time() -> None:
-    """What stands under TYPE_CHECKING, what ``lazily`` finds and what ``__all__`` lists are three lists of one thing."""
+    """Names under TYPE_CHECKING, names that ``lazily`` finds and names in ``__all__`` are the same."""
     seen = 0
     for file in LAZY:
         tree = ast.parse(file.read_text(encoding="utf-8"))

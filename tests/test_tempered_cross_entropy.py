@@ -20,7 +20,9 @@ def _value(loss: Loss, logits: torch.Tensor, *, targeted: bool = False) -> torch
     targets = wrap(CLASSES) if targeted else None
     rows = wrap(torch.arange(2))
     return raw(
-        loss(View(PlainModel(nn.Identity(), 3), wrap(logits), wrap(logits), wrap(CLASSES), targets, rows, activations={}))
+        loss(
+            View(PlainModel(nn.Identity(), 3), wrap(logits), wrap(logits), wrap(CLASSES), targets, rows, activations={})
+        )
     )
 
 

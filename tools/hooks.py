@@ -40,20 +40,18 @@ def hooks() -> Iterator[tuple[str, Callable[..., Any], str]]:
     for name, function in vars(hookspecs).items():
         options = getattr(function, "advplug_spec", None)
         if options is not None:
-            yield name, function, kind_of(name, function, options)
+            yield name, function, kind_of(name, function)
 
 
-def kind_of(name: str, function: Callable[..., Any], options: Any) -> str:
+def kind_of(name: str, function: Callable[..., Any]) -> str:
     """What the host does with the results."""
-    if options["firstresult"]:
-        return "The first result that is not None is taken; may be wrapped."
     if name in COLLECTING:
         return f"Collecting: all results are joined. Each `{COLLECTING[name].__name__}` is a plugin of the kind " + (
             f"`{COLLECTING[name].kind}`."
         )
     if str(inspect.signature(function).return_annotation).startswith("Iterable"):
         return "Collecting: all results are joined."
-    return "Called for its effect; the result is not looked at."
+    return "The first result that is not None is taken."
 
 
 def signature_of(thing: Callable[..., Any]) -> str:

@@ -16,7 +16,8 @@ from advplug.engine.verification import ROUNDING
 from advplug.errors import NonFiniteLogits
 from advplug.model import Decision
 from advplug.numerics.random_numbers import Noise
-from advplug.numerics.tensors import lowest_and_highest, size_of_rows, take
+from advplug.numerics.tensors import lowest_and_highest, size_of_rows
+from advplug.numerics.trees import take
 
 _CHECK_EVERY = 8  # steps between looks at which samples are done, on devices where looking waits for the device
 _WORTH_DROPPING = 15 / 16  # compact the batch when at most this share of it still searches

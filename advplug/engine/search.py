@@ -19,7 +19,8 @@ from advplug.engine.task import Task
 from advplug.engine.verification import allowed, box, shrink_to_budget
 from advplug.errors import InvalidInput
 from advplug.numerics.random_numbers import Noise
-from advplug.numerics.tensors import norms, take
+from advplug.numerics.tensors import norms
+from advplug.numerics.trees import take
 
 
 def search(attack: Attack, problem: Problem) -> AttackResult:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any, NamedTuple, Protocol, TypeVar
+from typing import Any, TypeVar
 
 import eagerpy as ep
 import torch
@@ -25,7 +25,8 @@ from advplug.losses import Loss
 from advplug.numerics.projections import PROJECTIONS
 from advplug.numerics.random_numbers import Noise
 from advplug.numerics.starting_points import random_start
-from advplug.numerics.tensors import raw, take, wrap
+from advplug.numerics.tensors import raw, wrap
+from advplug.numerics.trees import take
 from advplug.threat import ThreatModel
 
 _CACHES = 24  # a batch that fits into memory is about so many times as large as one that fits into a processor's caches
@@ -53,22 +54,6 @@ class GradientQuery(Query):
     gradient: ep.Tensor
 
 
-class OtherModel(NamedTuple):
-    """What an attack found on another model: its best ``points`` (n, ...), and its passes there, int64 (n,)."""
-
-    points: ep.Tensor
-    forwards: Tensor
-    backwards: Tensor
-
-
-class Searcher(Protocol):
-    """An attack, as far as a task runs it on another model."""
-
-    def run(self, task: Task) -> None: ...
-
-    def cost(self, delta: Tensor, norm: str) -> Tensor: ...
-
-
 class Task:
     """One batch under attack. Every point that is evaluated is a candidate; the best one of each sample is kept.
 
@@ -78,6 +63,7 @@ class Task:
     t: number of the current step.
     restart: number of this restart, 0 for the first: some attacks start from the input there, and at random later.
     prepared: what :meth:`advplug.attack.Attack.prepare` returned.
+    best_points, gateway, tick: the engine's own: the tracker behind this task, the model, the report of progress.
     """
 
     def __init__(
@@ -98,8 +84,9 @@ class Task:
         self.prepared = prepared
         self.restart = restart
         self.t = 0
-        self._best = BestPoints(problem, gateway, rows, counter=counter, cost=cost, shared=shared)
-        self._gateway, self._counter, self._loss, self._tick = gateway, counter, loss, tick
+        self.best_points = BestPoints(problem, gateway, rows, counter=counter, cost=cost, shared=shared)
+        self.gateway, self.tick = gateway, tick
+        self._counter, self._loss = counter, loss
         self._objective = self._of_batch()
 
     # --- what an attack reads ---
@@ -204,9 +191,9 @@ class Task:
         """
         point = raw(x).detach()
         estimate = self.problem.gradient(self._steering(loss, targets), point, self._rows.noise, self.t)
-        self._best.count_unusable(estimate.gradient)
+        self.best_points.count_unusable(estimate.gradient)
         gradient = torch.nan_to_num(estimate.gradient, nan=0.0, posinf=0.0, neginf=0.0)
-        success, logits = self._best.record(
+        success, logits = self.best_points.record(
             point, estimate.loss, estimate.logits, condition=condition, comparable=loss is None, judge=judge
         )
         return GradientQuery(wrap(estimate.loss), wrap(logits), wrap(success), wrap(gradient))
@@ -222,7 +209,7 @@ class Task:
         """Loss, logits and success at ``x`` (n, ...), without a gradient; the options are those of :meth:`query`."""
         point = raw(x).detach()
         loss, logits = self._steering(None, targets).value(point)
-        success, logits = self._best.record(point, loss, logits, condition=condition, judge=judge)
+        success, logits = self.best_points.record(point, loss, logits, condition=condition, judge=judge)
         return Query(wrap(loss), wrap(logits), wrap(success))
 
     def judge(self, x: ep.Tensor) -> None:
@@ -236,13 +223,13 @@ class Task:
         if len(x) == 1:
             return wrap(x[0]), self.evaluate(wrap(x[0])).loss
         # On the host, batches that outgrow the caches take longer than their parts.
-        chunks = self._objective.chunks(len(x), rows_per_draw=_CACHES if self._best.on_host else 1)
+        chunks = self._objective.chunks(len(x), rows_per_draw=_CACHES if self.best_points.on_host else 1)
         found = [self._objective.tiled(many).value(x[first : first + many].flatten(0, 1)) for first, many in chunks]
         loss = torch.cat([values.unflatten(0, (-1, x.shape[1])) for values, _ in found])
         logits = torch.cat([scores.unflatten(0, (-1, x.shape[1])) for _, scores in found])
         least, rows = loss.argmin(0), torch.arange(x.shape[1], device=x.device)
         x, loss = x[least, rows], loss[least, rows]
-        self._best.record(x, loss, logits[least, rows])
+        self.best_points.record(x, loss, logits[least, rows])
         return wrap(x), wrap(loss)
 
     def losses(self, points: Callable[[int, int], ep.Tensor], count: int) -> ep.Tensor:
@@ -257,39 +244,9 @@ class Task:
             pieces.append(values.unflatten(0, (many, len(self._rows.samples))))
         return wrap(torch.cat(pieces))
 
-    def on_other_model(
-        self, attack: Searcher, problem: Problem, *, loss: Loss, prepared: Any = None, noise: Noise | None = None
-    ) -> OtherModel:
-        """Run ``attack`` on these samples against the model of ``problem``, past its first success.
-
-        Nothing that it finds counts until it is evaluated here, and its passes are not charged here.
-
-        Parameters
-        ----------
-        loss: what the attack minimises there.
-        prepared: what the attack prepared for that model.
-        noise: its random numbers; None for those of this task.
-        """
-        rows, device = self._rows, self._rows.inputs.device
-        counter = QueryCounter(len(self.problem.inputs), device)
-        other = Task(
-            replace(problem, options=replace(problem.options, early_end=False)),
-            self._gateway.beside(problem.model),
-            rows.untouched(noise or rows.noise),
-            counter,
-            self._tick,
-            loss=loss,
-            cost=attack.cost,
-            prepared=prepared,
-            restart=self.restart,
-        )
-        attack.run(other)
-        points = wrap(other._best.in_order())
-        return OtherModel(points, counter.forwards[rows.samples], counter.backwards[rows.samples])
-
     def finish(self, done: ep.Tensor) -> None:
         """Search no further for the samples of ``done``, bool (n,): they keep their best point and leave the batch."""
-        self._best.finish(raw(done))
+        self.best_points.finish(raw(done))
 
     def charge(self, forwards: Tensor | int, backwards: Tensor | int = 0) -> None:
         """Charge passes made outside ``query`` and ``evaluate``.
@@ -332,8 +289,8 @@ class Task:
 
     def drop_finished(self, state: S) -> S:
         """End of a step: report progress, and drop the samples that are done from the batch and from ``state``."""
-        self._tick(len(self._rows.samples))
-        keep = self._best.drop(self.t)
+        self.tick(len(self._rows.samples))
+        keep = self.best_points.drop(self.t)
         if keep is None:
             return state
         self._objective = self._of_batch()
@@ -344,15 +301,15 @@ class Task:
 
     def close(self) -> tuple[list[Rows], Trace]:
         """All rows with their best points, in no particular order, and the losses of all evaluations."""
-        return self._best.close(), self._best.trace
+        return self.best_points.close(), self.best_points.trace
 
     @property
     def _rows(self) -> Rows:
-        return self._best.rows
+        return self.best_points.rows
 
     def _of_batch(self) -> Objective:
         """The objective on the samples that are left."""
-        return self.problem.objective(self._gateway, self._loss, self._counter, self._rows.samples, self._rows.targets)
+        return self.problem.objective(self.gateway, self._loss, self._counter, self._rows.samples, self._rows.targets)
 
     def _steering(self, loss: Loss | None, targets: ep.Tensor | None) -> Objective:
         """The objective with another loss, or towards other classes."""

@@ -17,17 +17,19 @@ from advplug.errors import InvalidInput
 
 SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp"}
 LABEL = re.compile(r"(?:^|.*[^0-9])([0-9]+)")
+ARRAYS = (("x", "y"), ("inputs", "labels"))
+"""Names under which an .npz file holds images and labels."""
 Array = npt.NDArray[Any]
 
 
 def read_images(path: Path) -> Images:
     """Labelled images from an .npz file or a folder.
 
-    An .npz file holds ``x``, uint8 of shape (N, H, W), (N, H, W, C) or (N, C, H, W), or floating point of shape
-    (N, C, H, W) with values in [0, 1], and ``y``, integers of shape (N,). A folder holds one sub-folder per class,
-    whose label is its name if all names are numbers and its place in alphabetical order otherwise; or image files whose
-    label is the last number of the name, as in ``photo_00_243.png``. Files are read in alphabetical order; all have the
-    same size.
+    An .npz file holds ``x`` (or ``inputs``), uint8 of shape (N, H, W), (N, H, W, C) or (N, C, H, W), or floating point
+    of shape (N, C, H, W) with values in [0, 1], and ``y`` (or ``labels``), integers of shape (N,). A folder holds one
+    sub-folder per class, whose label is its name if all names are numbers and its place in alphabetical order
+    otherwise; or image files whose label is the last number of the name, as in ``photo_00_243.png``. Files are read in
+    alphabetical order; all have the same size.
 
     Raises
     ------
@@ -38,17 +40,18 @@ def read_images(path: Path) -> Images:
     if not path.is_file():
         raise InvalidInput(f"{path}: no such file or folder")
     if path.suffix != ".npz":
-        raise InvalidInput(f"{path}: give an .npz file with x and y, or a folder of images")
+        raise InvalidInput(f"{path}: give an .npz file with x and y (or inputs and labels), or a folder of images")
     return _read_npz(path)
 
 
 def _read_npz(path: Path) -> Images:
     try:
         with np.load(path, allow_pickle=False) as archive:
-            missing = [key for key in ("x", "y") if key not in archive]
-            if missing:
-                raise InvalidInput(f"{path}: no array {' and '.join(missing)} (it has {', '.join(archive) or 'none'})")
-            x, y = archive["x"], archive["y"]
+            names = next((pair for pair in ARRAYS if all(name in archive for name in pair)), None)
+            if names is None:
+                wanted = " or ".join(" and ".join(pair) for pair in ARRAYS)
+                raise InvalidInput(f"{path}: no arrays {wanted} (it has {', '.join(archive) or 'none'})")
+            x, y = (archive[name] for name in names)
     except InvalidInput:
         raise
     except (OSError, ValueError, TypeError, AttributeError, zipfile.BadZipFile) as error:

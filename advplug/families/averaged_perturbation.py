@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from advplug.attack import Attack, Gateway, Problem, Task
+from advplug.engine.other_model import on_other_model
 from advplug.errors import InvalidInput
 from advplug.hyperparameters import Count
 from advplug.losses import Loss
@@ -76,7 +77,8 @@ class AveragedPerturbation(Attack):
         total = 0 * task.inputs
         models = self._draws(task.problem)
         for number, model in enumerate(models):
-            found = task.on_other_model(
+            found = on_other_model(
+                task,
                 self.attack,
                 replace(task.problem, model=model),
                 loss=task.problem.loss or self.default_loss,

@@ -10,7 +10,8 @@ import eagerpy as ep
 
 from advplug.attack import HasPoint, IterativeAttack, Task
 from advplug.criteria import Criterion
-from advplug.numerics.tensors import choose, raw
+from advplug.numerics.tensors import raw
+from advplug.numerics.trees import choose
 
 Inner = TypeVar("Inner", bound=HasPoint)
 

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from advplug.attack import Attack, Gateway, Problem, Task
 from advplug.data import Images
 from advplug.engine.gateway import native
+from advplug.engine.other_model import on_other_model
 from advplug.errors import InvalidInput
 from advplug.families.ensemble import Ensemble
 from advplug.losses import Loss
@@ -110,7 +111,7 @@ class SurrogateAttack(Attack):
         model, prepared = task.prepared
         problem = replace(task.problem, model=model)
         loss = self.own_loss(problem.loss or self.default_loss)
-        task.judge(task.on_other_model(self.inner, problem, loss=loss, prepared=prepared).points)
+        task.judge(on_other_model(task, self.inner, problem, loss=loss, prepared=prepared).points)
 
 
 def trained(network: nn.Module, images: Images, config: TrainingConfig, problem: Problem, seed: int) -> nn.Module:

@@ -5,7 +5,8 @@ from advplug.numerics.hyperplanes import Boundary
 from advplug.numerics.projections import PROJECTIONS
 from advplug.numerics.random_numbers import Noise
 from advplug.numerics.tanh import TanhReparameterization
-from advplug.numerics.tensors import best_other, choose, largest, norms, per_sample, pick, raw, size, unit, wrap
+from advplug.numerics.tensors import best_other, largest, norms, per_sample, pick, raw, size, unit, wrap
+from advplug.numerics.trees import choose
 
 __all__ = [
     "PROJECTIONS",

@@ -173,7 +173,7 @@ class IgnoresTargets(Good):
 class HidesNaN(Good):
     def run(self, task: Task) -> None:
         super().run(task)
-        task._best.rows.finite.fill_(True)
+        task.best_points.rows.finite.fill_(True)
 
 
 class AsksInSecret(Good):

@@ -49,11 +49,19 @@ def test_npz_forms(tmp_path: Path, x: Any, shape: tuple[int, ...]) -> None:
 FLOATS = np.full((2, 3, 4, 5), 0.5)
 
 
+def test_npz_of_inputs_and_labels(tmp_path: Path) -> None:
+    named = read_images(npz(tmp_path, inputs=PIXELS, labels=LABELS))
+    short = read_images(npz(tmp_path, x=PIXELS, y=LABELS))
+    assert torch.equal(named.inputs, short.inputs)
+    assert torch.equal(named.labels, short.labels)
+
+
+
 @pytest.mark.parametrize(
     ("arrays", "message"),
     [
-        ({"x": PIXELS}, "no array y"),
-        ({"images": PIXELS, "labels": LABELS}, r"no array x and y \(it has images, labels\)"),
+        ({"x": PIXELS}, r"no arrays x and y or inputs and labels \(it has x\)"),
+        ({"images": PIXELS, "labels": LABELS}, r"no arrays x and y or inputs and labels \(it has images, labels\)"),
         ({"x": PIXELS.astype(np.int64), "y": LABELS}, "x is int64, not uint8"),
         ({"x": PIXELS[0, 0], "y": LABELS}, "uint8 x has shape"),
         ({"x": PIXELS.transpose(0, 2, 3, 1), "y": LABELS}, "1 or 3 channels"),
