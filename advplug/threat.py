@@ -42,6 +42,18 @@ class ThreatModel:
         if not (math.isfinite(lower) and math.isfinite(upper) and lower < upper):
             raise InvalidInput(f"bounds {self.bounds!r}: give two finite numbers, the lower one first")
 
+    @property
+    def budget(self) -> float:
+        """The budget, for code that needs one.
+
+        Raises
+        ------
+        InvalidInput: the threat model asks for the smallest perturbation.
+        """
+        if self.epsilon is None:
+            raise InvalidInput(f"the threat model {self} has no budget: give an epsilon, such as {self.norm}:0.3")
+        return self.epsilon
+
     @classmethod
     def parse(cls, text: str, *, bounds: tuple[float, float] = (0.0, 1.0)) -> ThreatModel:
         """Read ``norm:epsilon``, such as ``linf:8/255``, ``l2:0.5`` or ``l2:min`` (minimum norm)."""

@@ -56,7 +56,7 @@ def test_a_control_is_attacked_in_place_of_the_defended_model() -> None:
     evaluation = found(0.05)
     baseline, control, _ = (row.robust_accuracy for row in evaluation.rows)
     assert 0.1 < control < baseline - 0.1  # the sign of the gradient is all that tells the two models apart
-    assert evaluation.alone == control
+    assert evaluation.undefended_accuracy == control
     assert evaluation.rows[1].components["on"] == "Plain"
     assert "on" not in evaluation.rows[0].components
 

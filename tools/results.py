@@ -96,7 +96,7 @@ def gallery(evaluations: list[Evaluation]) -> str:
         shown = [one for one in evaluations if one.case == case and one.preset in ("mnist", "cifar10")]
         columns = zip(*((_budget(one), *_figures(one)) for one in shown), strict=True)
         budget, clean, weak, left = ("<br>".join(cell.replace(" ", "&nbsp;") for cell in column) for column in columns)
-        alone = [percent(one.alone) for one in shown if one.alone is not None]
+        alone = [percent(one.undefended_accuracy) for one in shown if one.undefended_accuracy is not None]
         after = f"**{left}**" + (f"<br>undefended network:<br>{'<br>'.join(alone)}" if alone else "")
         claim = f"[**{case}**]({case}.md). {shown[0].claim}"
         rows.append("| " + " | ".join((claim, budget, clean, weak, after, str(shown[0].lesson), _figure(case))) + " |")

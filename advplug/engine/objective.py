@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 
 import torch
@@ -40,7 +40,7 @@ class Objective:
 
     def __call__(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Per-sample loss (copies * n,) and logits (copies * n, K) at ``x`` (copies * n, ...)."""
-        with _capture(self.model, self.loss.layers) as activations:
+        with _captured(self.model, self.loss.layers) as activations:
             logits = self.model(x)
             if self.surrogate is not None:
                 stand_in = self.surrogate(x)
@@ -99,26 +99,22 @@ class Objective:
         return features(x)
 
 
-class _capture(ExitStack):  # noqa: N801  (a context manager that reads as a verb)
-    """Collect the outputs of named modules, or the input of ``name:input``, during one forward pass."""
-
-    def __init__(self, model: DefendedModel, names: tuple[str, ...]) -> None:
-        super().__init__()
-        self._model, self._names = model, names
-
-    def __enter__(self) -> dict[str, Tensor]:  # type: ignore[override]
-        activations: dict[str, Tensor] = {}
-        modules = dict(self._model.named_modules()) if self._names else {}
-        for name in self._names:
+@contextmanager
+def _captured(model: DefendedModel, names: tuple[str, ...]) -> Iterator[dict[str, Tensor]]:
+    """The outputs of named modules, or the input of ``name:input``, in the forward pass inside the block."""
+    activations: dict[str, Tensor] = {}
+    modules = dict(model.named_modules()) if names else {}
+    with ExitStack() as hooks:
+        for name in names:
             owner, _, side = name.partition(":")
             if name in modules:
-                hook = modules[name].register_forward_hook(
+                after = modules[name].register_forward_hook(
                     lambda _m, _i, output, name=name: activations.update({name: output})
                 )
-                self.callback(hook.remove)
+                hooks.callback(after.remove)
             elif owner in modules and side == "input":
                 before = modules[owner].register_forward_pre_hook(
                     lambda _m, inputs, name=name: activations.update({name: inputs[0]})
                 )
-                self.callback(before.remove)
-        return activations
+                hooks.callback(before.remove)
+        yield activations

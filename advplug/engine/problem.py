@@ -104,6 +104,18 @@ class Problem:
         """Whether the attack is told which class to reach."""
         return self.targets is not None or self.num_targets is not None
 
+    @property
+    def own_images(self) -> Images:
+        """The attacker's own images, for attacks that need some.
+
+        Raises
+        ------
+        InvalidInput: there are none.
+        """
+        if self.auxiliary is None:
+            raise InvalidInput("the attack needs images of the attacker's own: pass auxiliary=Images(...)")
+        return self.auxiliary
+
     def gateway(self) -> Gateway:
         """A gateway to the model; open it before anything is asked."""
         return Gateway(self.model, self.inputs[:1], seed=self.options.seed, memory_budget=self.options.memory_budget)

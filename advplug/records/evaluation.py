@@ -113,10 +113,10 @@ class Evaluation:
         if not adaptive:
             return False
         baseline = min(self._left("baseline"), default=self.clean_accuracy)
-        return min(adaptive) <= max(0.05, baseline / 3, (self.alone or 0.0) + 0.05)
+        return min(adaptive) <= max(0.05, baseline / 3, (self.undefended_accuracy or 0.0) + 0.05)
 
     @property
-    def alone(self) -> float | None:
+    def undefended_accuracy(self) -> float | None:
         """What the network keeps without the defense, where a control measured it."""
         return min(self._left("control"), default=None)
 

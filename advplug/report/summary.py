@@ -92,7 +92,7 @@ def verdict(evaluation: Evaluation) -> str:
     if baseline is not None:
         before = f"{percent(baseline.robust_accuracy)} under the strongest baseline ({baseline.name}), "
     word = "broken" if evaluation.broken else "not broken"
-    alone = evaluation.alone
+    alone = evaluation.undefended_accuracy
     after = "" if alone is None else f" The network alone, without the defense, keeps {percent(alone)}."
     return f"{start} is {word}: {clean}, {before}{left} adaptive attack ({best.name}).{after}"
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import pytest
 import torch
@@ -11,6 +12,7 @@ from advplug_defense_ecoc._model import EnsembleOfBits
 from advplug_defense_ecoc._networks import Bits, Layer
 from hypothesis import given
 from hypothesis import strategies as st
+from torch import Tensor
 
 
 def small(chunks: int = 4, heads: int = 4, normalise: bool = False) -> EnsembleOfBits:
@@ -81,6 +83,19 @@ def test_chunks_and_heads_do_not_share_weights(normalise: bool) -> None:
     with torch.no_grad():
         branch.weight[2:4] += 1  # the filters of the second head
     assert (model.bits(x) != before).any(0).tolist() == [False, True, False, False]
+
+
+def test_the_surrogate_has_a_gradient_where_the_decoder_saturates() -> None:
+    x = torch.rand(5, 1, 28, 28, generator=torch.Generator().manual_seed(0))
+    model = EnsembleOfBits(small().bits, gain=1e4).eval()
+
+    def gradient(scores: Callable[[Tensor], Tensor]) -> Tensor:
+        point = x.clone().requires_grad_()
+        return torch.autograd.grad(scores(point)[:, 0].sum(), point)[0]
+
+    assert not gradient(model).any(), "every bit is certain"
+    assert gradient(model.surrogate).flatten(1).any(1).all()
+    assert model.capabilities.surrogate is not None
 
 
 def test_a_gain_changes_how_certain_bits_are_and_not_their_signs() -> None:

@@ -36,8 +36,7 @@ class BreakECOC(AdaptiveAttack):
     lesson = "What the decoder does after the networks may hide the gradient: put the loss in front of it."
 
     def baselines(self, preset: str, threat: ThreatModel) -> Sequence[Recipe]:
-        assert threat.epsilon is not None, "every preset of the defense has a budget"
-        step = threat.epsilon * 2 / 3
+        step = threat.budget * 2 / 3
         authors = {
             FOOLBOX: FoolboxAttack("LinfPGD", {"steps": 200, "abs_stepsize": step}),
             ART: ArtAttack("ProjectedGradientDescent", {"max_iter": 200, "eps_step": step, "num_random_init": 1}),
@@ -58,8 +57,7 @@ class BreakECOC(AdaptiveAttack):
         ]
 
     def recipes(self, preset: str, threat: ThreatModel, model: DefendedModel) -> Sequence[Recipe]:
-        assert threat.epsilon is not None, "every preset of the defense has a budget"
-        pgd = PGD(steps=STEPS, step_size=threat.epsilon / 10)
+        pgd = PGD(steps=STEPS, step_size=threat.budget / 10)
         hinge = LinearReadout("bits", "code", Margin())
         before_log = LinearReadout("activation", "code", CrossEntropy())
         before_tanh = LinearReadout("bits", "code", CrossEntropy())

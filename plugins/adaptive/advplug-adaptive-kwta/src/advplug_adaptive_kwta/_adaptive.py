@@ -37,8 +37,7 @@ class BreakKWTA(AdaptiveAttack):
     lesson = "A discontinuous model is no stronger, only harder to differentiate: estimate the gradient from scores."
 
     def baselines(self, preset: str, threat: ThreatModel) -> Sequence[Recipe]:
-        assert threat.epsilon is not None, "every preset of the defense has a budget"
-        step = threat.epsilon * 0.003 / 0.031
+        step = threat.budget * 0.003 / 0.031
         authors = {
             FOOLBOX: FoolboxAttack("LinfPGD", {"steps": 40, "abs_stepsize": step}),
             ART: ArtAttack("ProjectedGradientDescent", {"max_iter": 40, "eps_step": step, "num_random_init": 1}),
@@ -60,8 +59,7 @@ class BreakKWTA(AdaptiveAttack):
         ]
 
     def recipes(self, preset: str, threat: ThreatModel, model: DefendedModel) -> Sequence[Recipe]:
-        epsilon = threat.epsilon
-        assert epsilon is not None, "every preset of the defense has a budget"
+        epsilon = threat.budget
         trained = preset.endswith("-at")
         return [
             Recipe(

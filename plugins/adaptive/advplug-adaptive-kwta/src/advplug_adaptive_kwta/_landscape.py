@@ -28,8 +28,7 @@ def landscape(evaluation: Evaluation) -> list[Section]:
     found, twin = (rebuilt(evaluation, "kwta", name) for name in (preset, control))
     if preset == control or found is None or twin is None:
         return []
-    epsilon = ThreatModel.parse(evaluation.threat).epsilon
-    assert epsilon is not None, "every preset of the defense has a budget"
+    epsilon = ThreatModel.parse(evaluation.threat).budget
     curves = {"k-Winners-Take-All": margins(*found, epsilon), "ReLU": margins(*twin, epsilon)}
     alt = "Line charts of the margin along a random direction: jagged with k-Winners-Take-All, smooth with ReLU."
     return [figure_section("Why gradients fail", _drawn(curves, epsilon), alt=alt, caption=CAPTION)]

@@ -33,17 +33,16 @@ def sections(evaluation: Evaluation) -> list[Section]:
     if found is None or trained is None:
         return []
     threat = ThreatModel.parse(evaluation.threat)
-    assert threat.epsilon is not None, "every preset of the defense has a budget"
     model, inputs, labels = found
     rows = correct(model, inputs, labels)
     both = rows[torch.isin(rows, correct(*trained))][:SHOWN]
     planes = {
-        title: [surface(shown, inputs[row], labels[row], threat.epsilon) for row in both]
+        title: [surface(shown, inputs[row], labels[row], threat.budget) for row in both]
         for title, shown in ((preset, model), (control, trained.model))
     }
     steps, step = (CIFAR if preset.startswith("cifar10") else MNIST).long
     rows = rows[:TRIED]
-    losses, broken = restarts(model, inputs[rows], labels[rows], threat.epsilon, steps=steps, step=step, runs=RUNS)
+    losses, broken = restarts(model, inputs[rows], labels[rows], threat.budget, steps=steps, step=step, runs=RUNS)
     first = undecided(broken)[:SHOWN]
     return [
         figure_section(

@@ -42,8 +42,7 @@ class BreakMixupInference(AdaptiveAttack):
     lesson = "Average gradients inside the attack, never the results of attacks; mixing adds nothing to its network."
 
     def baselines(self, preset: str, threat: ThreatModel) -> Sequence[Recipe]:
-        assert threat.epsilon is not None, "every preset of the defense has a budget"
-        step = threat.epsilon / 4
+        step = threat.budget / 4
         attacks: dict[str, Attack] = {
             FOOLBOX: FoolboxAttack("LinfPGD", {"steps": 10, "abs_stepsize": step}),
             ART: ArtAttack("ProjectedGradientDescent", {"max_iter": 10, "eps_step": step, "num_random_init": 1}),
@@ -77,8 +76,7 @@ class BreakMixupInference(AdaptiveAttack):
         ]
 
     def recipes(self, preset: str, threat: ThreatModel, model: DefendedModel) -> Sequence[Recipe]:
-        assert threat.epsilon is not None, "every preset of the defense has a budget"
-        step = threat.epsilon / 8
+        step = threat.budget / 8
         alone = Recipe(
             name="PGD-50 on the network alone",
             attack=PGD(steps=50, step_size=step),

@@ -15,7 +15,7 @@ CAPTION = (
 
 def bars(evaluation: Evaluation) -> list[Section]:
     """The section for the report; none where there is no control to compare with."""
-    if evaluation.alone is None:
+    if evaluation.undefended_accuracy is None:
         return []
     alt = "Bars of robust accuracy under each attack, and a line at that of the network alone."
     return [figure_section("What the mixing adds", drawn(evaluation), alt=alt, caption=CAPTION)]
@@ -24,14 +24,14 @@ def bars(evaluation: Evaluation) -> list[Section]:
 def drawn(evaluation: Evaluation) -> Figure:
     """A bar for the clean accuracy and for each attack but the control, which is a line."""
     rows = [row for row in evaluation.rows if row.role != "control"]
-    assert evaluation.alone is not None, "there is a control"
+    assert evaluation.undefended_accuracy is not None, "there is a control"
     names = ["no attack", *(f"{row.name} ({SHORT.get(row.library, row.library)})" for row in rows)]
     shares = [evaluation.clean_accuracy, *(row.robust_accuracy for row in rows)]
     colours = [INTERMEDIATE, *(COLOURS.get(row.role, BASELINE) for row in rows)]
     found = figure(0.6 + 0.36 * len(names))
     axes = found.subplots()
     axes.barh(names[::-1], [100 * share for share in shares[::-1]], color=colours[::-1], height=0.62)
-    axes.axvline(100 * evaluation.alone, color=INK, linewidth=1.1, label="the network alone, under PGD-50")
+    axes.axvline(100 * evaluation.undefended_accuracy, color=INK, linewidth=1.1, label="the network alone, under PGD-50")
     axes.legend(frameon=False, fontsize=8, labelcolor=INK, loc="lower right")
     quiet(axes, x="robust accuracy in percent")
     axes.grid(visible=False)

@@ -32,8 +32,7 @@ class BreakMMC(AdaptiveAttack):
     lesson = "A loss that the training replaced is the wrong one to attack: optimise what the answer is made of."
 
     def baselines(self, preset: str, threat: ThreatModel) -> Sequence[Recipe]:
-        assert threat.epsilon is not None, "every preset of the defense has a budget"
-        step = threat.epsilon / 4
+        step = threat.budget / 4
         authors = {
             FOOLBOX: FoolboxAttack("LinfPGD", {"steps": 10, "abs_stepsize": step}),
             ART: ArtAttack("ProjectedGradientDescent", {"max_iter": 10, "eps_step": step, "num_random_init": 1}),

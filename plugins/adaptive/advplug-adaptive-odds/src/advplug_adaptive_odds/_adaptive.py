@@ -41,7 +41,7 @@ class BreakOdds(AdaptiveAttack):
     lesson = "Do not fight a detector's statistic, whose parts pull apart: look like a clean image in all it sees."
 
     def baselines(self, preset: str, threat: ThreatModel) -> Sequence[Recipe]:
-        step = _budget(threat) / 5
+        step = threat.budget / 5
         return [
             Recipe(name="PGD-40, defaults", attack=FoolboxAttack("LinfPGD"), role="baseline", library=FOOLBOX),
             Recipe(
@@ -63,7 +63,7 @@ class BreakOdds(AdaptiveAttack):
         ]
 
     def recipes(self, preset: str, threat: ThreatModel, model: DefendedModel) -> Sequence[Recipe]:
-        epsilon, references = _budget(threat), shipped(preset)
+        epsilon, references = threat.budget, shipped(preset)
         # Through the noise itself the gradient is that of the model; the input joins as one more draw.
         noise = Smoothed(NOISE[preset], DRAWS, clip=True, centre=True)
         constant = PGD(step_size=2.5 * epsilon / 100, steps=100, random_start=False, judge="last")
@@ -104,8 +104,3 @@ class BreakOdds(AdaptiveAttack):
                 source=BREAK,
             ),
         ]
-
-
-def _budget(threat: ThreatModel) -> float:
-    assert threat.epsilon is not None, "every preset of the defense has a budget"
-    return threat.epsilon

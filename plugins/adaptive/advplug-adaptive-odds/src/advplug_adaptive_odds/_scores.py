@@ -28,8 +28,7 @@ def scores(evaluation: Evaluation) -> list[Section]:
     success = np.asarray(row.arrays.get("success", np.zeros(0)), bool)
     if found is None or not success.any():
         return []
-    epsilon = ThreatModel.parse(evaluation.threat).epsilon
-    assert epsilon is not None, "every preset of the defense has a budget"
+    epsilon = ThreatModel.parse(evaluation.threat).budget
     model = cast(OddsModel, found.model)
     adaptive = torch.from_numpy(np.asarray(row.arrays["adversarials"])[success][:SHOWN])
     with torch.random.fork_rng(devices=[]):

@@ -33,8 +33,7 @@ def way(evaluation: Evaluation) -> list[Section]:
     found = rebuilt(evaluation, "weakness-strength")
     if found is None:
         return []
-    epsilon = ThreatModel.parse(evaluation.threat).epsilon
-    assert epsilon is not None, "every preset of the defense has a budget"
+    epsilon = ThreatModel.parse(evaluation.threat).budget
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         given = answers(cast(WeaknessStrength, found.model), found.inputs, found.labels, epsilon)

@@ -22,7 +22,7 @@ class EnsembleOfBits(DefendedModel):
     codeword, floored at zero and normalised. There are as many codewords as bits, so the answer may be a class that
     does not exist.
 
-    ``bits`` and ``activation`` are modules of their own, so that a loss can name them as parts.
+    ``bits`` and ``activation`` are modules of their own, so that a loss can name them as layers.
 
     Parameters
     ----------
@@ -43,6 +43,10 @@ class EnsembleOfBits(DefendedModel):
     def forward(self, x: Tensor) -> Tensor:
         """Logits (N, codewords) for images (N, C, H, W) in [0, 1]."""
         return self.decode(self.bits(x))
+
+    def surrogate(self, x: Tensor) -> Tensor:
+        """Scores (N, codewords) without the steps that saturate: tanh, floor and logarithm. For BPDA."""
+        return cast(Tensor, self.bits(x)) @ self.code.T
 
     def decode(self, bits: Tensor) -> Tensor:
         """Logits (N, codewords) for bits (N, length) before their activation."""
