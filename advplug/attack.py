@@ -15,7 +15,7 @@ import eagerpy as ep
 from torch import Tensor
 
 from advplug.engine.gateway import Gateway
-from advplug.engine.problem import Options, Problem
+from advplug.engine.problem import Options, Problem, as_defended
 from advplug.engine.task import GradientQuery, Query, Task
 from advplug.hyperparameters import check_hyperparameters
 from advplug.losses import CrossEntropy, Loss
@@ -29,10 +29,12 @@ __all__ = [
     "HasPoint",
     "IterativeAttack",
     "Options",
+    "Point",
     "Problem",
     "Query",
     "Stage",
     "Task",
+    "as_defended",
 ]
 
 _FOOLBOX_CALL = "advplug.interop.foolbox:call_as_foolbox"  # text, as in a spec: whoever has no Foolbox can import this
@@ -130,6 +132,12 @@ class HasPoint(Protocol):
 
     @property
     def x(self) -> ep.Tensor: ...
+
+
+class Point(NamedTuple):
+    """The state of an attack that remembers no more than the current point ``x`` (n, ...)."""
+
+    x: ep.Tensor
 
 
 State = TypeVar("State", bound=HasPoint)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 
+import eagerpy as ep
 from torch import Tensor
 
 from advplug.errors import InvalidInput
@@ -74,14 +75,24 @@ class Confident(Criterion):
         check_hyperparameters(self)
 
     def __call__(self, decision: Decision, labels: Tensor, targets: Tensor | None) -> Tensor:
-        if decision.scores is None:
-            raise InvalidInput("Confident needs scores: set it as the condition of an attack, not as its criterion")
-        scores = wrap(decision.scores)
+        scores = scores_of(decision)
         if targets is None:
             gap = best_other(scores, wrap(labels)) - pick(scores, wrap(labels))
         else:
             gap = pick(scores, wrap(targets)) - best_other(scores, wrap(targets))
         return raw(gap >= self.confidence)
+
+
+def scores_of(decision: Decision) -> ep.Tensor:
+    """The scores behind a decision, (n, K), for criteria that are conditions of an attack.
+
+    Raises
+    ------
+    InvalidInput: the decision is one of :meth:`DefendedModel.decide`, which says nothing of scores.
+    """
+    if decision.scores is None:
+        raise InvalidInput("a condition on scores belongs to an attack, task.query(x, condition): it is no criterion")
+    return wrap(decision.scores)
 
 
 @dataclass(frozen=True)

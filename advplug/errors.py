@@ -43,4 +43,4 @@ class NonFiniteLogits(AdvplugError, ArithmeticError):
 
 
 class RobustnessWarning(UserWarning):
-    """A figure is not to be believed: the message says what was seen and which word of the attack to change."""
+    """A figure cannot be trusted: the message says what was seen and which component of the attack to change."""

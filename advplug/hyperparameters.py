@@ -147,7 +147,8 @@ def _remedy(hint: Any, value: Any) -> str | None:
         return None if None in remedies else ", or ".join(str(remedy) for remedy in remedies)
     if origin is Literal:
         known = get_args(hint)
-        return None if value in known else f"choose one of {', '.join(map(str, known))}"
+        listed = ", ".join(map(str, known))
+        return None if value in known else f"choose one of {listed}" if len(known) > 1 else listed
     if hint in (None, NoneType):
         return None if value is None else "None"
     if hint in _PLAIN:

@@ -55,9 +55,9 @@ class Last(Attack):
     def run(self, task: Task) -> None:
         judge = task.evaluate
 
-        def judged(x: Any, *words: Any, **more: Any) -> Any:
+        def judged(x: Any, *given: Any, **named: Any) -> Any:
             self.points |= dict(zip(raw(task.samples).tolist(), raw(x), strict=True))
-            return judge(x, *words, **more)
+            return judge(x, *given, **named)
 
         task.evaluate = judged  # type: ignore[method-assign]
         self.attack.run(task)
@@ -97,8 +97,8 @@ def measured(preset: str, net: nn.Module, clean: Images, own: Images, threat: Th
     wrong = torch.randint(1, 10, clean.labels.shape, generator=torch.Generator().manual_seed(0))
     targets = (clean.labels + wrong) % 10
     attack = Last()
-    words = {"targets": targets, "auxiliary": own, "early_end": False}
-    result = run(attack, net, clean.inputs, clean.labels, threat, **words)
+    options = {"targets": targets, "auxiliary": own, "early_end": False}
+    result = run(attack, net, clean.inputs, clean.labels, threat, **options)
     found = torch.stack([attack.points[i] for i in range(len(clean))])
     last = [module for module in net.modules() if isinstance(module, nn.Linear)][-1]
     seen: list[Tensor] = []

@@ -96,9 +96,9 @@ class Recorder(Attack):
         self.attack.run(task)
 
     def _watching(self, function: Callable[..., Any], task: Task) -> Callable[..., Any]:
-        def watched(x: Any, *words: Any, **more: Any) -> Any:
+        def watched(x: Any, *given: Any, **named: Any) -> Any:
             samples = raw(task.samples)
-            answer = function(x, *words, **more)
+            answer = function(x, *given, **named)
             t = task.t if isinstance(answer, GradientQuery) else task.t + 1
             for name, values in self._seen(raw(x), task, answer).items():
                 self.table[name][t, self.first + samples] = values.float()
@@ -180,8 +180,8 @@ def fold(net: nn.Module) -> None:
 def attack_of(case: Case, protocol: str, name: str, **settings: Any) -> tuple[Attack, Loss]:
     """The attack and the loss of one line of the tables."""
     loss, sign = LOSSES[name]
-    words = {"steps": STEPS, "equal": protocol, "alpha": ALPHA, "beta": case.beta, "sign": sign, **settings}
-    return load("attack:fgm-steps")(**words), loss
+    options = {"steps": STEPS, "equal": protocol, "multiplier": ALPHA, "mean_change": case.beta, "sign": sign}
+    return load("attack:fgm-steps")(**options | settings), loss
 
 
 def record(case: Case, protocol: str, name: str, number: int, *, traced: int) -> Record:
@@ -195,8 +195,8 @@ def record(case: Case, protocol: str, name: str, number: int, *, traced: int) ->
             continue
         recorder.attack, loss = attack_of(case, protocol, name, stop=stop)
         recorder.first = rows.start
-        words = {"targets": case.targets(number)[rows], "loss": loss, "batch_size": case.batch}
-        run(recorder, case.net, case.x[rows], case.y[rows], ThreatModel("l2", targeted=True), **words)
+        options = {"targets": case.targets(number)[rows], "loss": loss, "batch_size": case.batch}
+        run(recorder, case.net, case.x[rows], case.y[rows], ThreatModel("l2", targeted=True), **options)
     return Record(**recorder.table)
 
 

@@ -68,8 +68,8 @@ def main(*, first: int, limit: int, seeds: str, iterations: int, file: Path | No
                 attack = load("attack:transfer")(models=[substitute], attack=name, settings=settings)
                 goals = {"targets": targets} if goal == "targeted" else {}
                 result = run(attack, net, x, y, replace(threat, targeted=goal == "targeted"), **goals)
-                words = {"seed": seed, "attack": name, "goal": goal, "agreement": agreement}
-                rows.append(outcome(result, x, queries=1 + asked / limit, **words))
+                given = {"seed": seed, "attack": name, "goal": goal, "agreement": agreement}
+                rows.append(outcome(result, x, queries=1 + asked / limit, **given))
                 click.echo(rows[-1], err=True)
     Console(width=110).print(table(rows, limit))
     if file is not None:
@@ -92,11 +92,11 @@ def trained(net: nn.Module, own: Images, seed: int) -> tuple[nn.Module, int]:
     return attack.own_model(problem, gateway), gateway.asked
 
 
-def outcome(result: AttackResult, x: Tensor, **words: Any) -> Outcome:
+def outcome(result: AttackResult, x: Tensor, **given: Any) -> Outcome:
     """The figures of one run on ``x`` (N, ...)."""
     size = (result.adversarials - x).flatten(1).norm(dim=1)[result.success]
     share = 100 * float(result.success.sum() / result.correct.sum())
-    return Outcome(asr=share, l2=float(size.mean()), **words)
+    return Outcome(asr=share, l2=float(size.mean()), **given)
 
 
 def table(rows: list[Outcome], count: int) -> Table:

@@ -31,7 +31,7 @@ _, clipped, success = PGD(steps=40)(fmodel, images, labels, epsilons=epsilons)
 print("advplug PGD            ", [f"{accuracy:.0%}" for accuracy in 1 - success.float().mean(1)])
 # --8<-- [end:swap]
 
-# --8<-- [start:words]
+# --8<-- [start:components]
 from advplug.gradients import FiniteDifference  # noqa: E402
 from advplug.losses import Margin  # noqa: E402
 
@@ -40,7 +40,7 @@ _, _, success = PGD(steps=80, step_size=0.07, random_start=False)(
     fmodel, images, labels, epsilons=0.2, loss=Margin(), gradient=estimate
 )
 print(f"  finite differences    {1 - success.float().mean():.0%} at 0.2")
-# --8<-- [end:words]
+# --8<-- [end:components]
 
 # --8<-- [start:targeted]
 from foolbox.criteria import TargetedMisclassification  # noqa: E402

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import re
 import sys
 from pathlib import Path
@@ -57,6 +58,20 @@ def test_plugins_import_public_names_alone() -> None:
         for folder in PLUGINS
         for file in sorted(folder.glob("src/*/*.py"))
         for problem in layout.private_imports(file, folder.name.replace("-", "_"))
+    ]
+    assert found == []
+
+
+def test_plugins_leave_the_private_parts_of_a_task_alone() -> None:
+    """An attack sees what the first two parts of :class:`Task` offer; the rest is between the task and the engine."""
+    engines = {"best_points", "gateway", "tick", "close"}
+    found = [
+        f"{file.name}:{node.lineno} reads task.{node.attr}"
+        for folder in PLUGINS
+        for file in sorted(folder.glob("src/*/*.py"))
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == "task"
+        if node.attr.startswith("_") or node.attr in engines
     ]
     assert found == []
 

@@ -56,7 +56,6 @@ def test_npz_of_inputs_and_labels(tmp_path: Path) -> None:
     assert torch.equal(named.labels, short.labels)
 
 
-
 @pytest.mark.parametrize(
     ("arrays", "message"),
     [

@@ -63,19 +63,19 @@ def read_recipes(
     from advplug.adaptive import Recipe
 
     chosen = _settings(settings, attacks)
-    for word in losses or []:
-        if word not in LOSSES:
-            raise InvalidInput(f"no loss {word!r}{_near(word, LOSSES)}: choose among {', '.join(LOSSES)}")
+    for loss_name in losses or []:
+        if loss_name not in LOSSES:
+            raise InvalidInput(f"no loss {loss_name!r}{_near(loss_name, LOSSES)}: choose among {', '.join(LOSSES)}")
     found = []
     for name in attacks:
         attack = _attack(name, manager.load(f"attack:{name}"), chosen.get(name, {}))
         library_name = getattr(manager.find(f"attack:{name}"), "library", "")
         if losses and attack.fixed_loss:
             raise InvalidInput(f"{name} brings its own losses: leave --losses out, or attack with it apart")
-        for word in losses or [""]:
-            title = f"{name}, {word}" if losses and len(losses) > 1 else name
+        for loss_name in losses or [""]:
+            title = f"{name}, {loss_name}" if losses and len(losses) > 1 else name
             # None of these was made for the model at hand: they are the baseline that an adaptive attack has to beat.
-            loss = getattr(library, LOSSES[word])() if word else None
+            loss = getattr(library, LOSSES[loss_name])() if loss_name else None
             found.append(
                 Recipe(
                     name=title,
@@ -137,16 +137,16 @@ def with_gradients(job: Job, gradients: Sequence[Gradient]) -> Job:
     """
     if any(name == "bpda" for name, _ in gradients) and job.model.capabilities.surrogate is None:
         raise InvalidInput(f"--gradients bpda: {job.case} has no method surrogate(x) to take gradients from")
-    words = [(*gradient, _estimator(job, *gradient)) for gradient in gradients]
+    estimators = [(*gradient, _estimator(job, *gradient)) for gradient in gradients]
     recipes = []
     for recipe in job.recipes:
         if recipe.library != "advplug" and any(name != "exact" for name, _ in gradients):
             message = "takes exact gradients, or none: leave --gradients out, or attack with it apart"
             raise InvalidInput(f"{recipe.name} {message}")
-        for name, count, word in words:
+        for name, count, estimator in estimators:
             number = "" if count == GRADIENTS[name] else f":{count}"
-            title = recipe.name if len(words) == 1 else f"{recipe.name}, {name}{number}"
-            recipes.append(replace(recipe, name=title, gradient=word))
+            title = recipe.name if len(estimators) == 1 else f"{recipe.name}, {name}{number}"
+            recipes.append(replace(recipe, name=title, gradient=estimator))
     return replace(job, recipes=tuple(recipes))
 
 
@@ -201,9 +201,9 @@ def _settings(texts: Sequence[str], attacks: Sequence[str]) -> dict[str, dict[st
 
 def _value(text: str) -> Any:
     """A Python literal, ``true``, ``false`` or ``none`` in any case, a fraction, or else the text itself."""
-    words = {"true": True, "false": False, "none": None}
-    if text.lower() in words:
-        return words[text.lower()]
+    constants = {"true": True, "false": False, "none": None}
+    if text.lower() in constants:
+        return constants[text.lower()]
     for read in (ast.literal_eval, lambda fraction: float(Fraction(fraction))):
         try:
             return read(text)

@@ -1,4 +1,4 @@
-"""What shows before any attack that the standard ones will not be enough, and which word to change."""
+"""What shows, before any attack, that the standard attacks are not enough, and which component to change."""
 
 from __future__ import annotations
 

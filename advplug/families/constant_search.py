@@ -120,13 +120,15 @@ class ConstantSearchAttack(IterativeAttack[Search[Inner]], Generic[Inner]):
         constants = state.constants.tried(success)
         state = replace(state, constants=constants, inner=inner, step=state.step + 1, least=least)
         steps = task.t + 1
-        return self._look(task, state) if steps % self._between_looks == 0 and steps < self.planned_steps else state
+        return (
+            self._look(task, state) if steps % self.steps_between_looks == 0 and steps < self.planned_steps else state
+        )
 
     def conclude(self, task: Task, state: Search[Inner]) -> None:
         task.evaluate(state.x, self.condition)
 
     @property
-    def _between_looks(self) -> int:
+    def steps_between_looks(self) -> int:
         """Steps between looks at who is done: a tenth of a descent, or the next longer that divides it evenly."""
         return self.steps // max(looks for looks in range(1, 11) if self.steps % looks == 0)
 

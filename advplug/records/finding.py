@@ -10,7 +10,7 @@ from typing import Literal
 class Finding:
     """One observation, made by the host or by a plugin's ``advplug_diagnose``.
 
-    ``status`` says whether it passes; ``advice`` names the word of the sentence to change.
+    ``status`` says whether it passes; ``advice`` names the component to change.
     """
 
     name: str

@@ -150,11 +150,11 @@ class Watched(Attack):
         self.attack.run(task)
 
     def _watching(self, function: Callable[..., Any], task: Task) -> Callable[..., Any]:
-        def watched(x: ep.Tensor, *words: Any, **more: Any) -> Any:
+        def watched(x: ep.Tensor, *given: Any, **named: Any) -> Any:
             budgets = None if self.minimum_norm else task.problem.epsilon
             epsilon = None if budgets is None else budgets[raw(task.samples)]
             self.points.append((raw(x).detach().clone(), raw(task.inputs).clone(), epsilon))
-            return function(x, *words, **more)
+            return function(x, *given, **named)
 
         return watched
 

@@ -92,6 +92,7 @@ def test_random_starts_of_unbroken_samples_have_the_radius_or_the_budget() -> No
     for threat, attack, expected in (
         (ThreatModel("l2"), FAB(steps=1, radius=0.2), 0.1),
         (ThreatModel("l2", 0.05), FAB(steps=1), 0.025),
+        (ThreatModel("l2", 0.05), FAB(steps=1, radius=0.02), 0.01),
         (ThreatModel("linf"), FAB(steps=1), 0.15),
     ):
         spy = Spy(2.0)

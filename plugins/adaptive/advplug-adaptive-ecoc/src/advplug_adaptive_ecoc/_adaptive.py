@@ -27,7 +27,7 @@ class BreakECOC(AdaptiveAttack):
     """The decoder's logarithm has a floor that most classes lie on, and tanh saturates: neither belongs into the loss.
 
     Baselines: PGD at Foolbox's defaults, then with the authors' 200 steps of two thirds of the budget in both
-    libraries. The recipes change one word at a time; what counts is the answer of the true decoder throughout. Targets
+    libraries. The recipes change one component at a time; what counts is the answer of the true decoder throughout. Targets
     are all other codewords, those of no class too, as any of these answers is wrong.
     """
 

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from advplug.attack import IterativeAttack, Task
-from advplug.criteria import Criterion
+from advplug.criteria import Criterion, scores_of
 from advplug.hyperparameters import Above, Count, NonNegative, PositiveShare
 from advplug.losses import ClassGaps
 from advplug.model import Decision
@@ -31,8 +31,7 @@ class Reached(Criterion):
     level: ep.Tensor
 
     def __call__(self, decision: Decision, labels: Tensor, targets: Tensor | None) -> Tensor:
-        assert decision.scores is not None
-        logits = wrap(decision.scores)
+        logits = scores_of(decision)
         enough = pick(logits.log_softmax(), self.target) >= self.level
         return raw(ep.logical_and(enough, logits.argmax(1) == self.target))
 

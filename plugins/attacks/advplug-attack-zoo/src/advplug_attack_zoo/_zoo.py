@@ -127,7 +127,7 @@ class ZOO(ConstantSearchAttack[Descent]):
         return None if self.patience is None else inner.value
 
     @property
-    def _between_looks(self) -> int:
+    def steps_between_looks(self) -> int:
         """The patience, or the next longer that divides a descent evenly."""
         shortest = min(self.patience or self.steps, self.steps)
         return next(steps for steps in range(shortest, self.steps + 1) if self.steps % steps == 0)
