@@ -161,6 +161,7 @@ def test_bump_edits_versions_and_pins_only(tmp_path: Path) -> None:
     files = {
         tmp_path / "pyproject.toml": core,
         tmp_path / "advplug" / "__init__.py": '__version__ = "{v}"\n',
+        tmp_path / "CITATION.cff": "cff-version: 1.2.0\nversion: {v}\n",
         tmp_path / "plugins" / "attacks" / "advplug-attack-x" / "pyproject.toml": plugin,
     }
     for path, text in files.items():
