@@ -1,35 +1,40 @@
 # make demo   runs the main job: the kWTA defense under the weak and the adaptive attack
-# make test   runs lint, types, all tests, and every plugin alone in an environment of its own
-# make test-all   the same, and every other environment of tox.ini
+# make test   runs lint and every test that is not slow, those of the plugins included
+# make test-all   runs lint, every test, and every environment of tox.ini; continuous integration runs it
 # make lint   runs ruff and mypy
+# make types   runs mypy alone
 # make docs   builds the documentation into site/
 # Each sets up .venv first if needed. Needs Python 3.10 or newer: make PYTHON=python3.12 test
 
 PYTHON ?= python3
 STAMP := .venv/installed
 PROJECTS := pyproject.toml $(wildcard plugins/*/*/pyproject.toml)
-SOURCES := advplug $(wildcard plugins/*/*/src)
+MYPY := .venv/bin/mypy --strict advplug $(wildcard plugins/*/*/src)
 UNREACHABLE := "make: pip could not install what requirements/ lists. It needs a package index or a folder of wheels (PIP_INDEX_URL, PIP_FIND_LINKS); see pip config list."
 PIP := .venv/bin/python -m pip install -q -c constraints.txt
 
-.PHONY: demo test test-all lint docs
+.PHONY: demo test test-all lint types docs
 .DELETE_ON_ERROR:
 
 demo: $(STAMP)
 	.venv/bin/advplug break kwta
 
 test: lint
-	OMP_NUM_THREADS=1 .venv/bin/pytest -q -n 2
-	OMP_NUM_THREADS=1 .venv/bin/pytest -q -n 2 -m install tests/install
-	.venv/bin/tox p -p 2 -m quick
+	OMP_NUM_THREADS=1 .venv/bin/pytest -q -n 2 -m "not slow and not install"
 
-test-all: test
-	.venv/bin/tox p -p 2 -m full
+# The tests of plugins/ run in tox: each alone, and all together with the oldest and the latest dependencies.
+test-all: lint
+	OMP_NUM_THREADS=1 .venv/bin/pytest -q -n 2 tests
+	OMP_NUM_THREADS=1 .venv/bin/pytest -q -n 2 -m install tests/install
+	.venv/bin/tox p -p 2 -m quick full
 
 lint: $(STAMP)
 	.venv/bin/ruff check --no-cache .
 	.venv/bin/ruff format --no-cache --check .
-	.venv/bin/mypy --strict $(SOURCES)
+	$(MYPY)
+
+types: $(STAMP)
+	$(MYPY)
 
 docs: $(STAMP)
 	NO_MKDOCS_2_WARNING=1 .venv/bin/mkdocs build --strict -q

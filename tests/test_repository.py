@@ -11,6 +11,7 @@ from importlib import metadata
 from importlib.util import module_from_spec, spec_from_file_location
 from itertools import chain
 from pathlib import Path
+from runpy import run_path
 from types import ModuleType
 from typing import Any
 
@@ -52,55 +53,78 @@ def tracked_files() -> list[Path]:
 
 
 CORE = project(ROOT)
-each_plugin = pytest.mark.parametrize("folder", PLUGINS, ids=lambda folder: folder.name)
 
 
 def test_package_and_metadata_have_one_version() -> None:
     assert CORE["project"]["version"] == advplug.__version__
 
 
-@each_plugin
-def test_plugins_agree_with_the_core(folder: Path) -> None:
-    plugin = project(folder)
-    for field in ("version", "license", "requires-python", "authors"):
-        assert plugin["project"][field] == CORE["project"][field], field
-    assert plugin["build-system"] == CORE["build-system"]
-    assert plugin["project"]["readme"] == "README.md"
+def test_plugins_agree_with_the_core() -> None:
+    wrong = []
+    for folder in PLUGINS:
+        plugin = project(folder)
+        for field in ("version", "license", "requires-python", "authors"):
+            if plugin["project"][field] != CORE["project"][field]:
+                wrong.append(f"{folder.name}: {field} is {plugin['project'][field]}, not {CORE['project'][field]}")
+        if plugin["build-system"] != CORE["build-system"]:
+            wrong.append(f"{folder.name}: build-system is {plugin['build-system']}, not {CORE['build-system']}")
+        if plugin["project"]["readme"] != "README.md":
+            wrong.append(f"{folder.name}: readme is {plugin['project']['readme']}, not README.md")
+    assert not wrong, "\n".join(wrong)
 
 
-@each_plugin
-def test_names_agree(folder: Path) -> None:
-    plugin = project(folder)
-    prefix, kind, name = folder.name.split("-", 2)
-    assert prefix == "advplug"
-    assert folder.parent.name == FOLDERS[kind]
-    assert plugin["project"]["name"] == folder.name
-    module = folder.name.replace("-", "_")
-    assert plugin["project"]["entry-points"]["advplug"][f"{kind}-{name}"].partition(":")[0] == module
-    assert (folder / "src" / module / "__init__.py").is_file()
+def test_names_agree() -> None:
+    wrong = []
+    for folder in PLUGINS:
+        prefix, kind, name = folder.name.split("-", 2)
+        module = folder.name.replace("-", "_")
+        fields = project(folder)["project"]
+        entry = fields["entry-points"]["advplug"].get(f"{kind}-{name}", "")
+        for found, expected in (
+            (prefix, "advplug"),
+            (folder.parent.name, FOLDERS.get(kind)),
+            (fields["name"], folder.name),
+            (entry.partition(":")[0], module),
+        ):
+            if found != expected:
+                wrong.append(f"{folder.name}: {found!r}, not {expected!r}")
+        if not (folder / "src" / module / "__init__.py").is_file():
+            wrong.append(f"{folder.name}: no src/{module}/__init__.py")
+    assert not wrong, "\n".join(wrong)
 
 
-@each_plugin
-def test_plugins_have_readme_tests_and_types(folder: Path) -> None:
-    assert (folder / "README.md").read_text(encoding="utf-8").strip()
-    assert list(folder.glob("tests/test_*.py"))
-    assert (folder / "src" / folder.name.replace("-", "_") / "py.typed").is_file()
+def test_plugins_have_readme_tests_and_types() -> None:
+    wrong = []
+    for folder in PLUGINS:
+        readme = folder / "README.md"
+        if not readme.is_file() or not readme.read_text(encoding="utf-8").strip():
+            wrong.append(f"{folder.name}: no README.md")
+        if not list(folder.glob("tests/test_*.py")):
+            wrong.append(f"{folder.name}: no tests")
+        if not (folder / "src" / folder.name.replace("-", "_") / "py.typed").is_file():
+            wrong.append(f"{folder.name}: no py.typed")
+    assert not wrong, "\n".join(wrong)
 
 
-@pytest.mark.parametrize("folder", [ROOT, *PLUGINS], ids=lambda folder: folder.name)
-def test_siblings_are_pinned_to_the_minor_version(folder: Path) -> None:
-    fields = project(folder)["project"]
-    dependencies = [*fields["dependencies"], *chain(*fields.get("optional-dependencies", {}).values())]
+def test_siblings_are_pinned_to_the_minor_version() -> None:
+    wrong = []
+    pin = tool("bump").pin(CORE["project"]["version"])
     known = {"advplug", *(plugin.name for plugin in PLUGINS)}
-    for dependency in dependencies:
-        match = SIBLING.fullmatch(dependency)
-        # The extras of the core name each other without a version.
-        if match is None or (folder == ROOT and match[1] == "advplug"):
-            continue
-        assert match[3] == tool("bump").pin(CORE["project"]["version"]), dependency
-        assert match[1] in known, f"{dependency}: no such plugin here"
-    if folder != ROOT:
-        assert any(re.match(r"advplug\[torch[],]", dependency) for dependency in dependencies)
+    for folder in (ROOT, *PLUGINS):
+        fields = project(folder)["project"]
+        dependencies = [*fields["dependencies"], *chain(*fields.get("optional-dependencies", {}).values())]
+        for dependency in dependencies:
+            match = SIBLING.fullmatch(dependency)
+            # The extras of the core name each other without a version.
+            if match is None or (folder == ROOT and match[1] == "advplug"):
+                continue
+            if match[3] != pin:
+                wrong.append(f"{folder.name}: {dependency} has not the pin {pin}")
+            if match[1] not in known:
+                wrong.append(f"{folder.name}: {dependency}: no such plugin here")
+        if folder != ROOT and not any(re.match(r"advplug\[torch[],]", dependency) for dependency in dependencies):
+            wrong.append(f"{folder.name}: does not depend on advplug[torch]")
+    assert not wrong, "\n".join(wrong)
 
 
 def test_the_extra_all_lists_every_plugin() -> None:
@@ -177,6 +201,7 @@ def test_bump_edits_versions_and_pins_only(tmp_path: Path) -> None:
     files = {
         tmp_path / "pyproject.toml": core,
         tmp_path / "advplug" / "__init__.py": '__version__ = "{v}"\n',
+        tmp_path / "CITATION.cff": "cff-version: 1.2.0\nversion: {v}\n",
         tmp_path / "plugins" / "attacks" / "advplug-attack-x" / "pyproject.toml": plugin,
     }
     for path, text in files.items():
@@ -193,7 +218,14 @@ def test_bump_refuses_other_versions(arguments: list[str]) -> None:
     assert tool("bump").main(arguments) == 2
 
 
+def test_what_is_listed_as_slow_is_there() -> None:
+    for entry in run_path(str(ROOT / "tests" / "conftest.py"))["SLOW"]:
+        path, _, function = entry.partition("::")
+        assert (ROOT / path).exists(), entry
+        assert not function or f"def {function}(" in (ROOT / path).read_text(encoding="utf-8"), entry
+
+
 def test_ci_runs_the_test_command() -> None:
     script = ROOT / ".ci" / "run"
-    assert "make test" in script.read_text().splitlines()
+    assert "make test-all" in script.read_text().splitlines()
     assert script.stat().st_mode & 0o111

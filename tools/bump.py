@@ -11,6 +11,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 VERSION = re.compile(r"(?m)^(version|__version__) = \"[^\"]*\"")
+CITED = re.compile(r"(?m)^version: \S+")
 PIN = re.compile(r"(advplug[a-z0-9-]*(?:\[[a-z,]*\])?)>=\d+(?:\.\d+)*,<\d+(?:\.\d+)*")
 
 
@@ -22,7 +23,7 @@ def pin(version: str) -> str:
 
 def files(root: Path) -> list[Path]:
     """Every file that holds the version or a sibling pin."""
-    patterns = ("pyproject.toml", "advplug/__init__.py", "plugins/*/*/pyproject.toml")
+    patterns = ("pyproject.toml", "advplug/__init__.py", "CITATION.cff", "plugins/*/*/pyproject.toml")
     return sorted({path for pattern in patterns for path in root.glob(pattern) if path.is_file()})
 
 
@@ -31,7 +32,10 @@ def bump(root: Path, version: str) -> list[Path]:
     changed = []
     for path in files(root):
         old = path.read_text(encoding="utf-8")
-        new = PIN.sub(rf"\g<1>{pin(version)}", VERSION.sub(rf'\g<1> = "{version}"', old))
+        if path.suffix == ".cff":
+            new = CITED.sub(f"version: {version}", old)
+        else:
+            new = PIN.sub(rf"\g<1>{pin(version)}", VERSION.sub(rf'\g<1> = "{version}"', old))
         if new != old:
             path.write_text(new, encoding="utf-8")
             changed.append(path)
