@@ -176,7 +176,7 @@ class _Run:
         rows, original, targets = part.samples, problem.inputs[part.samples], part.targets
         candidates = shrink_to_budget(part.best_x, original, part.epsilon, problem.threat).to(original.dtype)
         rate = self._success_rate(part, candidates)
-        if part.epsilon is None and not problem.model.stochastic:
+        if not problem.model.stochastic:
             candidates, rate = self._pushed_over(part, candidates, rate)
         rate = torch.where(allowed(candidates, original, part.epsilon, problem.threat), rate, 0)
         delta = candidates.double() - original.double()
@@ -208,7 +208,8 @@ class _Run:
     def _pushed_over(self, part: Rows, candidates: Tensor, rate: Tensor) -> tuple[Tensor, Tensor]:
         """Push candidates that a fresh decision refuses a hair further, at most by a thousandth of their distance.
 
-        The nearest point lies so close to the boundary that the rounding of another batch size can turn its answer.
+        The nearest point lies so close to the boundary that the rounding of another batch size can turn its answer. One
+        that is pushed out of its budget is refused all the same.
         """
         clean = part.inputs.to(candidates.dtype)
         for share in (1e-5, 1e-4, 1e-3):

@@ -11,9 +11,8 @@ from typing import Literal
 from torch import nn
 
 from advplug import load
-from advplug.attack import Attack, Gateway, Problem
+from advplug.attack import Attack, Gateway, Problem, as_defended
 from advplug.data import Images
-from advplug.engine.problem import as_defended
 from advplug.errors import InvalidInput
 from advplug.families import Ensemble, MeanOverMembers, Network, SurrogateAttack, trained, untrained
 from advplug.hyperparameters import Count, Positive
