@@ -55,7 +55,7 @@ class Knobs:
     [
         {}, {"count": np.int64(3)}, {"positive": 2}, {"positive": np.float32(0.1)}, {"levels": 2}, {"optional": 1},
         {"unbounded": math.inf}, {"confidence": 1.0}, {"share": 0}, {"share": 1}, {"rule": "raw"}, {"flag": False},
-        {"network": nn.ReLU()}, {"anything": object()},
+        {"network": nn.ReLU()}, {"anything": (1, 2)},
     ],
     ids=str,
 )  # fmt: skip

@@ -74,14 +74,14 @@ def command(
     recipes = _recipes.read_recipes(
         names, chosen, settings=settings, restarts=restarts, targets=_recipes.read_targets(targets), manager=manager
     )
-    chosen = None if gradients is None else _recipes.read_gradients(_list(gradients))
+    estimators = None if gradients is None else _recipes.read_gradients(_list(gradients))
     source = _model.Source(
         model=model, data=data, auxiliary=auxiliary, threat=threat, bounds=_bounds(bounds), limit=options.limit or None
     )
     job = _model.read_job(source, recipes, device=usable_device(options.device), manager=manager)
     job = replace(job, seed=options.seed, batch_size=options.batch_size)
-    if chosen is not None:
-        job = _recipes.with_gradients(job, chosen)
+    if estimators is not None:
+        job = _recipes.with_gradients(job, estimators)
     job = _evaluation.with_plugins(job, *(f"attack:{name}" for name in names))
     _evaluation.carry_out(job, options, manager)
 

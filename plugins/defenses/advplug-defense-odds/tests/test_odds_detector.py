@@ -18,7 +18,6 @@ from torch import Tensor, nn
 from advplug import load
 from advplug.data import Images
 from advplug.errors import InvalidInput
-from advplug.model import HasThresholds
 from advplug.training import Adversary
 
 
@@ -91,7 +90,7 @@ def test_noise_stays_in_range_and_has_its_scale() -> None:
 
 @torch.no_grad()
 def test_few_clean_digits_are_flagged_and_most_of_what_pgd_makes(model: OddsModel, digits: Images) -> None:
-    assert isinstance(model, HasThresholds)
+    assert model.capabilities.thresholds is not None
     assert model.thresholds.item() == pytest.approx(NormalDist().inv_cdf(0.999))
     clean = model.decide(digits.inputs)
     assert (~clean.accepted).float().mean() <= 0.02

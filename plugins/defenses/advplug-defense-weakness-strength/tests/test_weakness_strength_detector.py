@@ -17,7 +17,6 @@ from torch import Tensor
 from advplug import load
 from advplug.data import Images
 from advplug.errors import InvalidInput
-from advplug.model import HasThresholds
 
 
 def line(x: Tensor) -> Tensor:
@@ -88,7 +87,7 @@ def test_thresholds_reject_the_stated_share_together() -> None:
 def test_clean_digits_are_rejected_at_about_the_stated_rate(digits: Images) -> None:
     """On digits that were used for no calibration; three standard deviations of a share of a thousand."""
     model = WeaknessStrengthDefense().build("mnist")
-    assert isinstance(model, HasThresholds)
+    assert model.capabilities.thresholds is not None
     torch.manual_seed(0)
     decision = model.decide(digits.inputs)
     right = decision.labels == digits.labels

@@ -27,8 +27,8 @@ class BreakECOC(AdaptiveAttack):
     """The decoder's logarithm has a floor that most classes lie on, and tanh saturates: neither belongs into the loss.
 
     Baselines: PGD at Foolbox's defaults, then with the authors' 200 steps of two thirds of the budget in both
-    libraries. The recipes change one component at a time; what counts is the answer of the true decoder throughout. Targets
-    are all other codewords, those of no class too, as any of these answers is wrong.
+    libraries. The recipes change one component at a time. The answer of the deployed decoder decides in all of them.
+    Targets are all other codewords, those of no class included, because any of these answers is wrong.
     """
 
     breaks = "ecoc"

@@ -31,7 +31,8 @@ def drawn(evaluation: Evaluation) -> Figure:
     found = figure(0.6 + 0.36 * len(names))
     axes = found.subplots()
     axes.barh(names[::-1], [100 * share for share in shares[::-1]], color=colours[::-1], height=0.62)
-    axes.axvline(100 * evaluation.undefended_accuracy, color=INK, linewidth=1.1, label="the network alone, under PGD-50")
+    alone = 100 * evaluation.undefended_accuracy
+    axes.axvline(alone, color=INK, linewidth=1.1, label="the network alone, under PGD-50")
     axes.legend(frameon=False, fontsize=8, labelcolor=INK, loc="lower right")
     quiet(axes, x="robust accuracy in percent")
     axes.grid(visible=False)

@@ -11,8 +11,8 @@ from advplug.defense import Preset
 from advplug.model import DefendedModel
 from advplug.threat import ThreatModel
 from advplug.training import Adversary, Configuration, ConfiguredDefense, TrainingConfig, TrainingLoss, cross_entropy
-from advplug_defense_logit_pairing._networks import CifarNet, DigitNet, LeNet
 from advplug_defense_logit_pairing._losses import MixedBatch, Penalised, clean_pairing, squeezing
+from advplug_defense_logit_pairing._networks import CifarNet, DigitNet, LeNet
 
 WEIGHTS = Path(__file__).parent / "weights"
 MNIST_EPSILON, CIFAR_EPSILON = 76.5 / 255, 16 / 255
