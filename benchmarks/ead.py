@@ -1,6 +1,6 @@
 """The elastic-net attack beside Carlini-Wagner, and from an undefended network to a distilled one: two tables.
 
-python benchmarks/ead.py [--limit 50] [--iterations 300] [--only distances|transfer]
+python benchmarks/ead.py [--limit 50] [--steps 300] [--only distances|transfer]
 """
 
 from __future__ import annotations
@@ -31,10 +31,10 @@ class Case(NamedTuple):
 
 @click.command()
 @click.option("--limit", default=50, show_default=True, help="Digits.")
-@click.option("--iterations", default=300, show_default=True, help="Steps for each of the nine weights.")
+@click.option("--steps", default=300, show_default=True, help="Steps for each of the nine constants.")
 @click.option("--kappas", default=",".join(map(str, KAPPAS)), show_default=True)
 @click.option("--only", type=click.Choice(["distances", "transfer"]), help="One table alone.")
-def main(*, limit: int, iterations: int, kappas: str, only: str | None) -> None:
+def main(*, limit: int, steps: int, kappas: str, only: str | None) -> None:
     """Print the tables. Targets are random wrong classes, the average case of the paper."""
     torch.set_num_threads(1)
     plain, distilled = pair()
@@ -45,9 +45,9 @@ def main(*, limit: int, iterations: int, kappas: str, only: str | None) -> None:
     targets = (y + torch.randint(1, 10, y.shape, generator=torch.Generator().manual_seed(0))) % 10
     case = Case(x, y, targets)
     if only != "transfer":
-        distances(plain, case, iterations)
+        distances(plain, case, steps)
     if only != "distances":
-        transfer(plain, distilled, case, iterations, [float(part) for part in kappas.split(",")])
+        transfer(plain, distilled, case, steps, [float(part) for part in kappas.split(",")])
 
 
 def attack(name: str, net: nn.Module, case: Case, settings: dict[str, object]) -> Tensor:
@@ -59,7 +59,7 @@ def attack(name: str, net: nn.Module, case: Case, settings: dict[str, object]) -
     return found
 
 
-def distances(net: nn.Module, case: Case, iterations: int) -> None:
+def distances(net: nn.Module, case: Case, steps: int) -> None:
     """L1, L2 and Linf of the successes on the plain network, and L1 beside that of Carlini-Wagner."""
     rows: list[tuple[str, str, dict[str, object]]] = [("C&W L2", "cw", {"abort_early": False})]
     for beta in (0.0, 1e-4, 1e-3, 1e-2):
@@ -69,7 +69,7 @@ def distances(net: nn.Module, case: Case, iterations: int) -> None:
     baseline = None
     for label, name, settings in rows:
         start = time.perf_counter()
-        found = attack(name, net, case, {"steps": iterations, **settings})
+        found = attack(name, net, case, {"steps": steps, **settings})
         seconds = time.perf_counter() - start
         hit = net(found).argmax(1) == case.targets
         delta = (found - case.x).flatten(1)[hit]
@@ -77,11 +77,11 @@ def distances(net: nn.Module, case: Case, iterations: int) -> None:
         baseline = baseline or l1
         figures = [l1, float(delta.norm(dim=1).mean()), float(delta.abs().amax(1).mean()), l1 / baseline]
         table.add_row(label, f"{100 * hit.float().mean():.0f}", *(f"{one:.3f}" for one in figures), f"{seconds:.0f}")
-    table.title = f"{len(case.x)} digits, plain network, {SEARCH} x {iterations} steps"
+    table.title = f"{len(case.x)} digits, plain network, {SEARCH} x {steps} steps"
     Console(width=110).print(table)
 
 
-def transfer(plain: nn.Module, distilled: nn.Module, case: Case, iterations: int, kappas: list[float]) -> None:
+def transfer(plain: nn.Module, distilled: nn.Module, case: Case, steps: int, kappas: list[float]) -> None:
     """Share of the images that the distilled network takes for the target, made on the plain one at each kappa."""
     contestants: dict[str, tuple[str, dict[str, object]]] = {
         "C&W L2": ("cw", {}),
@@ -92,7 +92,7 @@ def transfer(plain: nn.Module, distilled: nn.Module, case: Case, iterations: int
     for kappa in kappas:
         cells = []
         for name, settings in contestants.values():
-            found = attack(name, plain, case, {"steps": iterations, "confidence": kappa, **settings})
+            found = attack(name, plain, case, {"steps": steps, "confidence": kappa, **settings})
             made = (found != case.x).flatten(1).any(1).float().mean()
             hit = (distilled(found).argmax(1) == case.targets).float().mean()
             cells.append(f"{100 * hit:.0f} ({100 * made:.0f})")

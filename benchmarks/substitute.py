@@ -1,6 +1,6 @@
 """The substitute black box against a plain MNIST network (the baseline of Chen et al. 2017, ZOO, table 1): one table.
 
-python benchmarks/substitute.py [--limit 100] [--first 500] [--seeds 0,1,2] [--iterations 200] [--json FILE]
+python benchmarks/substitute.py [--limit 100] [--first 500] [--seeds 0,1,2] [--steps 200] [--json FILE]
 
 The substitute starts from 150 shipped digits that are not attacked, in the network's own architecture.
 """
@@ -49,9 +49,9 @@ class Outcome:
 @click.option("--first", default=500, show_default=True, help="Number of the first shipped digit that is attacked.")
 @click.option("--limit", default=100, show_default=True, help="Digits.")
 @click.option("--seeds", default="0,1,2", show_default=True, help="Of the substitutes.")
-@click.option("--iterations", default=200, show_default=True, help="Of C&W, for each of the nine weights.")
+@click.option("--steps", default=200, show_default=True, help="Of C&W, for each of the nine constants.")
 @click.option("--json", "file", type=click.Path(dir_okay=False, path_type=Path), help="Write the rows there, too.")
-def main(*, first: int, limit: int, seeds: str, iterations: int, file: Path | None) -> None:
+def main(*, first: int, limit: int, seeds: str, steps: int, file: Path | None) -> None:
     """Print the table. Targets are random wrong classes."""
     torch.set_num_threads(1)
     net = load("defense:adversarial-training")().build("mnist").requires_grad_(False)
@@ -63,7 +63,7 @@ def main(*, first: int, limit: int, seeds: str, iterations: int, file: Path | No
         substitute, asked = trained(net, digits[first + limit :], seed)
         with torch.no_grad():
             agreement = 100 * float((substitute(x).argmax(1) == net(x).argmax(1)).float().mean())
-        for name, settings, threat in attacks(iterations):
+        for name, settings, threat in attacks(steps):
             for goal in ("untargeted", "targeted"):
                 attack = load("attack:transfer")(models=[substitute], attack=name, settings=settings)
                 goals = {"targets": targets} if goal == "targeted" else {}
@@ -76,9 +76,9 @@ def main(*, first: int, limit: int, seeds: str, iterations: int, file: Path | No
         file.write_text(json.dumps([asdict(row) for row in rows]))
 
 
-def attacks(iterations: int) -> list[tuple[str, dict[str, Any], ThreatModel]]:
+def attacks(steps: int) -> list[tuple[str, dict[str, Any], ThreatModel]]:
     """Name, settings and threat model of each, as in the source."""
-    search = {"confidence": 20.0, "search_steps": SEARCH, "steps": iterations}
+    search = {"confidence": 20.0, "search_steps": SEARCH, "steps": steps}
     return [("fgm", {}, ThreatModel("linf", 0.4)), ("cw", search, ThreatModel("l2"))]
 
 

@@ -75,13 +75,13 @@ class Case:
 @click.command()
 @click.option("--first", default=500, show_default=True, help="Number of the first shipped digit.")
 @click.option("--limit", default=100, show_default=True, help="Digits.")
-@click.option("--iterations", default=200, show_default=True, help="Of C&W and EAD, for each of the nine weights.")
+@click.option("--steps", default=200, show_default=True, help="Of C&W and EAD, for each of the nine constants.")
 @click.option("--kappas", default=",".join(map(str, KAPPAS)), show_default=True)
 @click.option("--epsilons", default=",".join(map(str, EPSILONS)), show_default=True)
 @click.option("--goal", type=click.Choice(["targeted", "untargeted"]), help="One table alone.")
 @click.option("--json", "file", type=click.Path(dir_okay=False, path_type=Path), help="Write the rows there, too.")
 def main(
-    *, first: int, limit: int, iterations: int, kappas: str, epsilons: str, goal: str | None, file: Path | None
+    *, first: int, limit: int, steps: int, kappas: str, epsilons: str, goal: str | None, file: Path | None
 ) -> None:
     """Print the tables. Targets are random wrong classes."""
     torch.set_num_threads(1)
@@ -91,7 +91,7 @@ def main(
     for one in goals:
         if goal in (None, one):
             numbers = [float(text) for text in kappas.split(",")], [float(text) for text in epsilons.split(",")]
-            for setting in settings(*numbers, iterations, targeted=one == "targeted"):
+            for setting in settings(*numbers, steps, targeted=one == "targeted"):
                 rows.append(outcome(case, setting, one))
                 click.echo(rows[-1], err=True)
                 if file is not None:
@@ -111,10 +111,10 @@ def load_case(first: int, limit: int) -> Case:
     return Case(ensemble, defended, x[right], y[right], targets[right])
 
 
-def settings(kappas: list[float], epsilons: list[float], iterations: int, *, targeted: bool) -> Iterator[Setting]:
+def settings(kappas: list[float], epsilons: list[float], steps: int, *, targeted: bool) -> Iterator[Setting]:
     """Every attack at every confidence or budget."""
     nearest = ThreatModel("l2", targeted=targeted)
-    search = {"search_steps": SEARCH, "steps": iterations}
+    search = {"search_steps": SEARCH, "steps": steps}
     for kappa in kappas:
         yield Setting("C&W", kappa, load("attack:cw")(confidence=kappa, **search), nearest)
         yield Setting("EAD", kappa, load("attack:ead")(beta=0.01, rule="en", confidence=kappa, **search), nearest)

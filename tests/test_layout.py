@@ -51,6 +51,14 @@ def test_an_upward_import_and_a_circle_are_found(tmp_path: Path, monkeypatch: py
     assert layout.circles(edges) == [["advplug.losses", "advplug.model"]]
 
 
+def test_eagerpy_ends_at_the_task() -> None:
+    """The engine is torch: only the task, which attacks see, and what it hands to them know eagerpy."""
+    knowing = {
+        path.stem for path in (ROOT / "advplug" / "engine").glob("*.py") if "import eagerpy" in path.read_text("utf-8")
+    }
+    assert knowing == {"task", "other_model"}
+
+
 def test_plugins_import_public_names_alone() -> None:
     """Of the core, and of each other; their tests may use what ``advplug.testing`` has, and the runners of the core."""
     found = [

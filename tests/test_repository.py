@@ -26,7 +26,7 @@ else:
 
 ROOT = Path(__file__).resolve().parent.parent
 PLUGINS = sorted(path.parent for path in ROOT.glob("plugins/*/*/pyproject.toml"))
-FOLDERS = {"attack": "attacks", "defense": "defenses", "adaptive": "adaptive", "data": "data", "baseline": "baselines"}
+FOLDERS = {"attack": "attacks", "defense": "defenses", "adaptive": "adaptive", "data": "data"}
 SIBLING = re.compile(r"(advplug[a-z0-9-]*)(\[[^]]*\])?(.*)")
 MACHINE_PATH = re.compile(r"(?<![\w.:/])/(?:work|root|home|Users|opt|mnt)/[\w.]")
 LARGEST = 2_500_000

@@ -58,8 +58,7 @@ class FeatureAdversary(IterativeAttack[State]):
     step_size: Annotated[float, Interval(0, 2, "high")] = 0.1
 
     def prepare(self, problem: Problem, gateway: Gateway) -> Guides:
-        assert problem.auxiliary is not None
-        inputs, own = gateway.cast(problem.inputs), gateway.cast(problem.auxiliary.inputs)
+        inputs, own = gateway.cast(problem.inputs), gateway.cast(problem.own_images.inputs)
         layer = find_layer(self.layer, gateway, inputs)
         scores, activations = scores_and_activations(layer, gateway, own)
         margin, image = margins(scores).max(0)

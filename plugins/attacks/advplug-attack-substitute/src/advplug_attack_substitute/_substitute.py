@@ -53,11 +53,11 @@ class Substitute(SurrogateAttack):
     batch_size: Count = 128
 
     def own_model(self, problem: Problem, gateway: Gateway) -> Ensemble:
-        assert problem.auxiliary is not None
+        own = problem.own_images
         low, high = problem.threat.bounds
         step, seed, config = self.augmentation_step_size * (high - low), problem.options.seed, self._training
         substitute = untrained(self.network, problem, seed)
-        x = gateway.cast(problem.auxiliary.inputs[: self.num_images])
+        x = gateway.cast(own.inputs[: self.num_images])
         y = gateway.scores(x).argmax(1)
         for rho in range(self.augmentations + 1):
             substitute = trained(substitute, Images(x, y), config, problem, seed + rho)

@@ -78,8 +78,8 @@ class Transfer(SurrogateAttack):
 
     def _trained(self, problem: Problem, gateway: Gateway) -> Iterator[nn.Module]:
         """Networks of different seeds, trained on the attacker's images."""
-        assert problem.auxiliary is not None
-        images = Images(gateway.cast(problem.auxiliary.inputs), problem.auxiliary.labels)
+        own = problem.own_images
+        images = Images(gateway.cast(own.inputs), own.labels)
         config = TrainingConfig(
             epochs=math.ceil(self.updates / math.ceil(len(images) / self.batch_size)),
             learning_rate=self.learning_rate,
