@@ -14,6 +14,7 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
+from advplug import load
 from advplug.evaluation import Evaluation
 from advplug.evaluation.diagnostics import percent
 from advplug.evaluation.run_directory import RunDirectory
@@ -98,8 +99,9 @@ def gallery(evaluations: list[Evaluation]) -> str:
         budget, clean, weak, left = ("<br>".join(cell.replace(" ", "&nbsp;") for cell in column) for column in columns)
         alone = [percent(one.undefended_accuracy) for one in shown if one.undefended_accuracy is not None]
         after = f"**{left}**" + (f"<br>undefended network:<br>{'<br>'.join(alone)}" if alone else "")
-        claim = f"[**{case}**]({case}.md). {shown[0].claim}"
-        rows.append("| " + " | ".join((claim, budget, clean, weak, after, str(shown[0].lesson), _figure(case))) + " |")
+        told = load(f"adaptive:{case}")  # claim and lesson as the case words them today
+        claim = f"[**{case}**]({case}.md). {told.claim}"
+        rows.append("| " + " | ".join((claim, budget, clean, weak, after, told.lesson, _figure(case))) + " |")
     return ABOUT_GALLERY + "\n".join(rows) + "\n"
 
 

@@ -33,7 +33,7 @@ class BreakECOC(AdaptiveAttack):
 
     breaks = "ecoc"
     claim = "An ensemble of binary classifiers decoded by a Hadamard code keeps 57 % accuracy at linf 0.031."
-    lesson = "What the decoder does after the networks may hide the gradient: put the loss in front of it."
+    lesson = "The decoder can hide the gradient of the networks: compute the loss in front of the decoder."
 
     def baselines(self, preset: str, threat: ThreatModel) -> Sequence[Recipe]:
         step = threat.budget * 2 / 3

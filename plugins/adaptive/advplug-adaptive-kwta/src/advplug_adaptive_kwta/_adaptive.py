@@ -34,7 +34,7 @@ class BreakKWTA(AdaptiveAttack):
 
     breaks = "kwta"
     claim = "A k-Winners-Take-All activation hides the gradient: 13.1 % robust accuracy, 50.0 % adversarially trained."
-    lesson = "A discontinuous model is no stronger, only harder to differentiate: estimate the gradient from scores."
+    lesson = "A discontinuous model is not stronger, only harder to differentiate: estimate the gradient from scores."
 
     def baselines(self, preset: str, threat: ThreatModel) -> Sequence[Recipe]:
         step = threat.budget * 0.003 / 0.031

@@ -39,7 +39,7 @@ class BreakMixupInference(AdaptiveAttack):
 
     breaks = "mixup-inference"
     claim = "Answers averaged over mixtures with other images keep 63 %, and 57 % under the authors' adaptive attack."
-    lesson = "Average gradients inside the attack, never the results of attacks; mixing adds nothing to its network."
+    lesson = "Average gradients inside the attack, not the results of attacks: mixing then adds little to its network."
 
     def baselines(self, preset: str, threat: ThreatModel) -> Sequence[Recipe]:
         step = threat.budget / 4

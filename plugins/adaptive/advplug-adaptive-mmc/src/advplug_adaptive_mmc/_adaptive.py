@@ -29,7 +29,7 @@ class BreakMMC(AdaptiveAttack):
 
     breaks = "mmc"
     claim = "Features drawn to fixed, far apart class centres are more robust than those that a softmax trains."
-    lesson = "A loss that the training replaced is the wrong one to attack: optimise what the answer is made of."
+    lesson = "Do not attack the loss that training replaced: optimise the quantity that decides the answer."
 
     def baselines(self, preset: str, threat: ThreatModel) -> Sequence[Recipe]:
         step = threat.budget / 4

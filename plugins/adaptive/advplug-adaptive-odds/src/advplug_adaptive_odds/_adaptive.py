@@ -37,8 +37,8 @@ class BreakOdds(AdaptiveAttack):
     """
 
     breaks = "odds"
-    claim = "Adversarial images betray themselves by how their logits drift under noise: 71.4 % are detected."
-    lesson = "Do not fight a detector's statistic, whose parts pull apart: look like a clean image in all it sees."
+    claim = "The logits of adversarial images drift differently under noise: 71.4 % of the images are detected."
+    lesson = "Do not fight a detector's statistic: imitate a clean image in everything that the detector sees."
 
     def baselines(self, preset: str, threat: ThreatModel) -> Sequence[Recipe]:
         step = threat.budget / 5

@@ -34,7 +34,7 @@ class BreakWeaknessStrength(AdaptiveAttack):
 
     breaks = "weakness-strength"
     claim = "An adversarial image is either unstable under noise or far from every boundary, so two tests reject it."
-    lesson = "Where one test wants less and another wants more, walk along the line between and stop in the middle."
+    lesson = "If one test rejects small changes and another rejects large ones, search the line between them."
 
     def baselines(self, preset: str, threat: ThreatModel) -> Sequence[Recipe]:
         return [
