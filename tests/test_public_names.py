@@ -40,6 +40,8 @@ def test_lazy_packages_name_the_same_things_to_type_checkers_and_at_run_time() -
         found = {key.value for table in tables for key in table.keys if isinstance(key, ast.Constant)}
         assert found <= told, f"{file}: type checkers are not told of {sorted(found - told)}"
         assert found <= set(package.__all__), f"{file}: __all__ misses {sorted(found - set(package.__all__))}"
+        modules = {path.stem for path in file.parent.glob("*.py")} | {path.name for path in file.parent.iterdir()}
+        assert not found & modules, f"{file}: importing the module {found & modules} would replace the name"
         for name in package.__all__:
             assert getattr(package, name) is not None, f"{file}: {name}"
     assert seen > len(list(ROOT.glob("plugins/*/*"))), "every plugin's package is lazy, and some of the core's"

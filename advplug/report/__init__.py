@@ -11,9 +11,8 @@ from advplug.lazy import lazily
 from advplug.records.section import Section
 
 if TYPE_CHECKING:
-    from advplug.report.figure_section import figure_section
     from advplug.report.page import write_report
-    from advplug.report.rebuilt import rebuilt
+    from advplug.report.plugin_sections import figure_section, rebuilt
     from advplug.report.style import ADAPTIVE, BASELINE, COLOURS, GRID, INK, INTERMEDIATE, figure, quiet
     from advplug.report.summary import SHORT
 
@@ -39,8 +38,8 @@ __getattr__ = lazily(
     {
         **_STYLE,
         "SHORT": ".summary",
-        "figure_section": ".figure_section",
-        "rebuilt": ".rebuilt",
+        "figure_section": ".plugin_sections",
+        "rebuilt": ".plugin_sections",
         "write_report": ".page",
     },
 )

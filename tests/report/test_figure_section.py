@@ -7,7 +7,7 @@ from html.parser import HTMLParser
 
 from matplotlib.figure import Figure
 
-from advplug.report.figure_section import figure_section
+from advplug.report import figure_section
 from advplug.report.style import figure
 
 BAD = "<b>1 & 2</b> \"quoted\" 'twice'"

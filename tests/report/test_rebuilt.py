@@ -21,7 +21,7 @@ from advplug.errors import MissingWeights, UnknownPlugin
 from advplug.evaluation import Evaluation
 from advplug.model import DefendedModel
 from advplug.plugins.manager import Manager, using
-from advplug.report.rebuilt import rebuilt
+from advplug.report import rebuilt
 from advplug.threat import ThreatModel
 
 

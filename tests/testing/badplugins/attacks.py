@@ -212,7 +212,7 @@ def _image(task: Task) -> bool:
 
 def _result(task: Task) -> Any:
     """The result under construction, which is no business of an attack."""
-    run: Any = task._tick
+    run: Any = task.tick
     return run.__self__.result
 
 

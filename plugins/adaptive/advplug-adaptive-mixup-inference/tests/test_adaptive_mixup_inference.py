@@ -42,7 +42,7 @@ def test_the_mean_of_perturbations_leaves_more_than_the_mean_gradient(evaluation
 def test_answers_are_judged_on_several_draws(evaluation: Evaluation) -> None:
     assert evaluation.clean_error_rate is not None
     assert 0 <= evaluation.clean_error_rate < 0.5
-    rates = torch.from_numpy(evaluation.rows[-1].arrays["rate"])
+    rates = torch.from_numpy(evaluation.rows[-1].arrays["success_rate"])
     assert torch.equal(rates, (10 * rates).round() / 10)  # of ten fresh answers
     assert bool((rates[torch.from_numpy(evaluation.rows[-1].arrays["success"])] > 0.5).all())
 

@@ -190,9 +190,9 @@ def test_samples_with_their_confidence_leave() -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"confidence": 0.0}, r"in \(0, 1\], or choose one of clean"),
+        ({"confidence": 0.0}, r"in \(0, 1\], or clean"),
         ({"confidence": 1.5}, r"in \(0, 1\]"),
-        ({"confidence": "same"}, "a number, or choose one of clean"),
+        ({"confidence": "same"}, "a number, or clean"),
         ({"steps": 0}, "at least 1"),
         ({"clip": 0.0}, "positive"),
         ({"overshoot": -0.1}, "at least 0"),

@@ -54,7 +54,7 @@ def test_plugin_is_found() -> None:
 def test_presets_train_against_their_own_threat() -> None:
     assert set(AdversarialTraining.presets) == set(AdversarialTraining.configurations)
     for name, preset in AdversarialTraining.presets.items():
-        adversary = AdversarialTraining.configurations[name].recipe.adversary
+        adversary = AdversarialTraining.configurations[name].training.adversary
         if adversary is None:
             assert name in {"mnist", "cifar10"}
         else:
@@ -90,7 +90,7 @@ def test_shipped_weights(preset: str) -> None:
     record = json.loads(path.with_suffix(".json").read_text(encoding="ascii"))
     assert record["command"][:3] == ["advplug", "train", "adversarial-training"]
     assert (record["preset"], record["seed"]) == (preset, 0)
-    assert record["epochs"] == AdversarialTraining.configurations[preset].recipe.epochs
+    assert record["epochs"] == AdversarialTraining.configurations[preset].training.epochs
     assert record["versions"]["torch"]
     assert record["clean_accuracy"] > (0.95 if AdversarialTraining.presets[preset].data == "mnist" else 0.5)
     model = AdversarialTraining().build(preset)
@@ -112,7 +112,7 @@ def test_adversarially_trained_digits_resist_pgd(norm: str, epsilon: float, leas
 @settings(max_examples=15, deadline=None)
 @given(st.integers(0, 1000), st.sampled_from(["mnist-linf", "mnist-l2", "cifar10-linf", "cifar10-l2"]))
 def test_the_adversaries_of_the_presets_stay_in_ball_and_box(seed: int, preset: str) -> None:
-    adversary = AdversarialTraining.configurations[preset].recipe.adversary
+    adversary = AdversarialTraining.configurations[preset].training.adversary
     assert adversary is not None
     model, images = AdversarialTraining().network(preset), noise(preset, 4)
     x = (3 * images.inputs - 1).clamp(0, 1)  # two thirds of the pixels saturated

@@ -17,7 +17,10 @@ from torch import Tensor
 
 def small(chunks: int = 4, heads: int = 4, normalise: bool = False) -> EnsembleOfBits:
     trunk = [Layer(3, 5, 2), Layer(4, 3, 2), Layer(5, 3, 2)]
-    return EnsembleOfBits(Bits(1, 28, trunk=trunk, branch=2, chunks=chunks, heads=heads, normalise=normalise)).eval()
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)  # a network with a bit at zero is not certain of it, whatever the gain
+        bits = Bits(1, 28, trunk=trunk, branch=2, chunks=chunks, heads=heads, normalise=normalise)
+    return EnsembleOfBits(bits).eval()
 
 
 @pytest.mark.parametrize("length", [4, 16, 32])

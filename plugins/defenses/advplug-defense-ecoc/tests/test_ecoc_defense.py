@@ -54,7 +54,7 @@ def test_shipped_weights(preset: str) -> None:
     record = json.loads(path.with_suffix(".json").read_text(encoding="ascii"))
     assert record["command"][:3] == ["advplug", "train", "ecoc"]
     assert (record["preset"], record["seed"]) == (preset.removesuffix("-unsaturated"), 0)
-    assert record["epochs"] == ECOC.configurations[preset].recipe.epochs
+    assert record["epochs"] == ECOC.configurations[preset].training.epochs
     assert record["clean_accuracy"] > CLEAN[preset.partition("-")[0]]
     model = ECOC().build(preset)
     assert isinstance(model, EnsembleOfBits)

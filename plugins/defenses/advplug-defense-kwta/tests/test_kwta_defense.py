@@ -79,7 +79,7 @@ def test_shipped_weights(preset: str) -> None:
     record = json.loads(path.with_suffix(".json").read_text(encoding="ascii"))
     assert record["command"][:3] == ["advplug", "train", "kwta"]
     assert (record["preset"], record["seed"]) == (preset, 0)
-    assert record["epochs"] == KWTA.configurations[preset].recipe.epochs
+    assert record["epochs"] == KWTA.configurations[preset].training.epochs
     assert record["versions"]["torch"]
     # kWTA costs the small CIFAR-10 networks much of their accuracy; guessing would give 0.1.
     assert record["clean_accuracy"] > (0.97 if KWTA.presets[preset].data == "mnist" else 0.4)
@@ -139,7 +139,7 @@ def test_training_is_deterministic(preset: str) -> None:
     torch.rand(5)
     second = KWTA().train(preset, data, seed=3, device="cpu", on_epoch=nothing)
     other = KWTA().train(preset, data, seed=4, device="cpu", on_epoch=nothing)
-    epochs = KWTA.configurations[preset].recipe.epochs
+    epochs = KWTA.configurations[preset].training.epochs
     assert seen == [(epoch, epochs) for epoch in range(1, epochs + 1)]
     for (name, mine), again in zip(first.state_dict().items(), second.state_dict().values(), strict=True):
         assert torch.equal(mine, again), name

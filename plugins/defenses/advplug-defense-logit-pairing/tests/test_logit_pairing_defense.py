@@ -37,12 +37,12 @@ def test_presets_are_the_published_ones() -> None:
 def test_losses_have_the_published_weights(
     base: str, pairing: float, adversarial: float, noise_size: float, epsilon: float
 ) -> None:
-    recipes = {suffix: LogitPairing.configurations[f"{base}{suffix}"].recipe for suffix in SUFFIXES}
-    assert recipes[""].objective == Penalised(clean_pairing, weight=pairing, noise=noise_size)
-    assert recipes["-lsq"].objective == Penalised(squeezing, weight=pairing, noise=noise_size)
-    assert recipes["-alp"].objective == MixedBatch(clean=0.5, adversarial=0.5, weight=adversarial)
-    assert recipes["-at50"].objective == MixedBatch(clean=0.5, adversarial=0.5, weight=0)
-    assert recipes["-at100"].objective is cross_entropy
+    recipes = {suffix: LogitPairing.configurations[f"{base}{suffix}"].training for suffix in SUFFIXES}
+    assert recipes[""].loss == Penalised(clean_pairing, weight=pairing, noise=noise_size)
+    assert recipes["-lsq"].loss == Penalised(squeezing, weight=pairing, noise=noise_size)
+    assert recipes["-alp"].loss == MixedBatch(clean=0.5, adversarial=0.5, weight=adversarial)
+    assert recipes["-at50"].loss == MixedBatch(clean=0.5, adversarial=0.5, weight=0)
+    assert recipes["-at100"].loss is cross_entropy
     for suffix, recipe in recipes.items():
         assert LogitPairing.presets[f"{base}{suffix}"].threat.epsilon == pytest.approx(epsilon)
         if suffix in {"", "-lsq"}:
@@ -72,7 +72,7 @@ def test_shipped_weights(preset: str) -> None:
     record = json.loads(path.with_suffix(".json").read_text(encoding="ascii"))
     assert record["command"][:3] == ["advplug", "train", "logit-pairing"]
     assert (record["preset"], record["seed"]) == (preset, 0)
-    assert record["epochs"] == LogitPairing.configurations[preset].recipe.epochs
+    assert record["epochs"] == LogitPairing.configurations[preset].training.epochs
     assert not LogitPairing().build(preset).training
 
 

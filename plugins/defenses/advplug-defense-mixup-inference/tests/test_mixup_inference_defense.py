@@ -69,7 +69,7 @@ def test_shipped_weights(preset: str) -> None:
     record = json.loads(path.with_suffix(".json").read_text(encoding="ascii"))
     assert record["command"][:3] == ["advplug", "train", "mixup-inference"]
     assert (record["preset"], record["seed"]) == (preset, 0)
-    assert record["epochs"] == MixupInference.configurations[preset].recipe.epochs
+    assert record["epochs"] == MixupInference.configurations[preset].training.epochs
     assert record["clean_accuracy"] > (0.9 if preset in DIGITS else 0.35)
 
 

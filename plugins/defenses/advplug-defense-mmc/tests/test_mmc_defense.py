@@ -84,7 +84,7 @@ def test_shipped_weights(preset: str) -> None:
     record = json.loads(path.with_suffix(".json").read_text(encoding="ascii"))
     assert record["command"][:3] == ["advplug", "train", "mmc"]
     assert (record["preset"], record["seed"]) == (preset, 0)
-    assert record["epochs"] == MMC.configurations[preset].recipe.epochs
+    assert record["epochs"] == MMC.configurations[preset].training.epochs
     assert record["clean_accuracy"] > (0.96 if preset == "mnist" else 0.65)
 
 
@@ -101,8 +101,8 @@ def test_the_authors_network_runs_and_ships_no_weights() -> None:
     model.centre_on(images)
     torch.testing.assert_close(model.eval().features(images), model.layers(images - images.mean(0)))
     assert model(images).shape == (2, 10)
-    recipe = MMC.configurations["paper"].recipe
-    rates = [recipe.rate_at(epoch, 1) for epoch in (99, 100, 149, 150, 199)]
+    recipe = MMC.configurations["paper"].training
+    rates = [recipe.learning_rate_at(epoch, 1) for epoch in (99, 100, 149, 150, 199)]
     assert rates == pytest.approx([1e-2, 1e-3, 1e-3, 1e-4, 1e-4])
     with pytest.raises(MissingWeights, match="train"):
         MMC().build("paper")

@@ -60,7 +60,9 @@ class BreakLogitPairing(AdaptiveAttack):
 
     breaks = "logit-pairing"
     claim = "Pairing or squeezing the logits of clean images makes a network robust without adversarial training."
-    lesson = "One run of PGD with default steps measures the attack, not the defense: use large steps and many restarts."
+    lesson = (
+        "One run of PGD with default steps measures the attack, not the defense: use large steps and many restarts."
+    )
 
     def baselines(self, preset: str, threat: ThreatModel) -> Sequence[Recipe]:
         settings, (published, _, _) = _settings(preset), _published(preset)

@@ -1,16 +1,33 @@
-"""The model of a finished evaluation, for figures that measure something on it."""
+"""What a plugin needs for a section of the report: a figure in a section, and the evaluated model to measure on."""
 
 from __future__ import annotations
 
+from html import escape
 from typing import NamedTuple
 
 import torch
+from matplotlib.figure import Figure
 from torch import Tensor
 
 from advplug.defense import Defense
 from advplug.model import DefendedModel
 from advplug.plugins.manager import load
 from advplug.records.evaluation import Evaluation
+from advplug.records.section import Section
+from advplug.report.style import data_uri
+
+
+def figure_section(title: str, drawn: Figure, *, alt: str, caption: str) -> Section:
+    """The section that shows ``drawn`` over its caption, as the page's own sections do.
+
+    Parameters
+    ----------
+    title, caption: plain text.
+    drawn: made by :func:`advplug.report.style.figure`, whose colours follow the reader's light or dark scheme.
+    alt: what is to be seen, plain text, for readers who do not see it.
+    """
+    image = f'<div class="wide"><img src="{data_uri(drawn)}" alt="{escape(alt)}"></div>'
+    return Section(title, f"<figure>{image}<figcaption>{escape(caption)}</figcaption></figure>")
 
 
 class Rebuilt(NamedTuple):
