@@ -92,13 +92,24 @@ class DefendedModel(nn.Module):
 
 
 class PlainModel(DefendedModel):
-    """Any callable from inputs to logits, seen as a model without a defense."""
+    """Any callable from inputs to logits, seen as a model without a defense.
+
+    What it declares as a :class:`DefendedModel` would is honoured: the attribute ``stochastic``, and methods and
+    ``thresholds`` named in :class:`Capabilities`. A submodule of such a name, ``features`` in many networks, is none.
+    """
 
     def __init__(
         self, module: Callable[[Tensor], Tensor], num_classes: int, bounds: tuple[float, float] = (0.0, 1.0)
     ) -> None:
         super().__init__(num_classes, bounds)
         self.module = module
+        self.stochastic = bool(getattr(module, "stochastic", False))
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """What the callable offers beyond scores."""
+        found = {field.name: getattr(self.module, field.name, None) for field in fields(Capabilities)}
+        return Capabilities(**{name: None if isinstance(offer, nn.Module) else offer for name, offer in found.items()})
 
     def forward(self, x: Tensor) -> Tensor:
         return self.module(x)

@@ -1,7 +1,8 @@
-"""The gateway to the model: every pass outside an attack's own steps goes through it, and so do its limits.
+"""The gateway to the model: every pass goes through it, those of an attack's steps and those around them.
 
-It knows in which dtype the model computes, how many inputs fit into one pass, and how to leave the model and the
-caller's random state as they were found.
+It hands the model copies in the model's dtype, lets in as many inputs as fit, and leaves the model and the caller's
+random state as they were found. The search itself computes in float32 or float64, whatever the model computes in: the
+rounding of a half-precision model would push points out of their budget.
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ class Gateway:
     Parameters
     ----------
     model: the model.
-    example: one input (1, ...), for its shape and device; and for its dtype, where the model has no parameters.
+    example: one input (1, ...) as the caller has it, for its shape, device and dtype.
     seed: of the model's own randomness.
     memory_budget: bytes of activations that one pass may hold.
     max_rows: how many inputs one pass takes; measured by the memory budget unless given.
@@ -53,7 +54,7 @@ class Gateway:
         self.model = model
         self.asked = 0
         """Inputs that :meth:`scores` has passed to the model."""
-        self._example = native(model, example)
+        self._example = searchable(model, example)
         self._seed, self._memory_budget = seed, memory_budget
         self._max_rows = max_rows
         self._open = ExitStack()
@@ -71,7 +72,7 @@ class Gateway:
 
     @property
     def dtype(self) -> torch.dtype:
-        """The dtype in which the model computes."""
+        """The dtype of the search, float32 or float64."""
         return self._example.dtype
 
     @property
@@ -89,8 +90,12 @@ class Gateway:
         return True
 
     def cast(self, x: Tensor) -> Tensor:
-        """``x`` in the dtype in which the model computes."""
+        """``x`` in the dtype of the search."""
         return x.to(self.dtype)
+
+    def ask(self, function: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
+        """``function(x)`` of the model, such as the model itself or its ``features``; see :func:`ask`."""
+        return ask(self.model, function, x)
 
     def scores(self, x: Tensor) -> Tensor:
         """Scores (m, K) for ``x`` (m, ...), without a gradient.
@@ -100,7 +105,7 @@ class Gateway:
         NonFiniteLogits: the model returned NaN or infinite scores.
         """
         self.asked += len(x)
-        scores = torch.cat(self._in_passes(self.model, x))
+        scores = torch.cat(self._in_passes(lambda part: self.ask(self.model, part), x))
         if not bool(scores.isfinite().all()):
             raise NonFiniteLogits("the model returned NaN or infinite logits")
         return scores
@@ -128,8 +133,8 @@ class Gateway:
 
     def _decide(self, x: Tensor) -> Decision:
         if self.model.rejects:
-            return self.model.decide(x)
-        logits = self.model(x)
+            return self.model.decide(inside(self.model, x))
+        logits = self.model(inside(self.model, x))  # in its own dtype, where a tie of another is none
         bad = ~logits.isfinite().all(1)
         if bool(bad.any()):
             raise NonFiniteLogits(
@@ -166,7 +171,14 @@ def frozen(model: nn.Module, seed: int, device: torch.device) -> Iterator[None]:
     buffers = [(buffer, buffer.clone()) for buffer in model.buffers()]
     numpy_state, python_state = np.random.get_state(), random.getstate()
     try:
-        with torch.random.fork_rng([device] if device.type == "cuda" else []):
+        with ExitStack() as state:
+            for context in (
+                torch.random.fork_rng([device] if device.type == "cuda" else []),
+                torch.inference_mode(False),  # a caller may have disabled gradients, or reduced precision
+                torch.enable_grad(),
+                torch.autocast(device.type, enabled=False),
+            ):
+                state.enter_context(context)
             torch.manual_seed(seed)
             np.random.seed(seed % 2**32)
             random.seed(seed)
@@ -190,10 +202,29 @@ def device_of(model: nn.Module) -> torch.device | None:
     return None if parameter is None else parameter.device
 
 
-def native(model: nn.Module, x: Tensor) -> Tensor:
-    """``x`` in the dtype in which ``model`` computes: that of its parameters, or that of ``x`` if it has none."""
+def inside(model: nn.Module, x: Tensor) -> Tensor:
+    """A copy of ``x`` in the dtype in which ``model`` computes: that of its parameters, or that of ``x`` without any.
+
+    A model may change its argument in place, which must reach neither the caller's images nor the attack's points.
+    """
     parameter = next(model.parameters(), None)
-    return x if parameter is None else x.to(parameter.dtype)
+    return x.to(x.dtype if parameter is None else parameter.dtype, copy=True)
+
+
+def ask(model: nn.Module, function: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
+    """``function`` of ``model`` at ``x`` (n, ...), which it gets as a copy in its dtype; answered in that of ``x``."""
+    answer = function(inside(model, x))
+    return answer.to(x.dtype) if answer.is_floating_point() else answer
+
+
+def searchable(model: nn.Module, x: Tensor) -> Tensor:
+    """``x`` in the dtype in which a search on ``model`` computes.
+
+    That is the dtype of ``x``, float32 or float64, in which points are returned and held to their budget; float32 where
+    the model itself computes in float32.
+    """
+    parameter = next(model.parameters(), None)
+    return x.float() if parameter is not None and parameter.dtype == torch.float32 else x
 
 
 @torch.no_grad()
@@ -207,7 +238,7 @@ def rows_within(budget: int, model: nn.Module, example: Tensor) -> int:
 
     hooks = [module.register_forward_hook(count) for module in model.modules() if not list(module.children())]
     try:
-        model(example)
+        ask(model, model, example)
     finally:
         for hook in hooks:
             hook.remove()

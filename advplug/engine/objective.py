@@ -41,9 +41,9 @@ class Objective:
     def __call__(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Per-sample loss (copies * n,) and logits (copies * n, K) at ``x`` (copies * n, ...)."""
         with _captured(self.model, self.loss.layers) as activations:
-            logits = self.model(x)
+            logits = self.gateway.ask(self.model, x)
             if self.surrogate is not None:
-                stand_in = self.surrogate(x)
+                stand_in = self.gateway.ask(self.surrogate, x)
                 logits = stand_in + (logits - stand_in).detach()  # the values of one, the gradient of the other
             self.counter.forward(self.copies)
             for name in self.loss.layers:
@@ -56,7 +56,7 @@ class Objective:
             wrap(self._stacked(self.labels)),
             None if self.targets is None else wrap(self._stacked(self.targets)),
             wrap(self._stacked(self.samples)),
-            {name: wrap(values) for name, values in activations.items()},
+            {name: wrap(_like(values, x)) for name, values in activations.items()},
         )
         return raw(self.loss(view)), logits
 
@@ -96,7 +96,12 @@ class Objective:
             kind = type(self.model).__name__
             raise InvalidInput(f"the loss needs the layer {name!r}: {kind} has no module of that name")
         self.counter.forward(self.copies)
-        return features(x)
+        return self.gateway.ask(features, x)
+
+
+def _like(values: Tensor, x: Tensor) -> Tensor:
+    """``values`` in the dtype of ``x``, unless they are whole numbers."""
+    return values.to(x.dtype) if values.is_floating_point() else values
 
 
 @contextmanager

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
 
 from advplug.criteria import Criterion, default_criterion
 from advplug.data import Images
-from advplug.engine.gateway import DEFAULT_BUDGET, Gateway, device_of, frozen, native
+from advplug.engine.gateway import DEFAULT_BUDGET, Gateway, ask, device_of, frozen
 from advplug.engine.objective import Objective
 from advplug.engine.query_counter import QueryCounter
 from advplug.errors import InvalidInput
@@ -127,6 +127,7 @@ class Problem:
         return Objective(gateway, loss, self.labels[rows], targets, self.samples[rows], counter)
 
 
+@torch.inference_mode(False)
 def make_problem(
     model: nn.Module,
     inputs: Tensor,
@@ -160,6 +161,9 @@ def make_problem(
     ------
     InvalidInput: anything that no attack can work on; the message says what to change.
     """
+    inputs, labels, targets, epsilon, starting_points = map(
+        _trackable, (inputs, labels, targets, epsilon, starting_points)
+    )
     _check_inputs(inputs, threat)
     model = as_defended(model, inputs, threat.bounds)
     if tuple(model.bounds) != tuple(threat.bounds):
@@ -199,6 +203,11 @@ def make_problem(
     return problem
 
 
+def _trackable(value: Any) -> Any:
+    """A copy of a tensor that was made in inference mode, which no gradient could be taken of; all else as it is."""
+    return value.clone() if isinstance(value, Tensor) and value.is_inference() else value
+
+
 def check_loss(loss: Loss, problem: Problem) -> None:
     """Raise InvalidInput if ``loss`` asks for targets or classes that are not there."""
     name, classes = type(loss).__name__, problem.model.num_classes
@@ -219,7 +228,7 @@ def as_defended(model: nn.Module, inputs: Tensor, bounds: tuple[float, float]) -
         return model
     try:
         with frozen(model, 0, inputs.device), torch.no_grad():
-            scores = model(native(model, inputs[:1]))
+            scores = ask(model, model, inputs[:1])
     except (RuntimeError, ValueError, TypeError) as error:
         raise InvalidInput(f"the model does not take inputs of shape {tuple(inputs.shape)}: {error}") from error
     if not isinstance(scores, Tensor) or scores.ndim != 2 or scores.shape[1] < 2:

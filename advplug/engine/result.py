@@ -83,7 +83,7 @@ class AttackResult:
         return cls(
             adversarials=inputs.clone(),
             success=torch.zeros(count, dtype=torch.bool, device=device),
-            success_rate=torch.zeros(count, device=device),
+            success_rate=torch.zeros(count, dtype=torch.float32, device=device),
             correct=correct,
             clean_error_rate=clean_error_rate,
             detected=torch.zeros(count, dtype=torch.bool, device=device),
@@ -94,5 +94,5 @@ class AttackResult:
             forwards=torch.zeros(count, dtype=torch.int64, device=device),
             backwards=torch.zeros(count, dtype=torch.int64, device=device),
             unusable_gradients=torch.zeros(count, dtype=torch.int64, device=device),
-            trace=torch.zeros(0, count, device=device),
+            trace=torch.zeros(0, count, dtype=torch.float32, device=device),
         )

@@ -155,7 +155,7 @@ class _Run:
             noise=Noise.of(problem.options.seed, problem.samples[rows], restart),
             starting_points=starting_points,
             best_x=best,
-            best_rate=torch.zeros(rows.shape, device=rows.device),
+            best_rate=torch.zeros(rows.shape, dtype=torch.float32, device=rows.device),
             best_cost=self.cost[rows],
             done=torch.zeros_like(rows, dtype=torch.bool),
             finite=torch.ones_like(rows, dtype=torch.bool),
@@ -248,7 +248,7 @@ class _Run:
 
     def _store_traces(self, traces: list[Trace]) -> None:
         length = max((len(trace) for trace in traces), default=0)
-        table = torch.full((length, len(self.inputs)), torch.inf, device=self.inputs.device)
+        table = torch.full((length, len(self.inputs)), torch.inf, dtype=torch.float32, device=self.inputs.device)
         for trace in traces:
             for step, (rows, loss) in enumerate(trace):  # the least where a sample has several rows
                 values = torch.where(loss.isnan(), torch.inf, loss).to(table.dtype)

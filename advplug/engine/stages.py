@@ -18,6 +18,7 @@ from advplug.errors import InvalidInput
 _OF_ONE_ATTACK = ("forwards", "backwards", "unusable_gradients")
 
 
+@torch.inference_mode(False)
 def run_attack(attack: Attack, problem: Problem) -> AttackResult:
     """Run ``attack`` on every sample that is right before it; an attack of several stages, one stage after the other.
 
@@ -31,6 +32,7 @@ def run_attack(attack: Attack, problem: Problem) -> AttackResult:
     return search(attack, problem) if stages is None else _run_stages(stages)
 
 
+@torch.inference_mode(False)
 def run_cascade(attacks: Iterable[tuple[Attack, Problem]]) -> list[AttackResult]:
     """Run attacks one after the other, each only on what the ones before left standing.
 
@@ -42,6 +44,7 @@ def run_cascade(attacks: Iterable[tuple[Attack, Problem]]) -> list[AttackResult]
     return results
 
 
+@torch.inference_mode(False)
 def run_sweep(attack: Attack, problem: Problem, epsilons: Sequence[float]) -> list[AttackResult]:
     """Run a fixed-budget attack at each of ``epsilons`` (ascending): what a smaller budget broke stays broken."""
     if list(epsilons) != sorted(epsilons):

@@ -259,6 +259,15 @@ class Task:
             backwards * live if isinstance(backwards, int) else backwards,
         )
 
+    def ask(self, function: Callable[[Tensor], Tensor], x: ep.Tensor) -> Tensor:
+        """``function(x)`` of the model, such as its ``detector_scores``, without a gradient: one pass for each sample.
+
+        ``x`` (n, ...) reaches the model as a copy in the model's dtype.
+        """
+        self.charge(1)
+        with torch.no_grad():
+            return self.gateway.ask(function, raw(x))
+
     # --- where an attack may go ---
 
     def random_start(self) -> ep.Tensor:

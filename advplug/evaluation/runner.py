@@ -40,6 +40,7 @@ _RECORDED = (
 )  # fmt: skip
 
 
+@torch.inference_mode(False)
 def evaluate(job: Job, *, manager: Manager | None = None, watch: Watch | None = None) -> Evaluation:
     """Run every recipe of ``job``; rows that its run directory already holds are read, not repeated.
 

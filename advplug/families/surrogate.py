@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from advplug.attack import Attack, Gateway, Problem, Task
 from advplug.data import Images
-from advplug.engine.gateway import native
+from advplug.engine.gateway import searchable
 from advplug.engine.other_model import on_other_model
 from advplug.errors import InvalidInput
 from advplug.families.ensemble import Ensemble
@@ -131,7 +131,7 @@ def untrained(network: Network | None, problem: Problem, seed: int) -> nn.Module
     """A new network for the inputs of ``problem``, its weights drawn with ``seed``; it sees them scaled to [0, 1]."""
     shape, classes = tuple(problem.inputs.shape[1:]), problem.model.num_classes
     body = seeded(seed, lambda: (network or small_network)(shape, classes))
-    example = native(problem.model, problem.inputs[:1])
+    example = searchable(problem.model, problem.inputs[:1])
     return nn.Sequential(_ToUnit(problem.threat.bounds), body).to(example)
 
 

@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from advplug.engine.gateway import ask
 from advplug.engine.task import Task
 from advplug.errors import AdvplugError, InvalidInput, NonFiniteLogits
 from advplug.gradients import Exact
@@ -39,7 +40,8 @@ class CountedModel(nn.Module):
         self.eval()
 
     def forward(self, x: Tensor) -> Tensor:
-        logits: Tensor = self._hidden[0](x.to(self._like))  # some libraries send float64 to a float32 model
+        model = self._hidden[0]
+        logits = ask(model, model, x.to(self._like))  # some libraries send float64 to a float32 model
         self.forwards += len(x)
         if logits.requires_grad:
             logits.register_hook(lambda gradient: self._count_backward(len(gradient)))

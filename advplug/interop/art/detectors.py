@@ -9,7 +9,7 @@ import torch
 from art.defences.detector.evasion import EvasionDetector
 from torch import Tensor
 
-from advplug.engine.gateway import device_of, native
+from advplug.engine.gateway import device_of, inside
 from advplug.errors import InvalidInput
 from advplug.model import Decision, DefendedModel
 
@@ -33,7 +33,7 @@ class AdvplugDetector(EvasionDetector):  # type: ignore[misc]
 
         A ``stochastic`` model decides on fresh draws in every call, from torch's global generator.
         """
-        inputs = native(self.model, torch.as_tensor(x).to(device_of(self.model)))
+        inputs = inside(self.model, torch.as_tensor(x).to(device_of(self.model)))
         decisions = [self.model.decide(chunk) for chunk in inputs.split(batch_size)]
         labels = torch.cat([decision.labels for decision in decisions]).cpu().numpy()
         return {"predictions": labels}, ~torch.cat([decision.accepted for decision in decisions]).cpu().numpy()

@@ -32,26 +32,24 @@ def sides(task: Task, x: ep.Tensor, near: tuple[int, ...], votes: int) -> Sides:
     answer = Decision(labels, torch.ones_like(labels, dtype=torch.bool))
     targets = None if task.targets is None else raw(task.targets)
     missed = ~task.problem.criterion(answer, raw(task.labels), targets)
-    counts = torch.zeros(3, len(labels), device=labels.device)
+    counts = torch.zeros(3, len(labels), dtype=torch.float32, device=labels.device)
     asked = votes if model.stochastic else 1
     for _ in range(asked):
-        flags = _flags(task, model, raw(x))
+        flags = _flags(task, model, x)
         chosen = _columns(near, flags)
         too_near, too_far = flags[:, chosen].any(1) | missed, flags[:, ~chosen].any(1) & ~missed
         counts += torch.stack((too_near, too_far, too_near | too_far))
     return Sides(*(wrap(count.to(raw(x).dtype)) for count in counts / asked))
 
 
-@torch.no_grad()
-def _flags(task: Task, model: DefendedModel, x: Tensor) -> Tensor:
+def _flags(task: Task, model: DefendedModel, x: ep.Tensor) -> Tensor:
     """Which scores of ``x`` exceed their thresholds, bool (n, S); S is 0 without a detector."""
     if not model.rejects:
-        return torch.zeros(len(x), 0, dtype=torch.bool, device=x.device)
-    task.charge(1)
+        return torch.zeros(len(x), 0, dtype=torch.bool, device=raw(x).device)
     offers = model.capabilities
     if offers.detector_scores is not None and offers.thresholds is not None:
-        return offers.detector_scores(x).view(len(x), -1) > offers.thresholds
-    return ~model.decide(x).accepted[:, None]
+        return task.ask(offers.detector_scores, x).view(len(x), -1) > offers.thresholds
+    return ~task.ask(lambda point: model.decide(point).accepted, x)[:, None]
 
 
 def _columns(near: tuple[int, ...], flags: Tensor) -> Tensor:

@@ -53,7 +53,7 @@ class Values:
         return self.size
 
     def directions(self, stage: Tensor, coordinates: Tensor) -> Tensor:
-        flat = torch.zeros(*coordinates.T.shape, self.size, device=stage.device)
+        flat = torch.zeros(*coordinates.T.shape, self.size, dtype=torch.float32, device=stage.device)
         return flat.scatter_(2, coordinates.T[..., None], 1).view(*flat.shape[:2], *self.shape)
 
     def peak(self, stage: Tensor, coordinates: Tensor) -> Tensor:
