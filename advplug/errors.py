@@ -42,5 +42,9 @@ class NonFiniteLogits(AdvplugError, ArithmeticError):
     """The model returned NaN or infinite logits: an error state, never a success."""
 
 
+class NoGradient(AdvplugError):
+    """The model cannot be differentiated, and the attack needs its gradient."""
+
+
 class RobustnessWarning(UserWarning):
     """A figure cannot be trusted: the message says what was seen and which component of the attack to change."""

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from advplug.engine.objective import Objective
-from advplug.errors import AdvplugError, InvalidInput
+from advplug.errors import InvalidInput, NoGradient
 from advplug.numerics.random_numbers import Noise
 
 
@@ -42,17 +42,10 @@ class Exact(GradientEstimator):
         with torch.enable_grad():
             loss, logits = objective(x)
         objective.counter.backward(objective.copies * (1 if loss.ndim == 1 else loss.shape[1]))
-        if not loss.requires_grad:
-            raise AdvplugError(
-                f"{type(objective.model).__name__} gives no gradient: use FiniteDifference, or BPDA with a surrogate"
-            )
-        return Estimate(loss.detach(), self._gradient(loss, x), logits.detach())
-
-    def _gradient(self, loss: Tensor, x: Tensor) -> Tensor:
-        if loss.ndim == 1:
-            return torch.autograd.grad(loss.sum(), x)[0]
-        rows = [torch.autograd.grad(value.sum(), x, retain_graph=True)[0] for value in loss.unbind(1)]
-        return torch.stack(rows, 1)
+        values = [loss] if loss.ndim == 1 else loss.unbind(1)
+        gradients = [_gradient(value, x, objective, keep=len(values) > 1) for value in values]
+        gradient = gradients[0] if loss.ndim == 1 else torch.stack(gradients, 1)
+        return Estimate(loss.detach(), gradient, logits.detach())
 
 
 @dataclass(frozen=True)
@@ -156,6 +149,23 @@ class FiniteDifference(GradientEstimator):
             above, below = objective.tiled(2 * draws).value(queries)[0].reshape(2, draws, *loss.shape)
             gradient += torch.einsum("dnm,dn...->nm...", (above - below).view(draws, len(x), -1), u).view_as(gradient)
         return Estimate(loss, gradient / (2 * self.sigma * self.pairs(step)), logits)
+
+
+def _gradient(loss: Tensor, x: Tensor, objective: Objective, *, keep: bool) -> Tensor:
+    """Gradient (n, ...) of ``loss`` (n,) at ``x``; ``keep`` the graph for the next value.
+
+    Raises
+    ------
+    NoGradient: the loss does not depend on ``x`` in a way that can be differentiated.
+    """
+    found = None
+    if loss.requires_grad:
+        found = torch.autograd.grad(loss.sum(), x, retain_graph=keep, allow_unused=True)[0]
+    if found is None:
+        raise NoGradient(
+            f"{type(objective.model).__name__} gives no gradient: use FiniteDifference, or BPDA with a surrogate"
+        )
+    return found
 
 
 def _averaged(

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from numbers import Real
 from typing import Literal, cast, get_args
 
 from advplug.errors import InvalidInput
@@ -36,10 +38,10 @@ class ThreatModel:
     def __post_init__(self) -> None:
         if self.norm not in get_args(Norm):
             raise InvalidInput(f"norm {self.norm!r}: choose one of {', '.join(get_args(Norm))}")
-        if self.epsilon is not None and not (math.isfinite(self.epsilon) and self.epsilon >= 0):
+        if self.epsilon is not None and not (_is_finite(self.epsilon) and self.epsilon >= 0):
             raise InvalidInput(f"epsilon {self.epsilon!r}: give a finite number >= 0, or None for minimum norm")
-        lower, upper = self.bounds
-        if not (math.isfinite(lower) and math.isfinite(upper) and lower < upper):
+        bounds = tuple(self.bounds) if isinstance(self.bounds, Sequence) else ()
+        if not (len(bounds) == 2 and all(map(_is_finite, bounds)) and bounds[0] < bounds[1]):
             raise InvalidInput(f"bounds {self.bounds!r}: give two finite numbers, the lower one first")
 
     @property
@@ -64,8 +66,17 @@ class ThreatModel:
             epsilon = None if budget == "min" else float(Fraction(budget))
         except (ValueError, ZeroDivisionError):
             raise InvalidInput(f"epsilon {budget!r} in threat {text!r}: write a number, a fraction or min") from None
-        return cls(cast(Norm, norm), epsilon, bounds)
+        threat = cls(cast(Norm, norm), epsilon, bounds)
+        width = bounds[1] - bounds[0]
+        if norm == "linf" and epsilon is not None and epsilon > width:
+            raise InvalidInput(f"threat {text!r} is wider than the bounds {bounds}: did you mean linf:{budget}/255?")
+        return threat
 
     def __str__(self) -> str:
         budget = "min" if self.epsilon is None else f"{self.epsilon:.6g}"
         return f"{self.norm}:{budget}"
+
+
+def _is_finite(value: object) -> bool:
+    """Whether ``value`` is one number, and finite."""
+    return isinstance(value, Real) and math.isfinite(value)

@@ -52,6 +52,7 @@ WRONG_CALLS: dict[str, tuple[dict[str, Any], str]] = {
     ),
     "threat model without a budget": ({"threat": ThreatModel("linf")}, "needs a budget"),
     "budgets of the wrong shape": ({"epsilon": torch.rand(3)}, "one finite number"),
+    "budgets as a list": ({"epsilon": [0.1] * 6}, "epsilon is a list: give a tensor"),
     "negative budgets": ({"epsilon": torch.full((6,), -0.1)}, "one finite number"),
     "starting points of the wrong shape": ({"starting_points": X[:2]}, "starting_points have shape"),
     "model that is not a module": ({"model": lambda x: x}, "torch.nn.Module"),
@@ -65,6 +66,11 @@ IMPOSSIBLE_THREATS: list[tuple[dict[str, Any], str]] = [
     ({"norm": "l3"}, "choose one of linf, l2, l1, l0"),
     ({"epsilon": -1.0}, "finite number >= 0"),
     ({"epsilon": float("nan")}, "finite number >= 0"),
+    ({"epsilon": "8/255"}, "finite number >= 0"),
+    ({"epsilon": [0.1] * 8}, "finite number >= 0"),
+    ({"bounds": ([0.0] * 8, [1.0] * 8)}, "two finite numbers"),
+    ({"bounds": (torch.zeros(8), torch.ones(8))}, "two finite numbers"),
+    ({"bounds": 1.0}, "two finite numbers"),
     ({"bounds": (1.0, 0.0)}, "the lower one first"),
     ({"bounds": (0.0, float("inf"))}, "two finite numbers"),
 ]
@@ -94,6 +100,14 @@ def test_impossible_threat_models_are_refused(arguments: dict[str, Any], message
 def test_unreadable_threats_are_refused(text: str) -> None:
     with pytest.raises(AdvplugError):
         ThreatModel.parse(text)
+
+
+def test_a_budget_wider_than_the_bounds_is_asked_about() -> None:
+    with pytest.raises(AdvplugError, match=r"wider than the bounds \(0\.0, 1\.0\): did you mean linf:8/255\?"):
+        ThreatModel.parse("linf:8")
+    assert ThreatModel.parse("linf:8", bounds=(0.0, 255.0)).epsilon == 8
+    assert ThreatModel.parse("linf:1").epsilon == 1
+    assert ThreatModel.parse("l2:8").epsilon == 8
 
 
 def test_threats_are_read_as_people_write_them() -> None:

@@ -197,6 +197,16 @@ def test_a_users_own_module(evaluate: Evaluate, name: str) -> None:
     assert document["broken"] is False  # exit code 0 all the same: nothing was claimed
 
 
+def test_a_run_directory_that_cannot_be_written_is_refused_before_any_attack(
+    evaluate: Evaluate, tmp_path: Path
+) -> None:
+    (tmp_path / "afile").write_text("x")
+    answer = evaluate("mine.net:build", *OWN, "--attacks", "step", "--out", "afile")
+    assert (answer.exit_code, answer.stdout) == (2, "")
+    assert answer.stderr.startswith("Error: the run directory afile cannot be written: ")
+    assert "samples" not in answer.stderr, "no attack began"
+
+
 def test_the_table_says_that_no_attack_was_adapted(evaluate: Evaluate, tmp_path: Path) -> None:
     answer = evaluate("mine.net:build", *OWN, "--attacks", "step")
     assert answer.exit_code == 0

@@ -152,6 +152,19 @@ def test_estimators_compose(estimator: GradientEstimator) -> None:
     assert (_cosine(estimate.gradient, torch.ones(4, 6)) > 0.5).all()
 
 
+def test_a_gradient_that_does_not_reach_the_input_is_missing() -> None:
+    class Detached(DefendedModel):
+        def __init__(self) -> None:
+            super().__init__(2)
+            self.__dict__["scale"] = torch.ones(2, requires_grad=True)  # not registered, and so not frozen
+
+        def forward(self, x: Tensor) -> Tensor:
+            return x.detach()[:, :2] * self.__dict__["scale"]
+
+    with pytest.raises(AdvplugError, match="Detached gives no gradient: use FiniteDifference"):
+        Exact()(_objective(Detached()), torch.rand(4, 6), _noise(), 0)
+
+
 def test_missing_gradients_and_surrogates_are_named() -> None:
     class Blind(DefendedModel):
         def forward(self, x: Tensor) -> Tensor:

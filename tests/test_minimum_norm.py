@@ -56,6 +56,16 @@ class Shifts(Attack):
             task.evaluate(task.clip(task.inputs + shift), self.condition)
 
 
+def test_an_adversarial_starting_point_counts_wherever_the_attack_begins() -> None:
+    given = X.clone()
+    given[0] += 0.3  # beyond the threshold
+    result = run(Shifts(), MODEL, X, Y, L2, starting_points=given)
+    assert result.success.tolist() == [True, False, False]
+    torch.testing.assert_close(result.adversarials[0], given[0])
+    nearer = run(Shifts(0.1), MODEL, X, Y, L2, starting_points=given)
+    torch.testing.assert_close(nearer.distance, torch.full((3,), 0.2).double())
+
+
 def test_rounds_build_on_the_best_point_of_earlier_ones() -> None:
     attack = Shifts(0.3, 0.1)
     result = run(attack, MODEL, X, Y, L2, restarts=3)

@@ -116,6 +116,24 @@ def test_a_folder_per_class(tmp_path: Path) -> None:
     assert images.class_names == ("cat", "dog")
 
 
+def test_hidden_folders_are_no_classes_and_empty_ones_keep_their_number(tmp_path: Path) -> None:
+    for name in (".ipynb_checkpoints", "ant", "cat", "dog"):
+        save(tmp_path / name / "a.png", 10)
+    (tmp_path / "cat" / "a.png").unlink()
+    images = read_images(tmp_path)
+    assert images.class_names == ("ant", "cat", "dog")
+    assert images.labels.tolist() == [0, 2]
+
+
+def test_one_sub_folder_is_refused(tmp_path: Path) -> None:
+    save(tmp_path / "images" / "pic_0.png", 10)
+    save(tmp_path / "images" / "pic_1.png", 20)
+    (tmp_path / "labels.csv").write_text("file,label\npic_0.png,0\npic_1.png,1\n")
+    with pytest.raises(InvalidInput, match="images is the only sub-folder and would be the only class"):
+        read_images(tmp_path)
+    assert read_images(tmp_path / "images").labels.tolist() == [0, 1]
+
+
 def test_numbered_folders_are_the_labels(tmp_path: Path) -> None:
     for label in (2, 10):
         save(tmp_path / str(label) / "a.png", label, mode="L")

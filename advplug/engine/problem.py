@@ -273,6 +273,8 @@ def _budget(epsilon: Tensor | None, inputs: Tensor, threat: ThreatModel) -> Tens
         return None if threat.epsilon is None else inputs.new_full((len(inputs),), threat.epsilon, dtype=torch.float64)
     if threat.epsilon is None:
         raise InvalidInput("a budget for each sample needs a threat model with an epsilon, not minimum norm")
+    if not isinstance(epsilon, Tensor):
+        raise InvalidInput(f"epsilon is a {type(epsilon).__name__}: give a tensor of one number for each input, (N,)")
     if epsilon.shape != inputs.shape[:1] or not bool((epsilon >= 0).all()) or not bool(epsilon.isfinite().all()):
         raise InvalidInput(f"epsilon has shape {tuple(epsilon.shape)}: give one finite number >= 0 for each input")
     return epsilon.to(inputs.device, torch.float64)

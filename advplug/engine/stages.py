@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import Any
@@ -13,7 +14,7 @@ from advplug.attack import Attack, Stage
 from advplug.engine.problem import Problem
 from advplug.engine.result import AttackResult
 from advplug.engine.search import check, search
-from advplug.errors import InvalidInput
+from advplug.errors import InvalidInput, NoGradient, RobustnessWarning
 
 _OF_ONE_ATTACK = ("forwards", "backwards", "unusable_gradients")
 
@@ -59,13 +60,31 @@ def run_sweep(attack: Attack, problem: Problem, epsilons: Sequence[float]) -> li
 
 
 def _run_stages(stages: Sequence[Stage]) -> AttackResult:
-    """The stages as one run: the queries of all, and in ``stage`` which of them succeeded."""
+    """The stages as one run: the queries of all, and in ``stage`` which of them succeeded.
+
+    A stage that needs a gradient which the model does not give is left out, and a warning names it.
+
+    Raises
+    ------
+    NoGradient: all of them need one.
+    """
     total, done = sum(stage.planned_steps for stage in stages), 0
-    attacks = []
+    results: list[AttackResult] = []
+    ran: list[str] = []
+    missing: NoGradient | None = None
     for stage in stages:
-        attacks.append((stage.attack, _counting_from(done, total, stage)))
+        problem = _counting_from(done, total, stage)
         done += stage.planned_steps
-    results = run_cascade(attacks)
+        try:
+            results.append(_continue(stage.attack, problem, results[-1] if results else None))
+            ran.append(stage.name)
+        except NoGradient as error:  # what sees scores alone still gives a number
+            missing = error
+    if missing is not None:
+        if not ran:
+            raise missing
+        left_out = ", ".join(stage.name for stage in stages if stage.name not in ran)
+        warnings.warn(f"{missing}. Not run: {left_out}; run: {', '.join(ran)}", RobustnessWarning, stacklevel=2)
     first = torch.full_like(results[-1].restart, -1)
     for number, result in enumerate(results):
         first[result.success & (first < 0)] = number
@@ -74,7 +93,7 @@ def _run_stages(stages: Sequence[Stage]) -> AttackResult:
         **{name: torch.stack([getattr(result, name) for result in results]).sum(0) for name in _OF_ONE_ATTACK},
         trace=torch.cat([result.trace for result in results]),
         stage=first,
-        stages=tuple(stage.name for stage in stages),
+        stages=tuple(ran),
     )
 
 

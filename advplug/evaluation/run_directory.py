@@ -25,6 +25,20 @@ class RunDirectory:
     def __init__(self, path: Path) -> None:
         self.path = path
 
+    def make_writable(self) -> None:
+        """Make the directory, and make sure that it can be written: before an attack has cost an hour.
+
+        Raises
+        ------
+        InvalidInput: it cannot.
+        """
+        try:
+            (self.path / "rows").mkdir(parents=True, exist_ok=True)
+            replace_file(self.path / "rows" / ".writable", lambda file: file.touch())
+            (self.path / "rows" / ".writable").unlink()
+        except OSError as error:
+            raise InvalidInput(f"the run directory {self.path} cannot be written: {error}") from error
+
     @staticmethod
     def key(fingerprint: str, name: str, components: Mapping[str, str], extra: str) -> str:
         """Name of a row's files: the same only for the same model, data, threat, seed and recipe."""

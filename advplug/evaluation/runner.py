@@ -66,6 +66,8 @@ class _Runner:
     def evaluate(self, job: Job) -> Evaluation:
         problems = [_problem(job, recipe, self.watch) for recipe in job.recipes]
         directory = None if job.run_dir is None else RunDirectory(job.run_dir)
+        if directory is not None:
+            directory.make_writable()
         fingerprint, rows, keys = job.fingerprint(), [], []
         for recipe, problem in zip(job.recipes, problems, strict=True):
             key = RunDirectory.key(fingerprint, recipe.name, recipe.components(), repr(job.sweep))

@@ -29,7 +29,7 @@ def read_images(path: Path) -> Images:
     of shape (N, C, H, W) with values in [0, 1], and ``y`` (or ``labels``), integers of shape (N,). A folder holds one
     sub-folder per class, whose label is its name if all names are numbers and its place in alphabetical order
     otherwise; or image files whose label is the last number of the name, as in ``photo_00_243.png``. Files are read in
-    alphabetical order; all have the same size.
+    alphabetical order; all have the same size. Hidden sub-folders are left out; one without an image keeps its place.
 
     Raises
     ------
@@ -100,9 +100,14 @@ def _labels(path: Path, y: Array) -> Array:
 
 
 def _read_folder(path: Path) -> Images:
-    folders = sorted(folder for folder in path.iterdir() if folder.is_dir() and _files(folder))
+    folders = sorted(folder for folder in path.iterdir() if folder.is_dir() and not folder.name.startswith("."))
     names: tuple[str, ...] = ()
-    if folders:
+    if any(map(_files, folders)):
+        if len(folders) == 1:
+            raise InvalidInput(
+                f"{path}: {folders[0].name} is the only sub-folder and would be the only class: put the images of each "
+                "class into a sub-folder, or name the folder itself if its file names end in _LABEL"
+            )
         numbered = all(folder.name.isdecimal() for folder in folders)
         if not numbered:
             names = tuple(folder.name for folder in folders)

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from advplug import ThreatModel, evaluate, run
 from advplug.adaptive import Recipe
 from advplug.data import Images
-from advplug.errors import RobustnessWarning
+from advplug.errors import NoGradient, RobustnessWarning
 from advplug.evaluation import model_job
 from advplug.gradients import EOT
 from advplug.model import Decision, DefendedModel
@@ -127,3 +127,20 @@ def test_scores_that_beat_gradients_are_a_finding() -> None:
     assert after < before - 0.05
     assert [finding.name for finding in evaluation.findings] == ["masked-gradients"]
     assert "scores alone break" in evaluation.findings[0].message
+
+
+def test_a_model_that_cannot_be_differentiated_gets_the_number_of_what_sees_scores_alone() -> None:
+    model = Layered(before=lambda x: (x > 0.5).float(), after=same)
+    data = images(model)
+    with pytest.warns(RobustnessWarning, match=r"gives no gradient.*Not run: .*apgd.*; run: square"):
+        result = run(Standard(steps=5, queries=400), model, data.inputs, data.labels, ThreatModel("linf", 0.3))
+    assert result.stages == ("square",)
+    assert 0 < result.success.sum()
+    assert set(result.stage[result.success].tolist()) == {0}
+
+
+def test_without_any_attack_on_scores_there_is_no_number() -> None:
+    model = Layered(before=lambda x: (x > 0.5).float(), after=same)
+    data = images(model)
+    with pytest.raises(NoGradient, match="gives no gradient: use FiniteDifference"):
+        run(Standard(steps=2, queries=50), model, data.inputs, data.labels, ThreatModel("l1", 1.0))
