@@ -1,5 +1,6 @@
 """Bases that several plugins share: kinds of search, attacks around an attack, ensembles, wrapped losses, networks."""
 
+from advplug.families.around import AttackAround
 from advplug.families.averaged_perturbation import AveragedPerturbation
 from advplug.families.constant_search import ConstantSearchAttack
 from advplug.families.ensemble import Ensemble
@@ -8,6 +9,7 @@ from advplug.families.surrogate import Network, SurrogateAttack, trained, untrai
 from advplug.families.wrapped_losses import LinearReadout, MeanOverMembers, WrappedLoss
 
 __all__ = [
+    "AttackAround",
     "AveragedPerturbation",
     "ConstantSearchAttack",
     "Ensemble",

@@ -12,8 +12,8 @@ from torch import Tensor
 from advplug.attack import Attack, Gateway, Problem, Task
 from advplug.engine.other_model import on_other_model
 from advplug.errors import InvalidInput
+from advplug.families.around import AttackAround
 from advplug.hyperparameters import Count
-from advplug.losses import Loss
 from advplug.model import DefendedModel
 
 Sample = Callable[[Tensor, torch.Generator], Tensor]
@@ -36,7 +36,7 @@ class FixedDraw(DefendedModel):
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)
-class AveragedPerturbation(Attack):
+class AveragedPerturbation(AttackAround):
     """Attack ``draws`` fixed draws of the defense one by one and add the mean of the perturbations to the input.
 
     Perturbations that fool one draw each do not add up to one that fools their mean: for that the gradient is averaged
@@ -53,16 +53,12 @@ class AveragedPerturbation(Attack):
     draws: Count = 10
 
     @property
-    def norms(self) -> tuple[str, ...]:
-        return self.attack.norms
+    def inner(self) -> Attack:
+        return self.attack
 
     @property
-    def fixed_loss(self) -> bool:
-        return self.attack.fixed_loss
-
-    @property
-    def default_loss(self) -> Loss:
-        return self.attack.default_loss
+    def minimum_norm(self) -> bool:
+        return False
 
     @property
     def planned_steps(self) -> int:

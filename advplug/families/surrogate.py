@@ -16,6 +16,7 @@ from advplug.data import Images
 from advplug.engine.gateway import searchable
 from advplug.engine.other_model import on_other_model
 from advplug.errors import InvalidInput
+from advplug.families.around import AttackAround
 from advplug.families.ensemble import Ensemble
 from advplug.losses import Loss
 from advplug.plugins.manager import load
@@ -36,7 +37,7 @@ class Prepared(NamedTuple):
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)
-class SurrogateAttack(Attack):
+class SurrogateAttack(AttackAround):
     """``attack`` on a model of the attacker's own, and one query for each of its results (of a random model, several).
 
     It goes on after its first success there, and where it has none, its best point is tried all the same. What it can
@@ -66,18 +67,6 @@ class SurrogateAttack(Attack):
     def needs_auxiliary(self) -> bool:
         return True
 
-    @property
-    def norms(self) -> tuple[str, ...]:
-        return self.inner.norms
-
-    @property
-    def minimum_norm(self) -> bool:
-        return self.inner.minimum_norm
-
-    @property
-    def fixed_loss(self) -> bool:
-        return self.inner.fixed_loss
-
     @abstractmethod
     def own_model(self, problem: Problem, gateway: Gateway) -> Ensemble:
         """The attacker's model, in evaluation mode with frozen parameters, in the dtype and on the device of the data.
@@ -88,17 +77,6 @@ class SurrogateAttack(Attack):
     def own_loss(self, loss: Loss) -> Loss:
         """What the inner attack minimises on the attacker's model, where the caller names ``loss``."""
         return loss
-
-    @property
-    def default_loss(self) -> Loss:
-        return self.inner.default_loss
-
-    @property
-    def planned_steps(self) -> int:
-        return self.inner.planned_steps
-
-    def cost(self, delta: Tensor, norm: str) -> Tensor:
-        return self.inner.cost(delta, norm)
 
     def prepare(self, problem: Problem, gateway: Gateway) -> Prepared:
         if self.inner.stages(problem) is not None:

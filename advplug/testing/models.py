@@ -17,7 +17,7 @@ from advplug.data import Images
 from advplug.engine.problem import Problem
 from advplug.engine.result import AttackResult
 from advplug.engine.task import Task
-from advplug.losses import Loss
+from advplug.families.around import AttackAround
 from advplug.model import DefendedModel, PlainModel
 from advplug.numerics.tensors import raw
 from advplug.testing.linear import linear_model
@@ -94,7 +94,7 @@ def network_case(count: int = 8) -> Case:
     return Case(model, inputs[:count], labels[:count], auxiliary=Images(inputs[count:], labels[count:]))
 
 
-class Watched(Attack):
+class Watched(AttackAround):
     """``attack``, with every point that it evaluates kept in ``points``: triples (point, clean input, budget).
 
     The budget is None for a minimum-norm attack, which may look beyond it.
@@ -105,20 +105,8 @@ class Watched(Attack):
         self.points: list[tuple[Tensor, Tensor, Tensor | None]] = []
 
     @property
-    def norms(self) -> tuple[str, ...]:
-        return self.attack.norms
-
-    @property
-    def minimum_norm(self) -> bool:
-        return self.attack.minimum_norm
-
-    @property
-    def needs_auxiliary(self) -> bool:
-        return self.attack.needs_auxiliary
-
-    @property
-    def fixed_loss(self) -> bool:
-        return self.attack.fixed_loss
+    def inner(self) -> Attack:
+        return self.attack
 
     def stages(self, problem: Problem) -> Sequence[Stage] | None:
         stages = self.attack.stages(problem)
@@ -132,17 +120,6 @@ class Watched(Attack):
 
     def prepare(self, problem: Problem, gateway: Gateway) -> Any:
         return self.attack.prepare(problem, gateway)
-
-    @property
-    def planned_steps(self) -> int:
-        return self.attack.planned_steps
-
-    @property
-    def default_loss(self) -> Loss:
-        return self.attack.default_loss
-
-    def cost(self, delta: Tensor, norm: str) -> Tensor:
-        return self.attack.cost(delta, norm)
 
     def run(self, task: Task) -> None:
         for name in ("query", "evaluate"):
