@@ -237,7 +237,7 @@ def test_an_attack_that_raises_leaves_no_evaluation_and_what_was_done_is_kept(ca
     assert result.stdout == ""
     files = {path.suffix for path in only_run(tmp_path).rglob("*") if path.is_file()}
     assert files == {".json", ".npz"}
-    assert {path.parent.name for path in only_run(tmp_path).rglob("*") if path.is_file()} == {"rows"}
+    assert {path.parent.name for path in only_run(tmp_path).rglob("*") if path.is_file()} == {"rows", "behaviours"}
     assert len(list(only_run(tmp_path).rglob("*.json"))) == 1
     assert call("report", only_run(tmp_path)).exit_code == 2
 

@@ -198,6 +198,6 @@ def with_plugins(job: Job, *keys: str) -> Job:
 
 def _forget(path: Path) -> None:
     """Delete what advplug wrote into a run directory, and nothing else that may lie there."""
-    for pattern in ("evaluation.json", "inputs.npz", "report.html", "rows/*.json", "rows/*.npz"):
+    for pattern in ("evaluation.json", "inputs.npz", "report.html", "rows/*.json", "rows/*.npz", "behaviours/*.npz"):
         for file in path.glob(pattern):
             file.unlink()

@@ -97,8 +97,8 @@ class Gateway:
         """``function(x)`` of the model, such as the model itself or its ``features``; see :func:`ask`."""
         return ask(self.model, function, x)
 
-    def scores(self, x: Tensor) -> Tensor:
-        """Scores (m, K) for ``x`` (m, ...), without a gradient.
+    def scores(self, x: Tensor, *, finite: bool = True) -> Tensor:
+        """Scores (m, K) for ``x`` (m, ...), without a gradient; with ``finite`` they are checked to be that.
 
         Raises
         ------
@@ -106,7 +106,7 @@ class Gateway:
         """
         self.asked += len(x)
         scores = torch.cat(self._in_passes(lambda part: self.ask(self.model, part), x))
-        if not bool(scores.isfinite().all()):
+        if finite and not bool(scores.isfinite().all()):
             raise NonFiniteLogits("the model returned NaN or infinite logits")
         return scores
 

@@ -7,7 +7,7 @@ import json
 import zipfile
 import zlib
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from advplug.errors import InvalidInput
+from advplug.evaluation.behaviour import alike
 from advplug.records.evaluation import Arrays, Evaluation, Row
 from advplug.records.files import replace_file
 
@@ -39,10 +40,23 @@ class RunDirectory:
         except OSError as error:
             raise InvalidInput(f"the run directory {self.path} cannot be written: {error}") from error
 
+    def identify(self, answers: Arrays) -> str:
+        """Name of the model that answers so: that of an earlier run here, or a new one."""
+        folder = self.path / "behaviours"
+        for path in sorted(folder.glob("*.npz")):
+            with suppress(InvalidInput), _intact(path):  # a damaged record is no model's
+                if alike(_arrays(path), answers):
+                    return path.stem
+        folder.mkdir(parents=True, exist_ok=True)
+        content = b"".join(np.ascontiguousarray(answers[name]).tobytes() for name in sorted(answers))
+        name = hashlib.sha256(content).hexdigest()[:16]
+        replace_file(folder / f"{name}.npz", lambda file: _save(file, answers))
+        return name
+
     @staticmethod
-    def key(fingerprint: str, name: str, components: Mapping[str, str], extra: str) -> str:
+    def key(fingerprint: str, model: str, name: str, components: Mapping[str, str], extra: str) -> str:
         """Name of a row's files: the same only for the same model, data, threat, seed and recipe."""
-        text = json.dumps([fingerprint, name, dict(components), extra])
+        text = json.dumps([fingerprint, model, name, dict(components), extra])
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
     def load_row(self, key: str) -> Row | None:

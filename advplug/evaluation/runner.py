@@ -18,6 +18,7 @@ from advplug.engine.problem import Options, Problem, make_problem
 from advplug.engine.result import AttackResult
 from advplug.engine.stages import run_attack, run_sweep
 from advplug.errors import RobustnessWarning
+from advplug.evaluation.behaviour import answers, fingerprint, still_holds, version_of
 from advplug.evaluation.curve import shrink
 from advplug.evaluation.diagnostics import signs_of_masking
 from advplug.evaluation.environment import describe
@@ -66,13 +67,16 @@ class _Runner:
     def evaluate(self, job: Job) -> Evaluation:
         problems = [_problem(job, recipe, self.watch) for recipe in job.recipes]
         directory = None if job.run_dir is None else RunDirectory(job.run_dir)
+        known, model = "", ""
         if directory is not None:
             directory.make_writable()
-        fingerprint, rows, keys = job.fingerprint(), [], []
+            known, model = fingerprint(job, self.manager), directory.identify(answers(job))
+        rows, keys = [], []
         for recipe, problem in zip(job.recipes, problems, strict=True):
-            key = RunDirectory.key(fingerprint, recipe.name, recipe.components(), repr(job.sweep))
+            extra = f"{job.sweep!r} {version_of(recipe.attack)}"
+            key = RunDirectory.key(known, model, recipe.name, recipe.components(), extra)
             row = None if directory is None else directory.load_row(key)
-            if row is None:
+            if row is None or not still_holds(problem, row):
                 if self.watch is not None:
                     self.watch(recipe.name, 0, 0, len(job.images))
                 with warnings.catch_warnings():

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -40,13 +39,3 @@ class Job:
     plugins: tuple[str, ...] = ()
     auxiliary: Images | None = None
     run_dir: Path | None = None
-
-    def fingerprint(self) -> str:
-        """Hash of the model's weights, the data, the threat model and the seed: what a record must agree on."""
-        digest = hashlib.sha256(repr((type(self.model).__name__, self.threat, self.seed)).encode())
-        tensors = [*self.model.state_dict().values(), self.images.inputs, self.images.labels]
-        if self.auxiliary is not None:
-            tensors += [self.auxiliary.inputs, self.auxiliary.labels]
-        for tensor in tensors:
-            digest.update(tensor.detach().cpu().contiguous().numpy().tobytes())
-        return digest.hexdigest()

@@ -1,0 +1,118 @@
+"""A stored row belongs to a model that answers as it did then; another model's row is not read back."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+from advplug import Attack, DefendedModel, Recipe, ThreatModel, evaluate, load
+from advplug.data import Images
+from advplug.evaluation import model_job
+from advplug.evaluation.behaviour import alike, answers, version_of
+from advplug.evaluation.run_directory import RunDirectory
+from advplug.model import Decision
+from advplug.testing.linear import linear_model
+
+
+class Scaled(DefendedModel):
+    """A linear model behind a factor that is no weight, and a flag that changes nothing but the declaration."""
+
+    def __init__(self, factor: float = 1.0, nan: bool = False) -> None:
+        super().__init__(3)
+        self.linear, self.factor, self.nan = linear_model(3, (1, 4, 4)).float(), factor, nan
+
+    def forward(self, x: Tensor) -> Tensor:
+        scores: Tensor = self.factor * self.linear(x)
+        return scores
+
+
+class Wary(Scaled):
+    def decide(self, x: Tensor) -> Decision:
+        labels = self(x).argmax(1)
+        return Decision(labels, torch.ones_like(labels, dtype=torch.bool))
+
+
+def job(model: nn.Module, folder: Path, **changes: Any) -> Any:
+    x = torch.rand(12, 1, 4, 4, generator=torch.Generator().manual_seed(0))
+    images = Images(x, Scaled()(x).argmax(1))
+    recipe = Recipe(name="pgd", attack=load("attack:pgd")(steps=5), role="baseline")
+    made = model_job("scaled", model, images, ThreatModel("linf", 0.1), [recipe], run_dir=folder)
+    return replace(made, **changes)
+
+
+def attacked(made: Any) -> bool:
+    """Whether an evaluation runs the attack, instead of reading its row."""
+    names: list[str] = []
+    evaluate(made, watch=lambda name, *_: names.append(name))
+    return bool(names)
+
+
+def test_the_same_model_is_read_back(tmp_path: Path) -> None:
+    assert attacked(job(Scaled(), tmp_path))
+    assert not attacked(job(Scaled(), tmp_path))
+    assert len(list((tmp_path / "behaviours").iterdir())) == 1
+
+
+@pytest.mark.parametrize(
+    ("model", "changes"),
+    [(Scaled(1000.0), {}), (Scaled(1.01), {}), (Wary(), {}), (Scaled(), {"preset": "other"}), (Scaled(), {"seed": 1})],
+    ids=["another factor", "a slightly other factor", "another capability", "another preset", "another seed"],
+)
+def test_another_model_is_attacked(tmp_path: Path, model: nn.Module, changes: dict[str, Any]) -> None:
+    assert attacked(job(Scaled(), tmp_path))
+    assert attacked(job(model, tmp_path, **changes))
+    assert not attacked(job(model, tmp_path, **changes))
+    assert not attacked(job(Scaled(), tmp_path)), "the first one's row is still there"
+
+
+def test_rounding_makes_no_other_model(tmp_path: Path) -> None:
+    assert attacked(job(Scaled(), tmp_path))
+    assert not attacked(job(Scaled(1 + 1e-6), tmp_path))
+    first = answers(job(Scaled(), tmp_path))
+    assert alike(first, {**first, "scores": first["scores"] * (1 + 1e-6)})
+    assert not alike(first, {**first, "scores": first["scores"][:, :2]})
+    assert not alike(first, {**first, "accepted": ~first["accepted"]})
+    undefined = np.full_like(first["scores"], np.nan)
+    assert alike({**first, "scores": undefined}, {**first, "scores": undefined}), "probes may be beyond a model"
+
+
+def test_a_stored_success_that_fails_today_is_attacked_again(tmp_path: Path) -> None:
+    made = job(Scaled(), tmp_path)
+    found = evaluate(made)
+    assert found.rows[0].arrays["success"].any()
+    (figures,) = (tmp_path / "rows").glob("*.json")
+    directory = RunDirectory(tmp_path)
+    row = directory.load_row(figures.stem)
+    assert row is not None
+    directory.save_row(figures.stem, replace(row, arrays={**row.arrays, "adversarials": made.images.inputs.numpy()}))
+    assert attacked(made)
+    assert not attacked(made)
+
+
+def test_a_damaged_record_of_answers_is_nobodys(tmp_path: Path) -> None:
+    assert attacked(job(Scaled(), tmp_path))
+    (behaviour,) = (tmp_path / "behaviours").iterdir()
+    content = behaviour.read_bytes()
+    behaviour.write_bytes(content[:20])
+    assert not attacked(job(Scaled(), tmp_path)), "the same answers have the same name, and are written again"
+    assert behaviour.read_bytes() == content
+
+
+def test_an_attack_of_another_version_is_run_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert version_of(load("attack:pgd")()) == version("advplug-attack-pgd")
+    assert version_of(AttackOfANotebook()) == ""
+    assert attacked(job(Scaled(), tmp_path))
+    monkeypatch.setattr("advplug.evaluation.runner.version_of", lambda attack: "9.9")
+    assert attacked(job(Scaled(), tmp_path))
+
+
+class AttackOfANotebook(Attack):
+    def run(self, task: Any) -> None:
+        task.evaluate(task.inputs)
