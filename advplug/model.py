@@ -103,7 +103,7 @@ class PlainModel(DefendedModel):
     ) -> None:
         super().__init__(num_classes, bounds)
         self.module = module
-        self.stochastic = bool(getattr(module, "stochastic", False))
+        self.stochastic = self.stochastic or bool(getattr(module, "stochastic", False))
 
     @property
     def capabilities(self) -> Capabilities:

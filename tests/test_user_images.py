@@ -10,8 +10,9 @@ import pytest
 import torch
 from PIL import Image
 
+from advplug.data import Images
 from advplug.errors import InvalidInput
-from advplug.evaluation.user_images import read_images
+from advplug.evaluation.user_images import in_drawn_order, read_images
 
 PIXELS = np.arange(2 * 4 * 5 * 3, dtype=np.uint8).reshape(2, 4, 5, 3)
 LABELS = np.array([3, 1])
@@ -167,3 +168,18 @@ def test_folder_errors(tmp_path: Path) -> None:
     Image.fromarray(np.zeros((4, 5), np.uint16)).save(tmp_path / "deep_3.png")
     with pytest.raises(InvalidInput, match="8 bits"):
         read_images(tmp_path)
+
+
+def test_the_first_of_the_drawn_order_cover_the_classes_and_the_seed_fixes_them() -> None:
+    labels = torch.tensor([0] * 50 + [1] * 5 + [7] * 45)
+    images = Images(torch.arange(100.0).view(100, 1, 1, 1), labels)
+    drawn = in_drawn_order(images, 12, seed=3)
+    assert drawn.labels[:12].bincount().tolist() == [4, 4, 0, 0, 0, 0, 0, 4]
+    assert sorted(drawn.inputs.flatten().tolist()) == list(range(100)), "none is lost, none is there twice"
+    assert (drawn.inputs[:12].flatten().diff() > 0).all(), "in the order of the file"
+    assert torch.equal(drawn.labels, images.labels[drawn.inputs.flatten().long()])
+    assert torch.equal(in_drawn_order(images, 12, seed=3).inputs, drawn.inputs)
+    assert not torch.equal(in_drawn_order(images, 12, seed=4).inputs[:12], drawn.inputs[:12])
+    assert in_drawn_order(images, 18, seed=3).labels[:18].bincount()[[0, 1, 7]].tolist() in ([7, 5, 6], [6, 5, 7])
+    assert in_drawn_order(images, 100, seed=3) is images
+    assert in_drawn_order(images, None, seed=3) is images

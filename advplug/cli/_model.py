@@ -35,6 +35,7 @@ class Source:
     threat: str | None
     bounds: tuple[float, float]
     limit: int | None
+    seed: int = 0
 
 
 def read_job(source: Source, recipes: Sequence[Recipe], *, device: str, manager: Manager) -> Job:
@@ -85,12 +86,17 @@ def read_model(name: str) -> nn.Module:
     return found
 
 
-def read_data(name: str, limit: int | None, manager: Manager, split: str | None = None) -> Images:
-    """A file or folder of the user's, or ``plugin[:split]``; ``split`` is the one to take where none is named."""
-    from advplug.evaluation.user_images import read_images
+def read_data(
+    name: str, limit: int | None, manager: Manager, split: str | None = None, *, seed: int = 0, drawn: int | None = None
+) -> Images:
+    """A file or folder of the user's, or ``plugin[:split]``; ``split`` is the one to take where none is named.
+
+    Of a file or folder the first ``drawn`` images are drawn across its classes.
+    """
+    from advplug.evaluation.user_images import in_drawn_order, read_images
 
     if Path(name).suffix == ".npz" or Path(name).is_dir() or "/" in name or os.sep in name:
-        images = read_images(Path(name))
+        images = in_drawn_order(read_images(Path(name)), drawn, seed)
         return images if limit is None else images[:limit]
     plugin, _, chosen = name.removeprefix("data:").partition(":")
     dataset = manager.load(f"data:{plugin}")()
@@ -107,10 +113,13 @@ def _split(
 
     needing = next((recipe for recipe in recipes if recipe.attack.needs_auxiliary), None)
     if needing is None:
-        return read_data(name, source.limit, manager, split), None
+        return read_data(name, source.limit, manager, split, seed=source.seed, drawn=source.limit), None
     if source.auxiliary is not None:
-        return read_data(name, source.limit, manager, split), read_data(source.auxiliary, None, manager)
-    images = read_data(name, None if source.limit is None else source.limit + OWN_IMAGES, manager, split)
+        return read_data(name, source.limit, manager, split, seed=source.seed, drawn=source.limit), read_data(
+            source.auxiliary, None, manager
+        )
+    wanted = None if source.limit is None else source.limit + OWN_IMAGES
+    images = read_data(name, wanted, manager, split, seed=source.seed, drawn=source.limit)
     return set_apart(images, source.limit, needing.name)
 
 

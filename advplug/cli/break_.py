@@ -35,7 +35,7 @@ def command(
     """
     from advplug.adaptive import Recipe
     from advplug.evaluation import case_job
-    from advplug.evaluation.user_images import read_images
+    from advplug.evaluation.user_images import in_drawn_order, read_images
 
     manager = default_manager()
     extra = [
@@ -47,13 +47,14 @@ def command(
         )
         for name in attacks
     ]
+    limit = options.limit or None
     job = case_job(
         case,
         preset=preset,
-        limit=options.limit or None,
+        limit=limit,
         seed=options.seed,
         device=usable_device(options.device),
-        images=None if data is None else read_images(data),
+        images=None if data is None else in_drawn_order(read_images(data), limit, options.seed),
         weights=weights,
         extra=extra,
         batch_size=options.batch_size,

@@ -76,7 +76,13 @@ def command(
     )
     estimators = None if gradients is None else _recipes.read_gradients(_list(gradients))
     source = _model.Source(
-        model=model, data=data, auxiliary=auxiliary, threat=threat, bounds=_bounds(bounds), limit=options.limit or None
+        model=model,
+        data=data,
+        auxiliary=auxiliary,
+        threat=threat,
+        bounds=_bounds(bounds),
+        limit=options.limit or None,
+        seed=options.seed,
     )
     job = _model.read_job(source, recipes, device=usable_device(options.device), manager=manager)
     job = replace(job, seed=options.seed, batch_size=options.batch_size)

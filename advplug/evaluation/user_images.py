@@ -44,6 +44,22 @@ def read_images(path: Path) -> Images:
     return _read_npz(path)
 
 
+def in_drawn_order(images: Images, limit: int | None, seed: int) -> Images:
+    """``images`` in an order whose first ``limit`` are drawn evenly across the classes; as they are if all are taken.
+
+    Folders and many files are sorted by class: their first images are all of one.
+    """
+    if limit is None or limit >= len(images):
+        return images
+    order = torch.randperm(len(images), generator=torch.Generator().manual_seed(seed))
+    turn = torch.empty_like(order)  # the first of each class, then the second of each, ...
+    for label in images.labels.unique():
+        own = (images.labels[order] == label).nonzero().squeeze(1)
+        turn[own] = torch.arange(len(own))
+    order = order[turn.argsort(stable=True)]
+    return images[torch.cat((order[:limit].sort().values, order[limit:]))]
+
+
 def _read_npz(path: Path) -> Images:
     try:
         with np.load(path, allow_pickle=False) as archive:
