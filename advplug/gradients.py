@@ -183,7 +183,10 @@ def _averaged(
     ``bounds`` are what the noisy copies are cut to, None for nothing.
     """
     losses, gradients, logits = [], [], []
-    for first, draws in objective.chunks(estimator.draws):
+    chunks = objective.chunks(estimator.draws)
+    if not objective.gateway.draws_per_sample:  # copies in one pass would share one draw
+        chunks = ((number, 1) for number in range(estimator.draws))
+    for first, draws in chunks:
         copies = x.expand(draws, *x.shape)
         if scale:
             copies = copies + scale * noise.normal(step, tuple(x.shape[1:]), draws, first).to(x)

@@ -74,3 +74,39 @@ def test_scores_that_beat_gradients_are_named(model: nn.Module) -> None:
 
 def test_an_honest_model_is_not_accused() -> None:
     assert _names(_evaluation(linear_model(3, (10,)).float(), EXACT, SCORES)) == []
+
+
+def test_scores_that_depend_on_batch_mates_are_named() -> None:
+    class OwnStatistics(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            torch.manual_seed(0)
+            self.norm = nn.BatchNorm1d(1, track_running_stats=False)
+            self.linear = nn.Linear(10, 3)
+
+        def forward(self, x: Tensor) -> Tensor:
+            scores: Tensor = self.linear(self.norm(x[:, None])[:, 0])
+            return scores
+
+    dependent = _evaluation(OwnStatistics(), EXACT)
+    assert "batch-dependent" in _names(dependent)
+    (finding,) = (one for one in dependent.findings if one.name == "batch-dependent")
+    assert "--batch-size 1" in finding.advice
+    assert "batch-dependent" not in _names(_evaluation(linear_model(3, (10,)).float(), EXACT))
+
+
+def test_a_random_model_is_not_taken_for_a_batch_dependent_one() -> None:
+    class Noisy(nn.Module):
+        stochastic = True
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.linear = linear_model(3, (10,)).float()
+
+        def forward(self, x: Tensor) -> Tensor:
+            scores: Tensor = self.linear(x + 0.1 * torch.randn_like(x))
+            return scores
+
+    for gradient in (Exact(), EOT(4)):
+        names = _names(_evaluation(Noisy(), replace(EXACT, gradient=gradient)))
+        assert "batch-dependent" not in names

@@ -14,9 +14,9 @@ from advplug.model import DefendedModel, PlainModel
 from advplug.numerics.random_numbers import Noise
 
 
-def _objective(model: DefendedModel, n: int = 4, max_rows: int = 1000) -> Objective:
+def _objective(model: DefendedModel, n: int = 4, max_rows: int = 1000, width: int = 6) -> Objective:
     counter = QueryCounter(n, torch.device("cpu"))
-    gateway = Gateway(model, torch.zeros(1), max_rows=max_rows)
+    gateway = Gateway(model, torch.zeros(1, width), max_rows=max_rows)
     return Objective(gateway, Margin(), torch.zeros(n).long(), None, torch.arange(n), counter)
 
 
@@ -178,3 +178,43 @@ def test_missing_gradients_and_surrogates_are_named() -> None:
         EOT(0)
     with pytest.raises(InvalidInput, match="sigma"):
         FiniteDifference(0.0)
+
+
+class _Shifted(DefendedModel):
+    """Shifts its inputs by a random number of places, one for the whole pass or one for each input."""
+
+    stochastic = True
+
+    def __init__(self, each: bool) -> None:
+        super().__init__(3)
+        torch.manual_seed(0)
+        self.each, self.linear = each, nn.Linear(8, 3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        places = torch.randint(0, 8, (len(x) if self.each else 1,)).expand(len(x))
+        shifted = torch.stack([row.roll(int(place)) for row, place in zip(x, places, strict=True)])
+        return self.linear(shifted)  # type: ignore[no-any-return]
+
+
+@pytest.mark.parametrize("each", [True, False])
+def test_eot_averages_independent_draws_however_the_model_draws(each: bool) -> None:
+    model, x = _Shifted(each), torch.rand(2, 8)
+
+    def spread(draws: int) -> float:
+        found = []
+        for seed in range(60):
+            torch.manual_seed(seed)
+            found.append(EOT(draws)(_objective(model, 2, width=8), x, _noise(2), 0).gradient)
+        return float(torch.stack(found).std(0).mean())
+
+    assert spread(1) / spread(16) == pytest.approx(4, rel=0.25)
+
+
+def test_the_probe_of_draws_leaves_the_generators_alone() -> None:
+    for each in (True, False):
+        gateway = Gateway(_Shifted(each), torch.rand(1, 8))
+        torch.manual_seed(5)
+        before = torch.get_rng_state()
+        assert gateway.draws_per_sample == each
+        assert torch.equal(torch.get_rng_state(), before)
+    assert Gateway(_smooth(), torch.rand(1, 6)).draws_per_sample

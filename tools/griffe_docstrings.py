@@ -12,7 +12,7 @@ from typing import Any
 
 from griffe import Extension, Object
 
-SECTIONS = ("Parameters", "Raises", "Returns")
+SECTIONS = ("Parameters", "Attributes", "Raises", "Returns")
 ROLE = re.compile(r":(?:attr|class|data|exc|func|meth|mod):`~?([^`]+)`")
 
 

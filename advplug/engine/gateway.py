@@ -10,6 +10,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from functools import cached_property
 from typing import TypeVar
 
 import numpy as np
@@ -81,6 +82,23 @@ class Gateway:
         if self._max_rows is None:
             self._max_rows = rows_within(self._memory_budget, self.model, self._example)
         return self._max_rows
+
+    @cached_property
+    def draws_per_sample(self) -> bool:
+        """Whether a random model draws for each input of a pass by itself; True for one that is not random.
+
+        Where it draws once for the whole pass (a random resize, one mask for a batch), copies of an input in one pass
+        are one draw, not several.
+        """
+        if not self.model.stochastic:
+            return True
+        low, high = self.model.bounds
+        with frozen(self.model, self._seed, self._example.device), torch.no_grad():  # gives the generators back
+            probe = low + (high - low) * torch.rand_like(self._example)
+            copies = probe.expand(4, *probe.shape[1:])
+            first, again = self.ask(self.model, copies), self.ask(self.model, copies)
+        once = torch.allclose(first, first[:1].expand_as(first)) and not torch.allclose(first, again)
+        return not once
 
     def halve(self) -> bool:
         """After a pass that ran out of memory: let half as many inputs into the next. False if it was one."""

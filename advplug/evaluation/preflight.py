@@ -21,6 +21,9 @@ from advplug.records.finding import Finding
 SAMPLES = 64
 """How many samples are looked at, at most."""
 
+PAIRED = 8
+"""How many of them are also looked at in pairs."""
+
 
 def preflight(problem: Problem) -> list[Finding]:
     """Everything that can be seen at the clean inputs."""
@@ -30,7 +33,9 @@ def preflight(problem: Problem) -> list[Finding]:
 def signs_in_answers(problem: Problem) -> Iterator[Finding]:
     """Random answers that nothing averages over, and probabilities in place of logits."""
     first, second = _answers(problem, 0), _answers(problem, 1)
-    if not torch.allclose(first, second, rtol=1e-4, atol=1e-5) and not averages(problem.gradient):
+    if torch.allclose(first, second, rtol=1e-4, atol=1e-5):
+        yield from _signs_of_batch_mates(problem, first)
+    elif not averages(problem.gradient):
         undeclared = "" if problem.model.stochastic else ", and the model does not say that it is stochastic"
         yield Finding(
             name="stochastic",
@@ -45,6 +50,25 @@ def signs_in_answers(problem: Problem) -> Iterator[Finding]:
             status="warn",
             message="The scores are probabilities: cross-entropy on top of them takes softmax twice, and saturates.",
             advice="Give the logits before softmax, or change the loss: margin.",
+        )
+
+
+def _signs_of_batch_mates(problem: Problem, together: Tensor) -> Iterator[Finding]:
+    """Scores that depend on the other inputs of the batch, as those of batch normalisation without statistics."""
+    inputs = problem.inputs[: min(PAIRED, len(problem.inputs) // 2 * 2)]
+    if len(problem.inputs) < 3:
+        return
+    with problem.gateway() as gateway:
+        inputs = gateway.cast(inputs)
+        apart = torch.cat([gateway.scores(pair) for pair in inputs.split(2)])
+    change = (apart - together[: len(apart)]).abs().amax() / together.abs().amax().clamp(min=1e-12)
+    if change > 1e-2:
+        yield Finding(
+            name="batch-dependent",
+            status="warn",
+            message=f"The scores of an input depend on the other inputs of its batch: in pairs they differ by up to "
+            f"{percent(float(change))} of the largest score. Robust accuracy changes with the batch size.",
+            advice="Give batch normalisation running statistics, or attack one sample at a time: --batch-size 1.",
         )
 
 

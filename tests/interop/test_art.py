@@ -164,6 +164,29 @@ def test_parameters_are_arts(model: PlainModel, blobs: Blobs) -> None:
         as_art_attack(PGD(), classifier, threat=ThreatModel("linf", 0.1, (-1, 1)))
 
 
+def test_a_refused_parameter_does_not_stay(model: PlainModel) -> None:
+    classifier = as_art_classifier(model, (12,))
+    pgd = as_art_attack(PGD(steps=3), classifier, threat=ThreatModel("linf", 0.1))
+    for name, value in (("targeted", "False"), ("targeted", 1), ("steps", -1), ("eps", -0.1), ("norm", "l7")):
+        before = getattr(pgd, name)
+        with pytest.raises(ValueError, match=rf"^{name}"):
+            pgd.set_params(**{name: value})
+        assert getattr(pgd, name) == before
+
+
+def test_estimators_that_do_not_answer_what_their_network_does_are_refused(network: nn.Sequential) -> None:
+    from art.estimators.certification.randomized_smoothing import PyTorchRandomizedSmoothing
+    from art.estimators.classification.blackbox import BlackBoxClassifierNeuralNetwork
+
+    smoothed = PyTorchRandomizedSmoothing(
+        network, nn.CrossEntropyLoss(), (12,), 4, clip_values=(0, 1), sample_size=10, scale=0.1
+    )
+    box = BlackBoxClassifierNeuralNetwork(lambda x: np.zeros((len(x), 4)), (12,), 4, clip_values=(0, 1))
+    for estimator, message in ((smoothed, "PyTorchRandomizedSmoothing does not answer"), (box, "BlackBoxClassifier")):
+        with pytest.raises(InvalidInput, match=rf"{message}.*PlainModel\(lambda x"):
+            from_art_classifier(estimator)
+
+
 def test_worst_case_moves_samples_that_resist(model: PlainModel, blobs: Blobs) -> None:
     inputs, labels = blobs
     classifier = as_art_classifier(model, (12,))

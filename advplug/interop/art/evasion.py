@@ -54,9 +54,26 @@ class AdvplugEvasionAttack(EvasionAttack):  # type: ignore[misc]
             setattr(self, name, value)
         self._check_params()
 
+    def set_params(self, **kwargs: Any) -> None:
+        """Change parameters; if one of them is refused, all stay as they were.
+
+        Raises
+        ------
+        InvalidInput: a ValueError, as ART's own attacks raise; the message names the value.
+        """
+        before = {name: getattr(self, name) for name in kwargs if hasattr(self, name)}
+        try:
+            super().set_params(**kwargs)
+        except Exception:
+            for name, value in before.items():
+                setattr(self, name, value)
+            raise
+
     def _check_params(self) -> None:
         if not hasattr(self, "_own"):  # the base class checks before there is anything to check
             return
+        if not isinstance(self.targeted, bool):
+            raise InvalidInput(f"targeted is {self.targeted!r}: give True or False")
         changed = {name: getattr(self, name) for name in self._own}
         if any(changed[name] is not self._own[name] for name in changed):
             self._attack, self._own = type(self._attack)(**changed), changed
@@ -64,7 +81,7 @@ class AdvplugEvasionAttack(EvasionAttack):  # type: ignore[misc]
 
     def _threat(self) -> ThreatModel:
         epsilon = None if self.eps is None else float(self.eps)
-        return ThreatModel(self.norm, epsilon, self._bounds, bool(self.targeted))
+        return ThreatModel(self.norm, epsilon, self._bounds, self.targeted)
 
     def generate(self, x: Any, y: Any = None, **kwargs: Any) -> Any:
         """Adversarial examples for ``x`` (N, ...), of its type and dtype; see :func:`as_art_attack`."""

@@ -15,6 +15,11 @@ from advplug.engine.gateway import device_of
 from advplug.errors import InvalidInput
 from advplug.model import Decision, DefendedModel
 
+_AS_PLAIN = (
+    "or attack what it answers: advplug.run(load('attack:square')(), PlainModel(lambda x: "
+    "torch.as_tensor(classifier.predict(x.cpu().numpy())), num_classes), ...), or another attack on scores"
+)
+
 
 def as_art_classifier(
     model: DefendedModel,
@@ -117,8 +122,13 @@ def from_art_classifier(
     ------
     InvalidInput: another framework; no bounds, or different ones for different features.
     """
+    name = type(classifier).__name__
     if not isinstance(classifier, PyTorchClassifier):
-        raise InvalidInput(f"the classifier is a {type(classifier).__name__}: pass an ART PyTorchClassifier")
+        raise InvalidInput(f"the classifier is a {name}: pass an ART PyTorchClassifier, {_AS_PLAIN}")
+    if type(classifier).predict is not PyTorchClassifier.predict:
+        raise InvalidInput(
+            f"{name} does not answer what its network answers: pass the network as a PyTorchClassifier, {_AS_PLAIN}"
+        )
     if classifier.clip_values is not None:
         low, high = (np.unique(value) for value in classifier.clip_values)
         if len(low) != 1 or len(high) != 1:
