@@ -72,6 +72,17 @@ def test_another_model_is_attacked(tmp_path: Path, model: nn.Module, changes: di
     assert not attacked(job(Scaled(), tmp_path)), "the first one's row is still there"
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.float16, torch.bfloat16], ids=str)
+def test_models_of_every_dtype_and_with_counters_have_a_record(tmp_path: Path, dtype: torch.dtype) -> None:
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.BatchNorm2d(1), nn.Flatten(), nn.Linear(16, 3)).to(dtype).eval()
+    assert attacked(job(model, tmp_path))
+    assert not attacked(job(model, tmp_path))
+    with torch.no_grad():
+        model[2].weight.mul_(1.5)  # type: ignore[union-attr, operator]
+    assert attacked(job(model, tmp_path))
+
+
 def test_rounding_makes_no_other_model(tmp_path: Path) -> None:
     assert attacked(job(Scaled(), tmp_path))
     assert not attacked(job(Scaled(1 + 1e-6), tmp_path))

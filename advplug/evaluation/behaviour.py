@@ -71,7 +71,10 @@ def fingerprint(job: Job, manager: Manager) -> str:
     if job.auxiliary is not None:
         tensors += [job.auxiliary.inputs, job.auxiliary.labels]
     for tensor in tensors:
-        digest.update(tensor.detach().cpu().contiguous().view(torch.uint8).numpy().tobytes())
+        content = (
+            tensor.detach().cpu().flatten().view(torch.uint8)
+        )  # bytes of any dtype, of numbers without a shape too
+        digest.update(content.numpy().tobytes())
     return digest.hexdigest()
 
 
