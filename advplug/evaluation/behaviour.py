@@ -71,9 +71,8 @@ def fingerprint(job: Job, manager: Manager) -> str:
     if job.auxiliary is not None:
         tensors += [job.auxiliary.inputs, job.auxiliary.labels]
     for tensor in tensors:
-        content = (
-            tensor.detach().cpu().flatten().view(torch.uint8)
-        )  # bytes of any dtype, of numbers without a shape too
+        # NumPy has no bfloat16, and a counter has no dimension to view as bytes.
+        content = tensor.detach().cpu().flatten().view(torch.uint8)
         digest.update(content.numpy().tobytes())
     return digest.hexdigest()
 
