@@ -133,7 +133,8 @@ def _intact(path: Path) -> Iterator[None]:
 
 
 def _save(file: Path, arrays: Arrays) -> None:
-    np.savez_compressed(file, allow_pickle=False, **arrays)
+    named: dict[str, Any] = dict(arrays)
+    np.savez_compressed(file, **named)  # without allow_pickle, which NumPy 1 would store as one more array
 
 
 def _arrays(path: Path) -> dict[str, Any]:

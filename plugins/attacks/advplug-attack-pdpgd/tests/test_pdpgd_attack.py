@@ -112,6 +112,8 @@ def test_goes_no_further_than_foolbox_on_digits(norm: Any) -> None:
     net, x, y = shipped_digits("mnist-relu", 10)
     steps = 300
     attacks = foolbox.attacks
+    if norm != "l2" and not hasattr(attacks, "LInfFMNAttack"):
+        pytest.skip("this Foolbox has no FMN: it came with 3.3.2")
     peer = {
         "linf": lambda: attacks.LInfFMNAttack(steps=steps),
         "l2": lambda: attacks.DDNAttack(steps=steps),
