@@ -47,7 +47,8 @@ def test_every_attack_that_foolbox_exports_is_there_once() -> None:
     bridged = [getattr(foolbox.attacks, name) for name in CATALOGUE.names()]
     assert len(bridged) == len(set(bridged))
     assert set(bridged) == kinds
-    assert {"LinfPGD", "L2PGD", "FGSM", "DDNAttack"} <= set(CATALOGUE.names())
+    newer = {"MIFGSM"} & vars(foolbox.attacks).keys()  # the oldest Foolbox has none
+    assert {"LinfPGD", "L2PGD", "FGSM", "DDNAttack"} | newer <= set(CATALOGUE.names())
 
 
 @pytest.mark.parametrize("name", NAMES)
