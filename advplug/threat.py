@@ -7,9 +7,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from numbers import Real
-from typing import Literal, cast, get_args
+from typing import Any, Literal, cast, get_args
+
+import numpy as np
+from numpy.typing import NDArray
 
 from advplug.errors import InvalidInput
+from advplug.numerics.fixed_array import FixedArray
 
 Norm = Literal["linf", "l2", "l1", "l0"]
 
@@ -22,27 +26,89 @@ class ThreatModel:
     ----------
     norm: ``linf``, ``l2``, ``l1`` or ``l0``, of the flattened perturbation; ``l0`` counts values, not pixels.
     epsilon: budget in the units of the input, at most this much (inclusive); None asks for the smallest perturbation.
-    bounds: valid range of every input value.
+        Under ``linf`` also an array, a budget for each value; then this is the largest of them.
+    bounds: valid range of every input value. Also two arrays, a range for each value; then this is the range of all.
     targeted: the goal is a given class rather than any wrong one.
+    mask: True (or 1) where the attacker may change a value, False (or 0) where it stays as it is; None for everywhere.
+    shares: each value's budget as a share of ``epsilon``, None if they are equal.
+    lower_bounds, upper_bounds: the range of each value, None if they are equal.
+
+    Arrays have the shape of one input, or one that broadcasts to it, or (N, ...) with one row for each input. They are
+    kept as :class:`advplug.numerics.fixed_array.FixedArray`; the last three follow from ``epsilon`` and ``bounds``.
 
     Raises
     ------
-    InvalidInput: unknown norm, negative or non-finite budget, empty range.
+    InvalidInput: unknown norm, negative or non-finite budget, empty range, a mask that allows nothing.
     """
 
     norm: Norm = "linf"
     epsilon: float | None = None
     bounds: tuple[float, float] = (0.0, 1.0)
     targeted: bool = False
+    mask: FixedArray | None = None
+    shares: FixedArray | None = None
+    lower_bounds: FixedArray | None = None
+    upper_bounds: FixedArray | None = None
 
     def __post_init__(self) -> None:
         if self.norm not in get_args(Norm):
             raise InvalidInput(f"norm {self.norm!r}: choose one of {', '.join(get_args(Norm))}")
-        if self.epsilon is not None and not (_is_finite(self.epsilon) and self.epsilon >= 0):
-            raise InvalidInput(f"epsilon {self.epsilon!r}: give a finite number >= 0, or None for minimum norm")
+        if not isinstance(self.targeted, bool):
+            raise InvalidInput(f"targeted is {self.targeted!r}: give True or False")
+        self._read_epsilon()
+        self._read_bounds()
+        if self.mask is not None:
+            self._set("mask", FixedArray(self.mask, name="mask", dtype=np.bool_))
+            if not self.mask.array.any():
+                raise InvalidInput("mask allows no value to change: set it to True where the attacker may change one")
+
+    def _read_epsilon(self) -> None:
+        epsilon = self.epsilon
+        if _is_array(epsilon):
+            budgets = FixedArray(epsilon, name="epsilon").array
+            if self.norm != "linf":
+                raise InvalidInput(f"epsilon is an array under {self.norm}: a budget for each value needs linf")
+            if not (budgets.size and np.isfinite(budgets).all() and (budgets >= 0).all() and (budgets > 0).any()):
+                raise InvalidInput("epsilon is an array: give finite numbers >= 0, and at least one above 0")
+            self._set("epsilon", float(budgets.max()))
+            self._set("shares", FixedArray(budgets / budgets.max(), name="epsilon"))
+        elif epsilon is not None and not (_is_finite(epsilon) and epsilon >= 0):
+            raise InvalidInput(f"epsilon {epsilon!r}: give a finite number >= 0, or None for minimum norm")
+        if self.epsilon is None:
+            self._set("shares", None)
+
+    def _read_bounds(self) -> None:
         bounds = tuple(self.bounds) if isinstance(self.bounds, Sequence) else ()
+        if len(bounds) == 2 and any(map(_is_array, bounds)):
+            lower, upper = (FixedArray(bound, name="bounds") for bound in bounds)
+            if not (np.isfinite(lower.array).all() and np.isfinite(upper.array).all() and lower.array.size):
+                raise InvalidInput("bounds are arrays with NaN or infinite values: give finite ones")
+            try:
+                empty = (lower.array > upper.array).any()
+            except ValueError as error:
+                shapes = f"{lower.array.shape} and {upper.array.shape}"
+                raise InvalidInput(f"bounds are arrays of shapes {shapes}: give two of one shape") from error
+            if empty:
+                raise InvalidInput("bounds are arrays, and some lower bound is above its upper one: swap them")
+            self._set("lower_bounds", lower)
+            self._set("upper_bounds", upper)
+            bounds = (float(lower.array.min()), float(upper.array.max()))
+            self._set("bounds", bounds)
         if not (len(bounds) == 2 and all(map(_is_finite, bounds)) and bounds[0] < bounds[1]):
             raise InvalidInput(f"bounds {self.bounds!r}: give two finite numbers, the lower one first")
+
+    def _set(self, name: str, value: Any) -> None:
+        object.__setattr__(self, name, value)
+
+    @property
+    def budgets(self) -> NDArray[np.float64] | None:
+        """The budget of each value, None if they are equal."""
+        return None if self.shares is None or self.epsilon is None else self.epsilon * self.shares.array
+
+    @property
+    def uniform(self) -> bool:
+        """Whether all values of an input have the same range and budget, and all may change."""
+        return all(array is None for array in (self.mask, self.shares, self.lower_bounds, self.upper_bounds))
 
     @property
     def budget(self) -> float:
@@ -74,7 +140,17 @@ class ThreatModel:
 
     def __str__(self) -> str:
         budget = "min" if self.epsilon is None else f"{self.epsilon:.6g}"
-        return f"{self.norm}:{budget}"
+        notes = {
+            "at most, a budget for each value": self.shares is not None,
+            "a range for each value": self.lower_bounds is not None,
+            "within a mask": self.mask is not None,
+        }
+        return ", ".join((f"{self.norm}:{budget}", *(note for note, holds in notes.items() if holds)))
+
+
+def _is_array(value: object) -> bool:
+    """Whether ``value`` is several numbers: an array or tensor with a dimension, or a list."""
+    return isinstance(value, list | tuple | FixedArray) or getattr(value, "ndim", 0) > 0
 
 
 def _is_finite(value: object) -> bool:

@@ -23,7 +23,7 @@ LAYERS: dict[str, tuple[str, ...]] = {
     "gateway to the model": ("engine.gateway", "engine.query_counter", "engine.objective", "engine"),
     "gradients": ("gradients",),
     "one batch": (
-        "engine.problem", "engine.verification", "engine.result", "engine.best_points", "engine.task",
+        "engine.region", "engine.problem", "engine.verification", "engine.result", "engine.best_points", "engine.task",
     ),
     "attack": ("attack",),
     "runs": ("engine.other_model", "engine.search", "engine.stages"),

@@ -14,6 +14,7 @@ from advplug.data import Images
 from advplug.engine.gateway import DEFAULT_BUDGET, Gateway, ask, device_of, frozen
 from advplug.engine.objective import Objective
 from advplug.engine.query_counter import QueryCounter
+from advplug.engine.region import Region
 from advplug.errors import InvalidInput
 from advplug.gradients import Exact, GradientEstimator
 from advplug.losses import Loss
@@ -67,7 +68,8 @@ class Problem:
     every other class, or None; ``num_targets`` how many of the likeliest other classes to try instead; ``epsilon``
     float64 (N,) or None for minimum norm; ``loss`` None for the attack's own; ``starting_points`` like ``inputs`` or
     None; ``samples`` int64 (N,): the number of each in the whole set, which seeds its random numbers and finds its row
-    in what a loss holds for each sample; ``auxiliary`` images that the attacker owns besides these, or None.
+    in what a loss holds for each sample; ``region`` what the threat model says of single values; ``auxiliary`` images
+    that the attacker owns besides these, or None.
     """
 
     model: DefendedModel
@@ -81,6 +83,7 @@ class Problem:
     gradient: GradientEstimator
     criterion: Criterion
     samples: Tensor
+    region: Region
     starting_points: Tensor | None = None
     auxiliary: Images | None = None
     options: Options = field(default_factory=Options)
@@ -164,9 +167,12 @@ def make_problem(
     inputs, labels, targets, epsilon, starting_points = map(
         _trackable, (inputs, labels, targets, epsilon, starting_points)
     )
-    _check_inputs(inputs, threat)
+    region = _check_inputs(inputs, threat)
     model = as_defended(model, inputs, threat.bounds)
-    if tuple(model.bounds) != tuple(threat.bounds):
+    low, high = model.bounds
+    if (low, high) != tuple(threat.bounds) and (
+        region.lower is None or not (low <= threat.bounds[0] and threat.bounds[1] <= high)
+    ):
         raise InvalidInput(f"the model takes inputs in {model.bounds}, the threat model says {threat.bounds}")
     labels = _classes("labels", labels, inputs, model.num_classes)
     if targets is not None and not isinstance(targets, Tensor) and targets != "each":
@@ -194,6 +200,7 @@ def make_problem(
         gradient=gradient or Exact(),
         criterion=criterion,
         samples=torch.arange(len(inputs), device=inputs.device) if samples is None else samples,
+        region=region,
         starting_points=_starting_points(starting_points, inputs),
         auxiliary=None if auxiliary is None else _own_images(auxiliary, inputs, threat, model.num_classes),
         options=options or Options(),
@@ -237,7 +244,8 @@ def as_defended(model: nn.Module, inputs: Tensor, bounds: tuple[float, float]) -
     return PlainModel(model, scores.shape[1], bounds)
 
 
-def _check_inputs(inputs: Tensor, threat: ThreatModel) -> None:
+def _check_inputs(inputs: Tensor, threat: ThreatModel) -> Region:
+    """The region around ``inputs``, once they are found to be in it."""
     if not isinstance(inputs, Tensor):
         raise InvalidInput(f"inputs is a {type(inputs).__name__}: pass a torch or eagerpy tensor")
     if inputs.dtype not in (torch.float32, torch.float64):
@@ -254,6 +262,13 @@ def _check_inputs(inputs: Tensor, threat: ThreatModel) -> None:
             f"inputs span [{lowest:.6g}, {highest:.6g}], outside the bounds {threat.bounds}: "
             "rescale them or set the bounds; normalisation belongs inside the model"
         )
+    region = Region.of(threat, inputs)
+    if region.lower is not None and region.upper is not None:
+        outside = (inputs < region.lower) | (inputs > region.upper)
+        if bool(outside.any()):
+            worst = tuple(int(number) for number in outside.nonzero()[0])
+            raise InvalidInput(f"inputs{list(worst)} is outside its bounds: rescale the inputs or set the bounds")
+    return region
 
 
 def _classes(name: str, classes: Tensor, inputs: Tensor, count: int) -> Tensor:
@@ -291,7 +306,7 @@ def _own_images(auxiliary: Images, inputs: Tensor, threat: ThreatModel, classes:
     if not isinstance(auxiliary, Images):
         raise InvalidInput(f"auxiliary is a {type(auxiliary).__name__}: pass advplug.Images(inputs, labels)")
     try:
-        _check_inputs(auxiliary.inputs, threat)
+        _check_inputs(auxiliary.inputs, ThreatModel(threat.norm, threat.epsilon, threat.bounds))
         _classes("labels", auxiliary.labels, auxiliary.inputs, classes)
     except InvalidInput as error:
         raise InvalidInput(f"auxiliary images: {error}") from error

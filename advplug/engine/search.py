@@ -16,7 +16,7 @@ from advplug.engine.problem import Problem, check_loss
 from advplug.engine.query_counter import QueryCounter
 from advplug.engine.result import AttackResult
 from advplug.engine.task import Task
-from advplug.engine.verification import allowed, box, shrink_to_budget
+from advplug.engine.verification import allowed, shrink_to_budget
 from advplug.errors import InvalidInput
 from advplug.numerics.random_numbers import Noise
 from advplug.numerics.tensors import norms
@@ -139,7 +139,7 @@ class _Run:
     def _rows(self, rows: Tensor, restart: int, targets: Tensor | None) -> Rows:
         problem, inputs = self.problem, self.inputs[rows]
         epsilon = None if problem.epsilon is None else problem.epsilon[rows]
-        lower, upper = box(problem.inputs[rows], epsilon, problem.threat, self.gateway.dtype)
+        lower, upper = problem.region.at(rows).limits(problem.inputs[rows], epsilon, self.gateway.dtype)
         given = problem.starting_points
         starting_points = None if given is None else self.gateway.cast(given[rows])
         best = inputs.clone()
@@ -176,11 +176,13 @@ class _Run:
             return
         part = take(part, (part.best_rate > 0).nonzero().squeeze(1))
         rows, original, targets = part.samples, problem.inputs[part.samples], part.targets
+        region = problem.region.at(rows)
         candidates = shrink_to_budget(part.best_x, original, part.epsilon, problem.threat).to(original.dtype)
+        candidates = region.hold(candidates, original, part.epsilon)
         rate = self._success_rate(part, candidates)
         if not problem.model.stochastic:
             candidates, rate = self._pushed_over(part, candidates, rate)
-        rate = torch.where(allowed(candidates, original, part.epsilon, problem.threat), rate, 0)
+        rate = torch.where(allowed(candidates, original, part.epsilon, region), rate, 0)
         delta = candidates.double() - original.double()
         distance, cost = norms(delta, problem.threat.norm), self.attack.cost(delta, problem.threat.norm)
         closer = cost < self.cost[rows]
@@ -219,6 +221,7 @@ class _Run:
             if not len(refused):
                 break
             further = (candidates + share * (candidates - clean)).clamp(*self.problem.threat.bounds)[refused]
+            further = self.problem.region.at(part.samples[refused]).hold(further, clean[refused], None)
             candidates = candidates.index_copy(0, refused, further)
             rate = rate.index_copy(0, refused, self._success_rate(take(part, refused), further))
         return candidates, rate

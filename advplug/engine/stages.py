@@ -143,4 +143,5 @@ def _subset(problem: Problem, rows: Tensor) -> Problem:
         return value[rows] if isinstance(value, Tensor) else value
 
     names = ("inputs", "labels", "targets", "epsilon", "samples", "starting_points")
-    return replace(problem, **{name: chosen(getattr(problem, name)) for name in names})
+    parts = {name: chosen(getattr(problem, name)) for name in names}
+    return replace(problem, **parts, region=problem.region.at(rows))

@@ -87,7 +87,8 @@ class Task:
         self.best_points = BestPoints(problem, gateway, rows, counter=counter, cost=cost, shared=shared)
         self.gateway, self.tick = gateway, tick
         self._counter, self._loss = counter, loss
-        self._objective = self._of_batch()
+        self._limits: tuple[Tensor, Tensor] | None
+        self._read_rows()
 
     # --- what an attack reads ---
 
@@ -189,10 +190,12 @@ class Task:
         judge: False counts the point as no success and asks the model for no decision, which behind a detector may cost
             as much as many gradients: for attacks that say themselves which of their points to judge.
         """
-        point = raw(x).detach()
+        point = self._held(raw(x))
         estimate = self.problem.gradient(self._steering(loss, targets), point, self._rows.noise, self.t)
         self.best_points.count_unusable(estimate.gradient)
         gradient = torch.nan_to_num(estimate.gradient, nan=0.0, posinf=0.0, neginf=0.0)
+        if self._region.mask is not None:  # what may not change has no part in the search
+            gradient = gradient * (self._region.mask if gradient.ndim == point.ndim else self._region.mask[:, None])
         success, logits = self.best_points.record(
             point, estimate.loss, estimate.logits, condition=condition, comparable=loss is None, judge=judge
         )
@@ -207,7 +210,7 @@ class Task:
         judge: bool = True,
     ) -> Query:
         """Loss, logits and success at ``x`` (n, ...), without a gradient; the options are those of :meth:`query`."""
-        point = raw(x).detach()
+        point = self._held(raw(x))
         loss, logits = self._steering(None, targets).value(point)
         success, logits = self.best_points.record(point, loss, logits, condition=condition, judge=judge)
         return Query(wrap(loss), wrap(logits), wrap(success))
@@ -219,7 +222,7 @@ class Task:
 
     def evaluate_best(self, points: ep.Tensor) -> tuple[ep.Tensor, ep.Tensor]:
         """The points (n, ...) of least loss among ``points`` (m, n, ...), and their loss (n,); only they are judged."""
-        x = raw(points).detach()
+        x = self._held(raw(points))
         if len(x) == 1:
             return wrap(x[0]), self.evaluate(wrap(x[0])).loss
         # On the host, batches that outgrow the caches take longer than their parts.
@@ -239,7 +242,7 @@ class Task:
         """
         pieces = []
         for first, many in self._objective.chunks(count):
-            x = raw(points(first, many)).detach()
+            x = self._held(raw(points(first, many)))
             values, _ = self._objective.tiled(many).value(x.flatten(0, 1))
             pieces.append(values.unflatten(0, (many, len(self._rows.samples))))
         return wrap(torch.cat(pieces))
@@ -294,7 +297,7 @@ class Task:
 
     def clip(self, x: ep.Tensor) -> ep.Tensor:
         """``x`` (n, ...) cut to the bounds of valid inputs, whatever the budget: for minimum-norm attacks."""
-        return x.clip(*self.threat.bounds)
+        return wrap(self._held(raw(x.clip(*self.threat.bounds))))
 
     def drop_finished(self, state: S) -> S:
         """End of a step: report progress, and drop the samples that are done from the batch and from ``state``."""
@@ -302,7 +305,7 @@ class Task:
         keep = self.best_points.drop(self.t)
         if keep is None:
             return state
-        self._objective = self._of_batch()
+        self._read_rows()
         kept: S = take(state, keep)
         return kept
 
@@ -315,6 +318,21 @@ class Task:
     @property
     def _rows(self) -> Rows:
         return self.best_points.rows
+
+    def _held(self, x: Tensor) -> Tensor:
+        """``x`` (..., n, ...) in the region of the threat model: whatever an attack computes, only those are asked."""
+        if self._limits is None:
+            return x.detach()
+        low, high = self._limits
+        return torch.minimum(torch.maximum(x.detach(), low), high)
+
+    def _read_rows(self) -> None:
+        """What follows from the samples that are left."""
+        rows, self._region = self._rows, self.problem.region.at(self._rows.samples)
+        self._objective, self._limits = self._of_batch(), None
+        if not self._region.uniform:
+            budget = None if self._region.shares is None else rows.epsilon
+            self._limits = self._region.limits(rows.inputs, budget, rows.inputs.dtype)
 
     def _of_batch(self) -> Objective:
         """The objective on the samples that are left."""

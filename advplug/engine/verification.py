@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from advplug.engine.region import Region
 from advplug.numerics.tensors import lowest_and_highest, norms
 from advplug.threat import ThreatModel
 
@@ -13,19 +14,6 @@ TOLERANCE = 1e-6
 
 ROUNDING = 1e-3
 """Relative excess over the budget that rounding in a projection may leave; :func:`shrink_to_budget` mends it."""
-
-
-def box(inputs: Tensor, epsilon: Tensor | None, threat: ThreatModel, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
-    """Bounds (n, ...) in ``dtype`` of the values that the threat model allows around ``inputs``, rounded inwards."""
-    clean = inputs.double()
-    lower, upper = torch.full_like(clean, threat.bounds[0]), torch.full_like(clean, threat.bounds[1])
-    if threat.norm == "linf" and epsilon is not None:
-        radius = epsilon.view(-1, *(1,) * (inputs.ndim - 1))
-        lower, upper = torch.maximum(lower, clean - radius), torch.minimum(upper, clean + radius)
-    low, high = lower.to(dtype), upper.to(dtype)
-    low = torch.where(low.double() < lower, torch.nextafter(low, torch.full_like(low, torch.inf)), low)
-    high = torch.where(high.double() > upper, torch.nextafter(high, torch.full_like(high, -torch.inf)), high)
-    return torch.minimum(low, inputs.to(dtype)), torch.maximum(high, inputs.to(dtype))
 
 
 def shrink_to_budget(candidates: Tensor, inputs: Tensor, epsilon: Tensor | None, threat: ThreatModel) -> Tensor:
@@ -41,11 +29,14 @@ def shrink_to_budget(candidates: Tensor, inputs: Tensor, epsilon: Tensor | None,
 
 
 def allowed(
-    candidates: Tensor, inputs: Tensor, epsilon: Tensor | None, threat: ThreatModel, tolerance: float = TOLERANCE
+    candidates: Tensor, inputs: Tensor, epsilon: Tensor | None, region: Region, tolerance: float = TOLERANCE
 ) -> Tensor:
-    """Whether each candidate (n, ...) is finite, in bounds and within the budget; bool (n,)."""
+    """Whether each candidate (n, ...) is finite, in ``region`` and within the budget; bool (n,)."""
     lowest, highest = lowest_and_highest(candidates)  # NaN where one value is, which no comparison lets pass
-    fine = (lowest >= threat.bounds[0]) & (highest <= threat.bounds[1])
+    fine = (lowest >= region.bounds[0]) & (highest <= region.bounds[1])
+    if not region.uniform:
+        low, high = region.limits(inputs, epsilon, candidates.dtype)
+        fine &= ((candidates >= low) & (candidates <= high)).flatten(1).all(1)
     if epsilon is not None:
-        fine &= norms(candidates.double() - inputs.double(), threat.norm) <= epsilon * (1 + tolerance)
+        fine &= norms(candidates.double() - inputs.double(), region.norm) <= epsilon * (1 + tolerance)
     return fine

@@ -30,7 +30,7 @@ def shrink(problem: Problem, result: AttackResult, gateway: Gateway) -> tuple[tu
         decision = gateway.decide(points)
         targets = result.target[found] if problem.threat.targeted else None
         broken = problem.criterion(decision, problem.labels[found], targets)
-        broken &= allowed(points, clean, None, problem.threat)
+        broken &= allowed(points, clean, None, problem.region.at(found))
         length = result.distance[found] * share / _SHARES
         smallest[found] = torch.where(broken, length, smallest[found])
     budgets = [epsilon * share / _SHARES for share in range(_SHARES + 1)]

@@ -80,10 +80,15 @@ def run_external(task: Task, attack: str, search: Callable[[Part], Tensor]) -> N
 
     Raises
     ------
-    InvalidInput: a loss or gradient estimator was chosen, which the library would not use.
+    InvalidInput: a loss or gradient estimator was chosen, which the library would not use; or a mask, or arrays in the
+        threat model, of which it would not know.
     ExternalError: the attack raised an error.
     NonFiniteLogits: the model returned NaN or infinite logits.
     """
+    if not task.problem.region.uniform:
+        raise InvalidInput(
+            f"{attack} knows no mask, and no bounds or budgets as arrays: use an attack of advplug's own"
+        )
     if task.problem.loss not in (None, CrossEntropy()) or task.problem.gradient != Exact():
         raise InvalidInput(f"{attack} brings its own loss and gradient: leave loss and gradient at their defaults")
     inputs, labels = raw(task.inputs), raw(task.labels)

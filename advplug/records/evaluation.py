@@ -77,7 +77,7 @@ class Evaluation:
     Parameters
     ----------
     case: the case or model under evaluation; ``preset`` its configuration, None for a user's own model.
-    threat: as text, such as ``linf:0.3``.
+    threat: as text, such as ``linf:0.3``, or ``linf:0.3, within a mask``.
     clean_accuracy: share of samples that are right (and accepted) before any attack.
     clean_error_rate: mean share of fresh draws in which a clean answer is wrong, for stochastic models; None otherwise.
     false_positives: share of clean inputs that the detector rejects; None without a detector.
@@ -101,6 +101,12 @@ class Evaluation:
     labels: NDArray[np.int64] = field(repr=False, compare=False, default_factory=lambda: np.zeros(0, np.int64))
     class_names: tuple[str, ...] = ()
     run_dir: Path | None = None
+
+    @property
+    def epsilon(self) -> float | None:
+        """The budget, None for minimum norm."""
+        budget = self.threat.partition(":")[2].partition(",")[0]
+        return None if budget == "min" else float(budget)
 
     @property
     def broken(self) -> bool:

@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 
 from advplug.records.evaluation import Evaluation, Row
 from advplug.report.style import COLOURS, INK, INTERMEDIATE, figure, quiet
-from advplug.threat import ThreatModel
 
 _MARKERS = "osD^vPX*"
 _MOST_POINTS = 400  # a curve of more points looks the same and makes the page heavy
@@ -22,7 +21,7 @@ Points = tuple[tuple[float, float], ...]
 
 def accuracy_curves(evaluation: Evaluation) -> Figure | None:
     """Robust accuracy against epsilon: what was run as markers, what follows from shrinking as dashes."""
-    epsilon = ThreatModel.parse(evaluation.threat).epsilon
+    epsilon = evaluation.epsilon
     if not any(_ran(row, evaluation, epsilon) for row in evaluation.rows):
         return None
     drawn = figure(3.4)

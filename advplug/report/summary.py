@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 from advplug.evaluation.diagnostics import percent
 from advplug.records.evaluation import Evaluation, Row
-from advplug.threat import ThreatModel
 
 SHORT = {"adversarial-robustness-toolbox": "ART"}
 """Distributions that are better known, and shorter, by another name."""
@@ -132,7 +131,7 @@ def lines(evaluation: Evaluation) -> list[Line]:
 
 def distance_columns(evaluation: Evaluation) -> tuple[str, ...]:
     """Heads of the columns that a minimum-norm run adds; none for a run with a budget."""
-    if ThreatModel.parse(evaluation.threat).epsilon is not None:
+    if evaluation.epsilon is not None:
         return ()
     budgets = next((row.sweep for row in evaluation.rows), ())
     return ("median", "mean", *(f"at {budget:.4g}" for budget, _ in budgets))
