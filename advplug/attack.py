@@ -15,7 +15,8 @@ import eagerpy as ep
 from torch import Tensor
 
 from advplug.engine.gateway import Gateway
-from advplug.engine.problem import Options, Problem, as_defended
+from advplug.engine.model_probe import as_defended
+from advplug.engine.problem import Options, Problem
 from advplug.engine.task import GradientQuery, Query, Task
 from advplug.hyperparameters import check_hyperparameters
 from advplug.losses import CrossEntropy, Loss

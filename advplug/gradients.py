@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 import torch
@@ -12,6 +13,7 @@ from torch import Tensor
 from advplug.engine.objective import Objective
 from advplug.errors import InvalidInput, NoGradient
 from advplug.numerics.random_numbers import Noise
+from advplug.threat import ThreatModel
 
 
 class Estimate(NamedTuple):
@@ -151,6 +153,34 @@ class FiniteDifference(GradientEstimator):
         return Estimate(loss, gradient / (2 * self.sigma * self.pairs(step)), logits)
 
 
+def instead_of_exact(gradient: GradientEstimator, other: GradientEstimator) -> GradientEstimator:
+    """``gradient`` with ``other`` where it takes exact gradients, however deep inside.
+
+    Raises
+    ------
+    NoGradient: it takes none.
+    """
+    if isinstance(gradient, Exact):
+        return other
+    inner = getattr(gradient, "of", None)
+    if not isinstance(gradient, EOT | Smoothed | BPDA) or inner is None:
+        raise NoGradient(f"{gradient} found no gradient: use FiniteDifference")
+    return replace(gradient, of=instead_of_exact(inner, other))
+
+
+def noise_within(threat: ThreatModel, values: int) -> float:
+    """Standard deviation of Gaussian noise on ``values`` values that is about as large as the budget in its norm.
+
+    That is epsilon under linf; under l2 and l1 the budget is shared by all values of an input. A tenth of the valid
+    range where the budget says nothing of size: under l0, and for minimum norm.
+    """
+    low, high = threat.bounds
+    if not threat.epsilon or threat.norm == "l0":
+        return (high - low) / 10
+    # E|u| = sqrt(2 / pi) and E u^2 = 1 for u ~ N(0, 1).
+    return threat.epsilon / {"linf": 1.0, "l2": math.sqrt(values), "l1": values * math.sqrt(2 / math.pi)}[threat.norm]
+
+
 def _gradient(loss: Tensor, x: Tensor, objective: Objective, *, keep: bool) -> Tensor:
     """Gradient (n, ...) of ``loss`` (n,) at ``x``; ``keep`` the graph for the next value.
 
@@ -163,7 +193,8 @@ def _gradient(loss: Tensor, x: Tensor, objective: Objective, *, keep: bool) -> T
         found = torch.autograd.grad(loss.sum(), x, retain_graph=keep, allow_unused=True)[0]
     if found is None:
         raise NoGradient(
-            f"{type(objective.model).__name__} gives no gradient: use FiniteDifference, or BPDA with a surrogate"
+            f"{type(objective.model).__name__} gives no gradient: use an attack on scores (square), FiniteDifference "
+            "(--gradients finite-differences), or BPDA with a surrogate (--surrogate MODULE:FUNCTION --gradients bpda)"
         )
     return found
 

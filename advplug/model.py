@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -59,10 +60,19 @@ class DefendedModel(nn.Module):
     ----------
     num_classes: number of classes K.
     bounds: range of valid input values.
+
+    Attributes
+    ----------
+    outputs: what :meth:`forward` returns.
+    stochastic: equal inputs may get different answers.
+    batch_dependent: the answer to an input depends on the others of its batch; each is then asked about alone.
+    undeclared: which of the last two the model does not say of itself, and its answers show.
     """
 
     outputs: ClassVar[Literal["logits", "probabilities"]] = "logits"
     stochastic: bool = False
+    batch_dependent: bool = False
+    undeclared: frozenset[str] = frozenset()
 
     def __init__(self, num_classes: int, bounds: tuple[float, float] = (0.0, 1.0)) -> None:
         super().__init__()
@@ -92,18 +102,33 @@ class DefendedModel(nn.Module):
 
 
 class PlainModel(DefendedModel):
-    """Any callable from inputs to logits, seen as a model without a defense.
+    """Any callable from inputs to scores, seen as a model without a defense.
 
     What it declares as a :class:`DefendedModel` would is honoured: the attribute ``stochastic``, and methods and
     ``thresholds`` named in :class:`Capabilities`. A submodule of such a name, ``features`` in many networks, is none.
+
+    Parameters
+    ----------
+    module: a module, or a function of tensors or of NumPy arrays such as a scikit-learn ``predict_proba``; from inputs
+        (N, ...) to scores (N, K). Of an answer with an attribute or entry ``logits``, or of one entry alone, that is
+        taken. Functions of arrays give no gradient.
+    num_classes, bounds: see :class:`DefendedModel`.
+    output: name or number of the entry that holds the scores, where the answer has several.
     """
 
     def __init__(
-        self, module: Callable[[Tensor], Tensor], num_classes: int, bounds: tuple[float, float] = (0.0, 1.0)
+        self,
+        module: Callable[[Any], Any],
+        num_classes: int,
+        bounds: tuple[float, float] = (0.0, 1.0),
+        *,
+        output: str | int | None = None,
     ) -> None:
         super().__init__(num_classes, bounds)
         self.module = module
+        self.output = output
         self.stochastic = self.stochastic or bool(getattr(module, "stochastic", False))
+        self._takes_arrays = False if isinstance(module, nn.Module) else None
 
     @property
     def capabilities(self) -> Capabilities:
@@ -112,4 +137,77 @@ class PlainModel(DefendedModel):
         return Capabilities(**{name: None if isinstance(offer, nn.Module) else offer for name, offer in found.items()})
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.module(x)
+        if self._takes_arrays is None:
+            self._takes_arrays = _takes_arrays(self.module, x[:1])
+        answer = self.module(x.detach().cpu().numpy() if self._takes_arrays else x)
+        return scores_in(answer, self.output, x.device)
+
+
+def _takes_arrays(function: Callable[[Any], Any], example: Tensor) -> bool:
+    """Whether a function wants NumPy arrays: a tensor with a gradient, which NumPy refuses, gets no tensor from it."""
+    try:
+        with torch.enable_grad():
+            answer = function(example.detach().requires_grad_())
+    except Exception:
+        return True
+    return isinstance(answer, np.ndarray)
+
+
+def scores_in(answer: Any, output: str | int | None, device: torch.device) -> Tensor:
+    """The scores in what a model answers: a tensor or array, or one in a dict, a tuple or an object with attributes.
+
+    Raises
+    ------
+    InvalidInput: several entries, and ``output`` names none of them.
+    """
+    entries = _entries(answer)
+    if output is not None:
+        if output not in entries:
+            raise InvalidInput(f"output={output!r}: the model answers with {_listed(entries) or type(answer).__name__}")
+        answer = entries[output]
+    elif isinstance(answer, Tensor | np.ndarray):
+        pass
+    elif "logits" in entries:
+        answer = entries["logits"]
+    elif len(entries) == 1:
+        (answer,) = entries.values()
+    elif entries:
+        example = f"PlainModel(model, num_classes, output={next(iter(entries))!r})"
+        raise InvalidInput(f"the model answers with {_listed(entries)}: name the one with the scores, as in {example}")
+    if not isinstance(answer, Tensor | np.ndarray):
+        raise InvalidInput(f"the model must return logits (N, K), it returned a {type(answer).__name__}")
+    return torch.as_tensor(answer, device=device)
+
+
+def _entries(answer: Any) -> dict[str | int, Any]:
+    """The parts of a dict, a named or plain tuple, a list, or an object with ``logits``, by name or number."""
+    if isinstance(answer, Mapping):
+        return dict(answer)
+    if hasattr(answer, "_asdict"):
+        return dict(answer._asdict())
+    if isinstance(answer, tuple | list):
+        return dict(enumerate(answer))
+    return {"logits": answer.logits} if hasattr(answer, "logits") else {}
+
+
+def _listed(entries: Mapping[str | int, Any]) -> str:
+    return ", ".join(f"{name!r} {tuple(getattr(value, 'shape', ()))}" for name, value in entries.items())
+
+
+class FixedBatch(nn.Module):
+    """A module that takes batches of ``size`` inputs alone, for batches of any size: the last one is filled up.
+
+    Parameters
+    ----------
+    module: from inputs (size, ...) to scores (size, K), such as an exported program.
+    """
+
+    def __init__(self, module: nn.Module, size: int) -> None:
+        super().__init__()
+        self.module, self.size = module, size
+
+    def forward(self, x: Tensor) -> Tensor:
+        missing = -len(x) % self.size
+        filled = torch.cat((x, x[-1:].expand(missing, *x.shape[1:]))) if missing else x
+        answers = [scores_in(self.module(part), None, x.device) for part in filled.split(self.size)]
+        return torch.cat(answers)[: len(x)]

@@ -91,7 +91,7 @@ def test_scores_that_depend_on_batch_mates_are_named() -> None:
     dependent = _evaluation(OwnStatistics(), EXACT)
     assert "batch-dependent" in _names(dependent)
     (finding,) = (one for one in dependent.findings if one.name == "batch-dependent")
-    assert "--batch-size 1" in finding.advice
+    assert "running statistics" in finding.advice
     assert "batch-dependent" not in _names(_evaluation(linear_model(3, (10,)).float(), EXACT))
 
 

@@ -80,8 +80,10 @@ def test_one_forward_and_one_backward_per_step() -> None:
     result = run(Descent(steps=7), wrapped, x, y, LINF, early_end=False)
     assert result.forwards.tolist() == [8] * 40, "seven steps, and the last point"
     assert result.backwards.tolist() == [7] * 40
-    probe, clean, verification = 1, 40, int((result.success | False).sum())
-    assert counting.inputs == probe + clean + int(result.forwards.sum()) + verification
+    counted, counting.inputs = counting.inputs, 0
+    make_problem(wrapped, x, y, LINF)  # what the model is, asked once
+    memory, clean, verification = 1, 40, int(result.success.sum())
+    assert counted == counting.inputs + memory + clean + int(result.forwards.sum()) + verification
 
 
 def test_early_end_stops_each_sample_at_its_first_success() -> None:

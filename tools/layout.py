@@ -20,7 +20,9 @@ LAYERS: dict[str, tuple[str, ...]] = {
     "ground": ("errors", "lazy", "specs", "hyperparameters"),
     "numerics": ("numerics",),
     "what is attacked": ("threat", "data", "data_files", "model", "criteria", "losses"),
-    "gateway to the model": ("engine.gateway", "engine.query_counter", "engine.objective", "engine"),
+    "gateway to the model": (
+        "engine.frozen", "engine.gateway", "engine.model_probe", "engine.query_counter", "engine.objective", "engine",
+    ),
     "gradients": ("gradients",),
     "one batch": (
         "engine.region", "engine.problem", "engine.verification", "engine.result", "engine.best_points", "engine.task",

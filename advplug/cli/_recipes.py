@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ast
 import inspect
-import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from difflib import get_close_matches
@@ -151,28 +150,14 @@ def with_gradients(job: Job, gradients: Sequence[Gradient]) -> Job:
 
 
 def _estimator(job: Job, name: str, count: int | None) -> GradientEstimator:
-    from advplug.gradients import BPDA, EOT, Exact, FiniteDifference, Smoothed
+    from advplug.gradients import BPDA, EOT, Exact, FiniteDifference, Smoothed, noise_within
 
     if count is None:
         return BPDA() if name == "bpda" else Exact()
     if name == "eot":
         return EOT(count)
-    sigma = _noise(job)
+    sigma = noise_within(job.threat, job.images.inputs[0].numel())
     return FiniteDifference(sigma, count) if name == "finite-differences" else Smoothed(sigma, count)
-
-
-def _noise(job: Job) -> float:
-    """Standard deviation of Gaussian noise that is about as large as the budget in its norm.
-
-    That is epsilon under linf; under l2 and l1 the budget is shared by all values of an input. A tenth of the valid
-    range where the budget says nothing of size: under l0, and for minimum norm.
-    """
-    low, high = job.threat.bounds
-    epsilon, values = job.threat.epsilon, job.images.inputs[0].numel()
-    if not epsilon or job.threat.norm == "l0":
-        return (high - low) / 10
-    # E|u| = sqrt(2 / pi) and E u^2 = 1 for u ~ N(0, 1).
-    return epsilon / {"linf": 1.0, "l2": math.sqrt(values), "l1": values * math.sqrt(2 / math.pi)}[job.threat.norm]
 
 
 def _attack(name: str, factory: Any, settings: Mapping[str, str]) -> Any:

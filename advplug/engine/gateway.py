@@ -7,23 +7,24 @@ rounding of a half-precision model would push points out of their budget.
 
 from __future__ import annotations
 
-import random
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable
+from contextlib import ExitStack
 from functools import cached_property
 from typing import TypeVar
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
 from advplug.criteria import Criterion
+from advplug.engine.frozen import dtype_of, frozen
 from advplug.errors import NonFiniteLogits
 from advplug.model import Decision, DefendedModel
 
 DEFAULT_BUDGET = 2**30
 """Bytes of activations that one forward pass may hold, unless told otherwise."""
 
+_NO_MEMORY = ("can't allocate memory", "not enough memory", "out of memory")
+_UNSEEN = 64  # activations of a module that cannot be watched, as a multiple of its input; guessed on the high side
 _OVERHEAD = 3  # activations are kept for the backward pass, gradients and temporaries come on top
 
 Answer = TypeVar("Answer")
@@ -78,7 +79,9 @@ class Gateway:
 
     @property
     def max_rows(self) -> int:
-        """How many inputs fit into one pass; measured by the first one."""
+        """How many inputs fit into one pass; measured by the first one. One where an answer depends on the others."""
+        if self.model.batch_dependent:
+            return 1
         if self._max_rows is None:
             self._max_rows = rows_within(self._memory_budget, self.model, self._example)
         return self._max_rows
@@ -123,7 +126,8 @@ class Gateway:
         NonFiniteLogits: the model returned NaN or infinite scores.
         """
         self.asked += len(x)
-        scores = torch.cat(self._in_passes(lambda part: self.ask(self.model, part), x))
+        with torch.no_grad():
+            scores = torch.cat(self.in_passes(lambda part: self.ask(self.model, part), x))
         if finite and not bool(scores.isfinite().all()):
             raise NonFiniteLogits("the model returned NaN or infinite logits")
         return scores
@@ -135,7 +139,8 @@ class Gateway:
         ------
         NonFiniteLogits: the model returned NaN or infinite logits.
         """
-        parts = self._in_passes(self._decide, x)
+        with torch.no_grad():
+            parts = self.in_passes(self._decide, x)
         return Decision(torch.cat([part.labels for part in parts]), torch.cat([part.accepted for part in parts]))
 
     def decisions(self, x: Tensor, draws: int) -> list[Decision]:
@@ -162,62 +167,25 @@ class Gateway:
         labels = logits.argmax(1)
         return Decision(labels, torch.ones_like(labels, dtype=torch.bool))
 
-    @torch.no_grad()
-    def _in_passes(self, ask: Callable[[Tensor], Answer], x: Tensor) -> list[Answer]:
-        """Answers to ``x`` in parts that fit; a part that does not fit after all is halved."""
+    def in_passes(self, ask: Callable[[Tensor], Answer], x: Tensor) -> list[Answer]:
+        """What ``ask`` says to each part of ``x`` (n, ...) that fits; one that does not fit after all is halved."""
         answers, waiting = [], list(x.split(self.max_rows))
         while waiting:
             part = waiting.pop(0)
             try:
                 answers.append(ask(part))
-            except torch.cuda.OutOfMemoryError:
-                if len(part) == 1 or not self.halve():
+            except (RuntimeError, MemoryError) as error:
+                if not out_of_memory(error) or len(part) == 1:
                     raise
-                waiting[:0] = part.split(-(-len(part) // 2))
+                self._max_rows = min(self.max_rows, len(part) // 2)
+                waiting = [half for whole in (part, *waiting) for half in whole.split(self.max_rows)]
         return answers
 
 
-@contextmanager
-def frozen(model: nn.Module, seed: int, device: torch.device) -> Iterator[None]:
-    """Freeze ``model`` in evaluation mode and seed the global generators; restore everything afterwards.
-
-    Parameters need no gradient inside, so a backward pass computes that of the inputs alone. The global generators
-    (torch, numpy, random) matter only to stochastic defenses that draw from them.
-    """
-    modes = [(module, module.training) for module in model.modules()]
-    trainable = [(parameter, parameter.requires_grad) for parameter in model.parameters()]
-    buffers = [(buffer, buffer.clone()) for buffer in model.buffers()]
-    numpy_state, python_state = np.random.get_state(), random.getstate()
-    try:
-        with ExitStack() as state:
-            for context in (
-                torch.random.fork_rng([device] if device.type == "cuda" else []),
-                torch.inference_mode(False),  # a caller may have disabled gradients, or reduced precision
-                torch.enable_grad(),
-                torch.autocast(device.type, enabled=False),
-            ):
-                state.enter_context(context)
-            torch.manual_seed(seed)
-            np.random.seed(seed % 2**32)
-            random.seed(seed)
-            model.eval()
-            model.requires_grad_(False)
-            yield
-    finally:
-        for parameter, flag in trainable:
-            parameter.requires_grad_(flag)
-        for module, mode in modes:
-            module.training = mode
-        for buffer, value in buffers:
-            buffer.copy_(value)
-        np.random.set_state(numpy_state)
-        random.setstate(python_state)
-
-
-def device_of(model: nn.Module) -> torch.device | None:
-    """Where the model is; None if it has no parameters."""
-    parameter = next(model.parameters(), None)
-    return None if parameter is None else parameter.device
+def out_of_memory(error: Exception) -> bool:
+    """Whether memory ran out: of a device, or of the host, which says so in the message of a RuntimeError alone."""
+    said = str(error)
+    return isinstance(error, torch.OutOfMemoryError | MemoryError) or any(words in said for words in _NO_MEMORY)
 
 
 def inside(model: nn.Module, x: Tensor) -> Tensor:
@@ -225,8 +193,7 @@ def inside(model: nn.Module, x: Tensor) -> Tensor:
 
     A model may change its argument in place, which must reach neither the caller's images nor the attack's points.
     """
-    parameter = next(model.parameters(), None)
-    return x.to(x.dtype if parameter is None else parameter.dtype, copy=True)
+    return x.to(dtype_of(model) or x.dtype, copy=True)
 
 
 def ask(model: nn.Module, function: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
@@ -241,8 +208,7 @@ def searchable(model: nn.Module, x: Tensor) -> Tensor:
     That is the dtype of ``x``, float32 or float64, in which points are returned and held to their budget; float32 where
     the model itself computes in float32.
     """
-    parameter = next(model.parameters(), None)
-    return x.float() if parameter is not None and parameter.dtype == torch.float32 else x
+    return x.float() if dtype_of(model) == torch.float32 else x
 
 
 @torch.no_grad()
@@ -254,7 +220,10 @@ def rows_within(budget: int, model: nn.Module, example: Tensor) -> int:
         if isinstance(output, Tensor):
             used.append(output.nbytes)
 
-    hooks = [module.register_forward_hook(count) for module in model.modules() if not list(module.children())]
+    leaves = [module for module in model.modules() if not list(module.children())]
+    if any(isinstance(module, torch.jit.ScriptModule) for module in leaves):  # it takes no hooks
+        used.append(_UNSEEN * example.nbytes)
+    hooks = [leaf.register_forward_hook(count) for leaf in leaves if not isinstance(leaf, torch.jit.ScriptModule)]
     try:
         ask(model, model, example)
     finally:

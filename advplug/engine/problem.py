@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -11,14 +12,15 @@ from torch import Tensor, nn
 
 from advplug.criteria import Criterion, default_criterion
 from advplug.data import Images
-from advplug.engine.gateway import DEFAULT_BUDGET, Gateway, ask, device_of, frozen
+from advplug.engine.gateway import DEFAULT_BUDGET, Gateway
+from advplug.engine.model_probe import as_defended
 from advplug.engine.objective import Objective
 from advplug.engine.query_counter import QueryCounter
 from advplug.engine.region import Region
-from advplug.errors import InvalidInput
+from advplug.errors import InvalidInput, RobustnessWarning
 from advplug.gradients import Exact, GradientEstimator
 from advplug.losses import Loss
-from advplug.model import DefendedModel, PlainModel
+from advplug.model import DefendedModel
 from advplug.threat import ThreatModel
 
 Progress = Callable[[int, int, int], None]
@@ -168,7 +170,9 @@ def make_problem(
         _trackable, (inputs, labels, targets, epsilon, starting_points)
     )
     region = _check_inputs(inputs, threat)
-    model = as_defended(model, inputs, threat.bounds)
+    options = options or Options()
+    model = as_defended(model, inputs, threat.bounds, memory_budget=options.memory_budget)
+    _warn(model, threat)
     low, high = model.bounds
     if (low, high) != tuple(threat.bounds) and (
         region.lower is None or not (low <= threat.bounds[0] and threat.bounds[1] <= high)
@@ -203,11 +207,27 @@ def make_problem(
         region=region,
         starting_points=_starting_points(starting_points, inputs),
         auxiliary=None if auxiliary is None else _own_images(auxiliary, inputs, threat, model.num_classes),
-        options=options or Options(),
+        options=options,
     )
     if loss is not None:
         check_loss(loss, problem)
     return problem
+
+
+def _warn(model: DefendedModel, threat: ThreatModel) -> None:
+    """Of what makes a number mean something else than the caller may think; an evaluation makes findings of it."""
+    told = {
+        "stochastic": "the answers of the model are random, and it does not say so: successes are judged on several "
+        "draws. Set stochastic = True, and average gradients with EOT",
+        "batch_dependent": "the answer of the model to an input depends on the others in its batch: it is asked about "
+        "one at a time. Give batch normalisation running statistics, or set batch_dependent = True",
+    }
+    width = threat.bounds[1] - threat.bounds[0]
+    if threat.norm == "linf" and threat.epsilon is not None and threat.epsilon > width:
+        told["wide"] = f"the budget {threat} is wider than the bounds {threat.bounds}: any input is within it"
+    for name in (*model.undeclared, "wide"):
+        if name in told:
+            warnings.warn(told[name], RobustnessWarning, stacklevel=4)
 
 
 def _trackable(value: Any) -> Any:
@@ -222,26 +242,6 @@ def check_loss(loss: Loss, problem: Problem) -> None:
         raise InvalidInput(f"{name} needs targets: pass targets=<classes (N,)> or targets='each'")
     if classes < loss.min_classes:
         raise InvalidInput(f"{name} needs {loss.min_classes} classes, the model has {classes}")
-
-
-def as_defended(model: nn.Module, inputs: Tensor, bounds: tuple[float, float]) -> DefendedModel:
-    """``model`` itself, or wrapped as one without a defense; its number of classes is read off one output."""
-    if not isinstance(model, nn.Module):
-        raise InvalidInput(f"the model is a {type(model).__name__}: pass a torch.nn.Module")
-    device = device_of(model)
-    if device is not None and device != inputs.device:
-        raise InvalidInput(f"the model is on {device}, the inputs on {inputs.device}: move one of them")
-    if isinstance(model, DefendedModel):
-        return model
-    try:
-        with frozen(model, 0, inputs.device), torch.no_grad():
-            scores = ask(model, model, inputs[:1])
-    except (RuntimeError, ValueError, TypeError) as error:
-        raise InvalidInput(f"the model does not take inputs of shape {tuple(inputs.shape)}: {error}") from error
-    if not isinstance(scores, Tensor) or scores.ndim != 2 or scores.shape[1] < 2:
-        shape = tuple(scores.shape) if isinstance(scores, Tensor) else type(scores).__name__
-        raise InvalidInput(f"the model must return logits (N, K) with K >= 2, it returned {shape}")
-    return PlainModel(model, scores.shape[1], bounds)
 
 
 def _check_inputs(inputs: Tensor, threat: ThreatModel) -> Region:

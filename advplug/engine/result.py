@@ -24,6 +24,7 @@ class AttackResult:
     correct: bool (N,), right (and accepted) before the attack.
     clean_error_rate: float (N,), share of fresh draws in which the answer to the clean input was not the true label.
     detected: bool (N,), the best point found is misclassified but rejected; never True without a detector.
+    lost: bool (N,), no success, but the search counted one that did not hold when the returned array was judged.
     distance: float64 (N,), norm of the perturbation under the threat model; NaN where there is no success.
     target: int64 (N,), class aimed at in the successful round; -1 for none.
     restart: int64 (N,), number of the successful restart; -1 for none.
@@ -33,6 +34,7 @@ class AttackResult:
     trace: float32 (T, N), loss at each evaluation, NaN where the sample had left; rounds follow one another.
         Where several targets of a sample share a batch, the least of theirs.
     stages: names of the stages of an attack of several; empty for others.
+    left_out: names of those that could not run, because the model gives no gradient.
     """
 
     adversarials: Tensor
@@ -41,6 +43,7 @@ class AttackResult:
     correct: Tensor
     clean_error_rate: Tensor
     detected: Tensor
+    lost: Tensor
     distance: Tensor
     target: Tensor
     restart: Tensor
@@ -50,6 +53,7 @@ class AttackResult:
     unusable_gradients: Tensor
     trace: Tensor
     stages: tuple[str, ...] = ()
+    left_out: tuple[str, ...] = ()
 
     @property
     def robust_accuracy(self) -> float:
@@ -87,6 +91,7 @@ class AttackResult:
             correct=correct,
             clean_error_rate=clean_error_rate,
             detected=torch.zeros(count, dtype=torch.bool, device=device),
+            lost=torch.zeros(count, dtype=torch.bool, device=device),
             distance=torch.full((count,), torch.nan, dtype=torch.float64, device=device),
             target=torch.full((count,), -1, device=device),
             restart=torch.full((count,), -1, device=device),

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from advplug.attack import Attack
 from advplug.engine.best_points import Rows, Trace
-from advplug.engine.gateway import Gateway
+from advplug.engine.gateway import Gateway, out_of_memory
 from advplug.engine.problem import Problem, check_loss
 from advplug.engine.query_counter import QueryCounter
 from advplug.engine.result import AttackResult
@@ -102,8 +102,8 @@ class _Run:
             chunk = queue.pop(0)
             try:
                 traces.append(self._batch(chunk, restart, targets))
-            except torch.cuda.OutOfMemoryError:
-                if not self.gateway.halve() and len(chunk) == 1:
+            except (RuntimeError, MemoryError) as error:
+                if not out_of_memory(error) or (not self.gateway.halve() and len(chunk) == 1):
                     raise  # otherwise the batch is repeated: random numbers belong to samples, so they are the same
                 queue[:0] = chunk.split(max(1, len(chunk) // 2))
         self._store_traces(traces)
@@ -183,6 +183,8 @@ class _Run:
         if not problem.model.stochastic:
             candidates, rate = self._pushed_over(part, candidates, rate)
         rate = torch.where(allowed(candidates, original, part.epsilon, region), rate, 0)
+        if not problem.model.stochastic:  # of one that is, fresh draws are expected to differ
+            result.lost[rows] |= (rate <= 0.5) & ~result.success[rows]
         delta = candidates.double() - original.double()
         distance, cost = norms(delta, problem.threat.norm), self.attack.cost(delta, problem.threat.norm)
         closer = cost < self.cost[rows]
@@ -191,6 +193,7 @@ class _Run:
         won = better & (rate > 0.5)
         rows = rows[won]
         result.success[rows] = True
+        result.lost[rows] = False
         result.detected[rows] = False
         result.adversarials[rows] = candidates[won]
         result.distance[rows] = distance[won]

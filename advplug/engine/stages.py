@@ -15,6 +15,7 @@ from advplug.engine.problem import Problem
 from advplug.engine.result import AttackResult
 from advplug.engine.search import check, search
 from advplug.errors import InvalidInput, NoGradient, RobustnessWarning
+from advplug.gradients import FiniteDifference, instead_of_exact, noise_within
 
 _OF_ONE_ATTACK = ("forwards", "backwards", "unusable_gradients")
 
@@ -62,29 +63,28 @@ def run_sweep(attack: Attack, problem: Problem, epsilons: Sequence[float]) -> li
 def _run_stages(stages: Sequence[Stage]) -> AttackResult:
     """The stages as one run: the queries of all, and in ``stage`` which of them succeeded.
 
-    A stage that needs a gradient which the model does not give is left out, and a warning names it.
-
-    Raises
-    ------
-    NoGradient: all of them need one.
+    A stage that needs a gradient which the model does not give is left out, and a warning names it. After the others
+    the first of them runs with finite differences, which see scores alone.
     """
     total, done = sum(stage.planned_steps for stage in stages), 0
     results: list[AttackResult] = []
     ran: list[str] = []
-    missing: NoGradient | None = None
-    for stage in stages:
-        problem = _counting_from(done, total, stage)
-        done += stage.planned_steps
+    left_out: list[str] = []
+    waiting = list(stages)
+    while waiting:
+        stage = waiting.pop(0)
         try:
-            results.append(_continue(stage.attack, problem, results[-1] if results else None))
+            before = results[-1] if results else None
+            results.append(_continue(stage.attack, _counting_from(done, total, stage), before))
             ran.append(stage.name)
-        except NoGradient as error:  # what sees scores alone still gives a number
-            missing = error
-    if missing is not None:
-        if not ran:
-            raise missing
-        left_out = ", ".join(stage.name for stage in stages if stage.name not in ran)
-        warnings.warn(f"{missing}. Not run: {left_out}; run: {', '.join(ran)}", RobustnessWarning, stacklevel=2)
+            done += stage.planned_steps
+        except NoGradient:  # what sees scores alone still gives a number
+            if not left_out:
+                waiting.append(_by_differences(stage))
+            left_out.append(stage.name)
+    if left_out:
+        told = f"the model gives no gradient. Not run: {', '.join(left_out)}; run: {', '.join(ran)}"
+        warnings.warn(told, RobustnessWarning, stacklevel=2)
     first = torch.full_like(results[-1].restart, -1)
     for number, result in enumerate(results):
         first[result.success & (first < 0)] = number
@@ -94,7 +94,16 @@ def _run_stages(stages: Sequence[Stage]) -> AttackResult:
         trace=torch.cat([result.trace for result in results]),
         stage=first,
         stages=tuple(ran),
+        left_out=tuple(left_out),
     )
+
+
+def _by_differences(stage: Stage) -> Stage:
+    """The stage with finite differences where it takes exact gradients."""
+    problem = stage.problem
+    estimate = FiniteDifference(noise_within(problem.threat, problem.inputs[0].numel()))
+    gradient = instead_of_exact(problem.gradient, estimate)
+    return Stage(f"{stage.name}, finite differences", stage.attack, replace(problem, gradient=gradient))
 
 
 def _counting_from(before: int, total: int, stage: Stage) -> Problem:
@@ -119,7 +128,7 @@ def _continue(attack: Attack, problem: Problem, before: AttackResult | None) -> 
         "adversarials": before.adversarials.clone(),
         **{
             name: getattr(before, name).clone()
-            for name in ("success", "success_rate", "detected", "distance", "target", "restart", "stage")
+            for name in ("success", "success_rate", "detected", "lost", "distance", "target", "restart", "stage")
         },
         **{name: torch.zeros_like(getattr(before, name)) for name in _OF_ONE_ATTACK},
         "trace": before.trace[:0],

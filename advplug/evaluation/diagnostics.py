@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import math
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
@@ -10,6 +11,48 @@ from advplug.records.evaluation import Evaluation, Row
 from advplug.records.finding import Finding
 
 MANY, CLEARLY = 0.1, 0.05  # shares of the samples: a finding is not made of one or two of them
+
+
+def sign_of_chance(evaluation: Evaluation, classes: int) -> Iterator[Finding]:
+    """Clean accuracy that guessing could reach: inputs that were not normalised as in training, or shifted labels."""
+    chance, samples = 1 / classes, max(1, evaluation.samples)
+    likely = chance + 2 * math.sqrt(chance * (1 - chance) / samples)
+    if evaluation.clean_accuracy <= min(likely, (1 + chance) / 2):
+        yield Finding(
+            name="chance",
+            status="warn",
+            message=f"Clean accuracy is {percent(evaluation.clean_accuracy)}; guessing among {classes} classes gives "
+            f"{percent(chance)}. Robust accuracy means nothing below that.",
+            advice="Put the normalisation of training into the model, and check --bounds and the order of the classes.",
+        )
+
+
+def signs_of_no_gradient(evaluation: Evaluation, not_run: Sequence[str]) -> Iterator[Finding]:
+    """What could not run on a model without a gradient; ``not_run`` names attacks without a row."""
+    stages = [f"{', '.join(row.left_out)} of {row.name}" for row in evaluation.rows if row.left_out]
+    left_out = [*not_run, *stages]
+    if left_out:
+        yield Finding(
+            name="no-gradient",
+            status="warn",
+            message=f"Not run, because the model gives no gradient: {', '.join(left_out)}.",
+            advice="Declare a differentiable stand-in, --surrogate MODULE:FUNCTION --gradients bpda; attacks on scores "
+            "alone leave more standing than an attack with a gradient would.",
+        )
+
+
+def signs_of_lost_successes(evaluation: Evaluation) -> Iterator[Finding]:
+    """Points that broke their sample during the search and not afterwards."""
+    for row in evaluation.rows:
+        if row.lost:
+            yield Finding(
+                name="lost-successes",
+                status="warn",
+                message=f"{row.name}: {row.lost} of {evaluation.samples} samples were broken in the search, and not "
+                "when the result was judged again. They count as robust.",
+                advice="The answer changes by rounding, with the batch or from call to call: ask about one sample at a "
+                "time (--batch-size 1), or declare stochastic = True.",
+            )
 
 
 def signs_of_masking(evaluation: Evaluation) -> Iterator[Finding]:

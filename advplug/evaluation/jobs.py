@@ -11,7 +11,7 @@ from torch import nn
 from advplug.adaptive import AdaptiveAttack, Recipe
 from advplug.data import Dataset, Images
 from advplug.defense import Defense
-from advplug.engine.problem import as_defended
+from advplug.engine.model_probe import as_defended
 from advplug.errors import InvalidInput
 from advplug.plugins.manager import Manager, default_manager
 from advplug.records.job import Job

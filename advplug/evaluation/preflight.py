@@ -21,29 +21,23 @@ from advplug.records.finding import Finding
 SAMPLES = 64
 """How many samples are looked at, at most."""
 
-PAIRED = 8
-"""How many of them are also looked at in pairs."""
+DRAWS = 4
+"""How many draws of a random model are compared."""
 
 
 def preflight(problem: Problem) -> list[Finding]:
     """Everything that can be seen at the clean inputs."""
-    return [*signs_in_answers(problem), *signs_in_decisions(problem), *signs_in_gradients(problem)]
+    looks = (signs_in_budget, signs_in_answers, signs_in_decisions, signs_in_gradients)
+    return [finding for look in looks for finding in look(problem)]
 
 
 def signs_in_answers(problem: Problem) -> Iterator[Finding]:
-    """Random answers that nothing averages over, and probabilities in place of logits."""
-    first, second = _answers(problem, 0), _answers(problem, 1)
-    if torch.allclose(first, second, rtol=1e-4, atol=1e-5):
-        yield from _signs_of_batch_mates(problem, first)
-    elif not averages(problem.gradient):
-        undeclared = "" if problem.model.stochastic else ", and the model does not say that it is stochastic"
-        yield Finding(
-            name="stochastic",
-            status="warn",
-            message=f"Two passes over the same inputs differ{undeclared}: the gradient of one draw misleads.",
-            advice="Change the gradient: EOT(20), on the command line --gradients eot:20"
-            + ("; declare stochastic = True." if undeclared else "."),
-        )
+    """Random answers that nothing averages over, answers that depend on batch-mates, and probabilities for logits."""
+    first = _answers(problem)
+    if problem.model.stochastic:
+        yield from _sign_of_randomness(problem, first)
+    if problem.model.batch_dependent:
+        yield from _sign_of_batch_mates(problem)
     if bool((first >= 0).all()) and torch.allclose(first.sum(1), torch.ones(len(first)).to(first), atol=1e-4):
         yield Finding(
             name="probabilities",
@@ -53,22 +47,48 @@ def signs_in_answers(problem: Problem) -> Iterator[Finding]:
         )
 
 
-def _signs_of_batch_mates(problem: Problem, together: Tensor) -> Iterator[Finding]:
-    """Scores that depend on the other inputs of the batch, as those of batch normalisation without statistics."""
-    inputs = problem.inputs[: min(PAIRED, len(problem.inputs) // 2 * 2)]
-    if len(problem.inputs) < 3:
+def _sign_of_randomness(problem: Problem, first: Tensor) -> Iterator[Finding]:
+    """How often the class changes from one draw to the next, if nothing averages or the model does not declare it."""
+    undeclared = "stochastic" in problem.model.undeclared
+    if averages(problem.gradient) and not undeclared:
         return
-    with problem.gateway() as gateway:
-        inputs = gateway.cast(inputs)
-        apart = torch.cat([gateway.scores(pair) for pair in inputs.split(2)])
-    change = (apart - together[: len(apart)]).abs().amax() / together.abs().amax().clamp(min=1e-12)
-    if change > 1e-2:
+    flips = torch.stack([_answers(problem, seed).argmax(1) != first.argmax(1) for seed in range(1, DRAWS)])
+    told = ", which the model does not declare; successes are judged on several draws" if undeclared else ""
+    yield Finding(
+        name="stochastic",
+        status="warn",
+        message=f"Two passes over the same inputs differ{told}. The class of an input flips in "
+        f"{percent(float(flips.double().mean()))} of them, and the gradient of one draw misleads.",
+        advice="Change the gradient: EOT(20), on the command line --gradients eot:20"
+        + ("; declare stochastic = True." if undeclared else "."),
+    )
+
+
+def _sign_of_batch_mates(problem: Problem) -> Iterator[Finding]:
+    """Scores that depend on the other inputs of the batch, as those of batch normalisation without statistics."""
+    few = problem.inputs[:SAMPLES]
+    with problem.gateway() as gateway, torch.no_grad():
+        few = gateway.cast(few)
+        together, alone = gateway.ask(problem.model, few), gateway.scores(few)
+    change = (alone - together).abs().amax() / together.abs().amax().clamp(min=1e-12)
+    yield Finding(
+        name="batch-dependent",
+        status="warn",
+        message=f"The scores of an input depend on the other inputs of its batch: alone they differ by up to "
+        f"{percent(float(change))} of the largest score. Every input was attacked alone, one at a time.",
+        advice="Give batch normalisation running statistics; a model in use sees other batches than this evaluation.",
+    )
+
+
+def signs_in_budget(problem: Problem) -> Iterator[Finding]:
+    """A budget that allows every input: most likely pixels of 0 to 255 were meant."""
+    threat, width = problem.threat, problem.threat.bounds[1] - problem.threat.bounds[0]
+    if threat.norm == "linf" and threat.epsilon is not None and threat.epsilon > width:
         yield Finding(
-            name="batch-dependent",
+            name="wide-budget",
             status="warn",
-            message=f"The scores of an input depend on the other inputs of its batch: in pairs they differ by up to "
-            f"{percent(float(change))} of the largest score. Robust accuracy changes with the batch size.",
-            advice="Give batch normalisation running statistics, or attack one sample at a time: --batch-size 1.",
+            message=f"The budget {threat} is wider than the bounds {threat.bounds}: every input is within it.",
+            advice=f"Did you mean linf:{threat.epsilon:.6g}/255?",
         )
 
 
@@ -108,7 +128,7 @@ def averages(gradient: GradientEstimator) -> bool:
     return isinstance(gradient, EOT) or (isinstance(inner, GradientEstimator) and averages(inner))
 
 
-def _answers(problem: Problem, seed: int) -> Tensor:
+def _answers(problem: Problem, seed: int = 0) -> Tensor:
     """Scores (n, K) of the first samples, with the global generators at ``seed``."""
     few = _some(problem)
     with replace(few, options=replace(few.options, seed=seed)).gateway() as gateway:
@@ -119,8 +139,9 @@ def _share_without(loss: Loss, problem: Problem) -> float:
     """Share of the first samples at which ``loss`` has no usable gradient."""
     few = _some(problem)
     with few.gateway() as gateway:
-        passes = torch.arange(len(few.inputs), device=few.inputs.device).split(gateway.max_rows)
-        return float(torch.cat([_without(loss, few, gateway, rows) for rows in passes]).double().mean())
+        rows = torch.arange(len(few.inputs), device=few.inputs.device)
+        lost = gateway.in_passes(lambda part: _without(loss, few, gateway, part), rows)
+        return float(torch.cat(lost).double().mean())
 
 
 def _without(loss: Loss, problem: Problem, gateway: Gateway, rows: Tensor) -> Tensor:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import time
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
@@ -17,10 +18,15 @@ from advplug.engine.gateway import Gateway
 from advplug.engine.problem import Options, Problem, make_problem
 from advplug.engine.result import AttackResult
 from advplug.engine.stages import run_attack, run_sweep
-from advplug.errors import RobustnessWarning
+from advplug.errors import NoGradient, RobustnessWarning
 from advplug.evaluation.behaviour import answers, fingerprint, still_holds, version_of
 from advplug.evaluation.curve import shrink
-from advplug.evaluation.diagnostics import signs_of_masking
+from advplug.evaluation.diagnostics import (
+    sign_of_chance,
+    signs_of_lost_successes,
+    signs_of_masking,
+    signs_of_no_gradient,
+)
 from advplug.evaluation.environment import describe
 from advplug.evaluation.preflight import averages, preflight
 from advplug.evaluation.run_directory import RunDirectory
@@ -36,8 +42,8 @@ Each attack that is run, not read back, starts with a call of no steps done and 
 """
 
 _RECORDED = (
-    "success", "success_rate", "correct", "clean_error_rate", "detected", "distance", "target", "restart", "stage",
-    "forwards", "backwards", "unusable_gradients", "trace",
+    "success", "success_rate", "correct", "clean_error_rate", "detected", "lost", "distance", "target", "restart",
+    "stage", "forwards", "backwards", "unusable_gradients", "trace",
 )  # fmt: skip
 
 
@@ -65,13 +71,15 @@ class _Runner:
         self.manager, self.watch = manager, watch
 
     def evaluate(self, job: Job) -> Evaluation:
-        problems = [_problem(job, recipe, self.watch) for recipe in job.recipes]
+        with _as_findings():
+            problems = [_problem(job, recipe, self.watch) for recipe in job.recipes]
         directory = None if job.run_dir is None else RunDirectory(job.run_dir)
         known, model = "", ""
         if directory is not None:
             directory.make_writable()
             known, model = fingerprint(job, self.manager), directory.identify(answers(job))
         rows, keys = [], []
+        not_run: dict[str, NoGradient] = {}
         for recipe, problem in zip(job.recipes, problems, strict=True):
             extra = f"{job.sweep!r} {version_of(recipe.attack)}"
             key = RunDirectory.key(known, model, recipe.name, recipe.components(), extra)
@@ -79,26 +87,38 @@ class _Runner:
             if row is None or not still_holds(problem, row):
                 if self.watch is not None:
                     self.watch(recipe.name, 0, 0, len(job.images))
-                with warnings.catch_warnings():
-                    warnings.simplefilter("ignore", RobustnessWarning)  # they become findings
-                    row = _row(job, recipe, problem)
+                try:
+                    with _as_findings():
+                        row = _row(job, recipe, problem)
+                except NoGradient as error:  # the other attacks still give a number
+                    not_run[recipe.name] = error
+                    continue
                 if directory is not None:
                     directory.save_row(key, row)
             rows.append(row)
             keys.append(key)
+        if not rows:
+            raise next(iter(not_run.values()))
         evaluation = self._evaluation(job, tuple(rows))
         found = self.manager.collect("advplug_diagnose", of=Finding, job=job, evaluation=evaluation)
-        evaluation = replace(evaluation, findings=(*self._findings(job, evaluation), *found))
+        evaluation = replace(evaluation, findings=(*self._findings(job, evaluation, list(not_run)), *found))
         return evaluation if directory is None else directory.save(evaluation, keys)
 
-    def _findings(self, job: Job, evaluation: Evaluation) -> list[Finding]:
+    def _findings(self, job: Job, evaluation: Evaluation, not_run: list[str]) -> list[Finding]:
         """What the host itself sees."""
-        found = list(signs_of_masking(evaluation))
+        found = [
+            *sign_of_chance(evaluation, job.model.num_classes),
+            *signs_of_no_gradient(evaluation, not_run),
+            *signs_of_lost_successes(evaluation),
+            *signs_of_masking(evaluation),
+        ]
         if job.claim is not None:  # a case knows what it attacks
             return found
         recipe = next((recipe for recipe in job.recipes if averages(recipe.gradient)), job.recipes[0])
-        lost = any(finding.name == "unusable-gradients" for finding in found)  # then the inputs need not be named, too
-        before = preflight(_problem(job, recipe, None))
+        # Whoever reads of lost gradients need not be told of the inputs, too.
+        lost = any(finding.name in ("unusable-gradients", "no-gradient") for finding in found)
+        with _as_findings():
+            before = preflight(_problem(job, recipe, None))
         return found + [finding for finding in before if not (lost and finding.name == "zero-gradients")]
 
     def _evaluation(self, job: Job, rows: tuple[Row, ...]) -> Evaluation:
@@ -119,6 +139,14 @@ class _Runner:
             labels=job.images.labels.cpu().numpy(),
             class_names=job.images.class_names,
         )
+
+
+@contextmanager
+def _as_findings() -> Iterator[None]:
+    """Warnings are not shown: an evaluation makes findings of them."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RobustnessWarning)
+        yield
 
 
 def _problem(job: Job, recipe: Recipe, watch: Watch | None) -> Problem:
@@ -182,6 +210,8 @@ def _row(job: Job, recipe: Recipe, problem: Problem) -> Row:
         components=recipe.components(),
         sweep=sweep,
         stages=result.accuracy_after_stages(),
+        left_out=result.left_out,
+        lost=int(result.lost.sum()),
         shrunk=shrunk,
         arrays=_arrays(result) | {"predicted": predicted},
     )

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from advplug.engine.gateway import ask
+from advplug.engine.gateway import ask, out_of_memory
 from advplug.engine.task import Task
 from advplug.errors import AdvplugError, InvalidInput, NonFiniteLogits
 from advplug.gradients import Exact
@@ -128,9 +128,11 @@ def _budgets(task: Task) -> Iterator[tuple[float | None, Tensor]]:
 def _named(attack: str) -> Iterator[None]:
     try:
         yield
-    except (AdvplugError, torch.cuda.OutOfMemoryError):  # the engine halves the batch on the latter
+    except AdvplugError:
         raise
     except Exception as error:
+        if out_of_memory(error):  # the engine halves the batch
+            raise
         detail = str(error) or "no message, see the traceback"
         raise ExternalError(f"{attack} failed for its whole batch with {type(error).__name__}: {detail}") from error
 

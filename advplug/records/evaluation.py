@@ -35,6 +35,8 @@ class Row:
     sweep: pairs (epsilon, robust accuracy), ascending, of the attack run at each budget, the last the row's own; of a
         minimum-norm run, read off its distances.
     stages: pairs (stage, robust accuracy after it) of an attack of several stages; empty for others.
+    left_out: names of the stages that could not run, because the model gives no gradient.
+    lost: successes of the search that did not hold when they were judged again; they count as robust.
     shrunk: pairs (epsilon, accuracy): an upper bound at smaller budgets, from shrinking the adversarials found.
     arrays: per-sample records as in :class:`advplug.api.AttackResult`, and ``predicted``, int64 (N,), the class
         that the model gives to each adversarial (to the clean input where there is none).
@@ -56,6 +58,8 @@ class Row:
     sweep: tuple[tuple[float, float], ...] = ()
     stages: tuple[tuple[str, float], ...] = ()
     shrunk: tuple[tuple[float, float], ...] = ()
+    left_out: tuple[str, ...] = ()
+    lost: int = 0
     arrays: Arrays = field(default_factory=dict, repr=False, compare=False)
 
     def figures(self) -> dict[str, Any]:
@@ -67,7 +71,8 @@ class Row:
         """The row of which :meth:`figures` gave ``figures``, read from JSON."""
         figures = _renamed(figures)
         pairs = {name: tuple((at, left) for at, left in figures[name]) for name in ("sweep", "shrunk", "stages")}
-        return cls(**{**figures, **pairs}, arrays=arrays or {})
+        left_out = tuple(figures.get("left_out", ()))
+        return cls(**{**figures, **pairs, "left_out": left_out}, arrays=arrays or {})
 
 
 @dataclass(frozen=True, kw_only=True)

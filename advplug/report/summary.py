@@ -73,7 +73,12 @@ def subject(evaluation: Evaluation) -> str:
 
 
 def verdict(evaluation: Evaluation) -> str:
-    """The result in a sentence or two."""
+    """The result in a sentence or two, and what could not run."""
+    missing = [finding.message for finding in evaluation.findings if finding.name == "no-gradient"]
+    return " ".join((_result(evaluation), *missing))
+
+
+def _result(evaluation: Evaluation) -> str:
     best, baseline = strongest(evaluation), strongest_baseline(evaluation)
     if distance_columns(evaluation) and not is_case(evaluation):
         return _nearest(evaluation)

@@ -9,7 +9,8 @@ import torch
 from art.defences.detector.evasion import EvasionDetector
 from torch import Tensor
 
-from advplug.engine.gateway import device_of, inside
+from advplug.engine.frozen import device_of
+from advplug.engine.gateway import inside
 from advplug.errors import InvalidInput
 from advplug.model import Decision, DefendedModel
 

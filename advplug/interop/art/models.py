@@ -11,7 +11,7 @@ from art.defences.preprocessor.preprocessor import PreprocessorPyTorch
 from art.estimators.classification import PyTorchClassifier
 from torch import Tensor, nn
 
-from advplug.engine.gateway import device_of
+from advplug.engine.frozen import device_of
 from advplug.errors import InvalidInput
 from advplug.model import Decision, DefendedModel
 

@@ -11,7 +11,7 @@ from foolbox.models.base import Model, TransformBoundsWrapper
 from foolbox.models.pytorch import PyTorchModel
 from torch import Tensor, nn
 
-from advplug.engine.gateway import device_of
+from advplug.engine.frozen import device_of
 from advplug.errors import InvalidInput
 from advplug.model import Decision, DefendedModel
 

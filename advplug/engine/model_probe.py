@@ -1,0 +1,172 @@
+"""What a model is, as its answers to a few inputs show: its classes, and whether it is random or looks at batch-mates.
+
+A model is treated as it behaves, whatever it declares: scored on one draw, a random model looks more robust than it is.
+"""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from advplug.engine.frozen import device_of, dtype_of, frozen
+from advplug.engine.gateway import DEFAULT_BUDGET, Gateway, ask
+from advplug.errors import AdvplugError, InvalidInput
+from advplug.model import DefendedModel, FixedBatch, PlainModel
+
+PROBED = 16
+"""How many inputs are asked about, at most."""
+
+SINGLY = 4
+"""How many of them are also asked about alone, at most."""
+
+_REPEATED, _ALONE, _ALONE_IN_HALF = 1e-5, 1e-3, 3e-2
+"""Shares of the largest score that rounding may change: in an equal pass, in one of another size."""
+
+_SIZES = (2, 3, 4, 8, 10, 16, 20, 32, 50, 64, 100, 128, 256)
+"""Batch sizes to try on a module that does not take one input."""
+
+
+def as_defended(
+    model: nn.Module, inputs: Tensor, bounds: tuple[float, float], *, memory_budget: int = DEFAULT_BUDGET
+) -> DefendedModel:
+    """``model`` itself, or wrapped as one without a defense; marked as random or batch-dependent if it is found to be.
+
+    The number of classes of a plain module is read off its answer. One that takes batches of one size alone gets them.
+
+    Raises
+    ------
+    InvalidInput: no model, or one that does not take ``inputs`` (N, ...), or does not answer with scores (n, K).
+    """
+    if not isinstance(model, nn.Module):
+        raise InvalidInput(f"the model is a {type(model).__name__}: pass a torch.nn.Module, or {_around(model)}")
+    device = device_of(model)
+    if device is not None and device != inputs.device:
+        raise InvalidInput(f"the model is on {device}, the inputs on {inputs.device}: move one of them")
+    lazy = next((name for name, tensor in model.named_parameters() if nn.parameter.is_lazy(tensor)), None)
+    if lazy is not None:
+        raise InvalidInput(f"the model has no value for {lazy} yet: pass inputs through it once")
+    with frozen(model, 0, inputs.device), torch.no_grad():
+        if isinstance(model, DefendedModel):
+            _check_scores(model, _asked(model, inputs[:1]))
+            defended = model
+        else:
+            defended = _plain(model, inputs, bounds)
+        gateway = Gateway(defended, inputs[:1], memory_budget=memory_budget)
+        return _marked(defended, _undeclared(gateway, inputs[:PROBED]))
+
+
+def _around(model: Any) -> str:
+    """How to wrap something that is no module."""
+    method = next((name for name in ("predict_proba", "decision_function", "predict") if hasattr(model, name)), None)
+    if method is not None:
+        return f"PlainModel(model.{method}, num_classes)"
+    return "PlainModel(model, num_classes) around a function of tensors or NumPy arrays"
+
+
+def _plain(module: nn.Module, inputs: Tensor, bounds: tuple[float, float]) -> PlainModel:
+    """``module`` as a model, with the number of its classes."""
+    plain = PlainModel(module, 2, bounds)
+    try:
+        scores = ask(plain, plain, inputs[:1])
+    except AdvplugError:
+        raise
+    except Exception as error:
+        plain = _of_fixed_batch(module, inputs, bounds, error)
+        scores = ask(plain, plain, inputs[:1])
+    if scores.ndim == 2:
+        plain.num_classes = scores.shape[1]
+    _check_scores(plain, scores)
+    return plain
+
+
+def _of_fixed_batch(module: nn.Module, inputs: Tensor, bounds: tuple[float, float], error: Exception) -> PlainModel:
+    """``module``, which refused one input with ``error``, given batches of the one size that it takes."""
+    taken = [size for size in (len(inputs), *_SIZES) if size > 1 and _takes(module, inputs[:1], size)]
+    if len(set(taken)) == 1:
+        return PlainModel(FixedBatch(module, taken[0]), 2, bounds)
+    shape = tuple(inputs.shape[1:])
+    if taken:
+        raise InvalidInput(
+            f"the model refuses one input of shape {shape} ({_said(error)}) and takes several: its answers depend on "
+            "their batch. Give batch normalisation running statistics, or wrap it in FixedBatch(model, size)"
+        ) from error
+    raise InvalidInput(
+        f"the model does not take inputs of shape (1, {', '.join(map(str, shape))}) and dtype {inputs.dtype} "
+        f"({_said(error)}); if it takes batches of one size alone, wrap it in FixedBatch(model, size)"
+    ) from error
+
+
+def _takes(module: nn.Module, example: Tensor, size: int) -> bool:
+    plain = PlainModel(module, 2)
+    try:
+        scores = ask(plain, plain, example.expand(size, *example.shape[1:]))
+    except Exception:
+        return False
+    return scores.ndim == 2 and len(scores) == size
+
+
+def _asked(model: DefendedModel, x: Tensor) -> Tensor:
+    """Scores for ``x`` (n, ...), and a message of ours where the model raises an error."""
+    try:
+        return ask(model, model, x)
+    except (AdvplugError, torch.OutOfMemoryError):
+        raise
+    except Exception as error:
+        raise InvalidInput(f"the model does not take inputs of shape {tuple(x.shape)}: {_said(error)}") from error
+
+
+def _said(error: Exception) -> str:
+    text = str(error).strip().splitlines() or ["no message"]
+    return f"{type(error).__name__}: {text[0]}"
+
+
+def _check_scores(model: DefendedModel, scores: Tensor) -> None:
+    if scores.ndim != 2 or len(scores) != 1 or scores.shape[1] < 2:
+        raise InvalidInput(f"the model must return logits (N, K) with K >= 2, it returned {tuple(scores.shape)}")
+    if scores.shape[1] != model.num_classes:
+        raise InvalidInput(f"the model says that it has {model.num_classes} classes, it gave {scores.shape[1]} scores")
+
+
+def _undeclared(gateway: Gateway, few: Tensor) -> frozenset[str]:
+    """``stochastic`` or ``batch_dependent``, if answers to ``few`` (n, ...) show it and the model does not say it."""
+    model = gateway.model
+    if model.stochastic:
+        return frozenset()
+    few = gateway.cast(few)
+    first = gateway.scores(few, finite=False)
+    if not _alike(first, gateway.scores(few, finite=False), _REPEATED) or _decides_at_random(gateway, few):
+        return frozenset({"stochastic"})
+    if not model.batch_dependent and len(few) > 1:
+        alone = torch.cat([gateway.scores(one, finite=False) for one in few[:SINGLY].split(1)])
+        tolerance = _ALONE_IN_HALF if dtype_of(model) in (torch.float16, torch.bfloat16) else _ALONE
+        if not _alike(first[: len(alone)], alone, tolerance):
+            return frozenset({"batch_dependent"})
+    return frozenset()
+
+
+def _decides_at_random(gateway: Gateway, few: Tensor) -> bool:
+    """Whether a model that rejects inputs decides otherwise on a second look."""
+    if not gateway.model.rejects:
+        return False
+    first, second = gateway.decide(few), gateway.decide(few)
+    return not (torch.equal(first.labels, second.labels) and torch.equal(first.accepted, second.accepted))
+
+
+def _alike(one: Tensor, other: Tensor, tolerance: float) -> bool:
+    """Whether scores (n, K) are the same but for rounding: ``tolerance`` of the largest."""
+    scale = float(one.nan_to_num(0, 0, 0).abs().max())
+    return torch.allclose(one, other, rtol=0, atol=tolerance * max(scale, 1e-12), equal_nan=True)
+
+
+def _marked(model: DefendedModel, found: frozenset[str]) -> DefendedModel:
+    """``model``, or if something was found a copy on the same parameters that says so."""
+    if not found:
+        return model
+    marked = copy.copy(model)
+    marked.undeclared = model.undeclared | found
+    for name in found:
+        setattr(marked, name, True)
+    return marked
