@@ -84,7 +84,8 @@ def run(arguments: Sequence[str] | None = None) -> int:
 def explain(error: BaseException) -> tuple[str, int]:
     """The one-line message and the exit code for an error."""
     if isinstance(error, click.Abort | KeyboardInterrupt):
-        return "interrupted", 130
+        interrupt = error if isinstance(error, KeyboardInterrupt) else error.__cause__  # click raises its own from it
+        return str(interrupt or "") or "interrupted", 130
     if isinstance(error, AdvplugError):
         return str(error), next((code for kind, code in EXIT_CODES.items() if isinstance(error, kind)), 2)
     if isinstance(error, ModuleNotFoundError) and (error.name or "").split(".")[0] in COMPUTING:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, redirect_stdout
 from typing import TYPE_CHECKING, Any, TextIO
 
 import click
@@ -19,7 +19,67 @@ if TYPE_CHECKING:
 SCHEMA_VERSION = 1
 """Version of the form of everything that ``--json`` prints."""
 
-json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON on stdout.")
+_document: TextIO | None = None  # where the document goes while everything else is kept off stdout
+
+
+def _only_document(ctx: click.Context, _: click.Parameter, as_json: bool) -> bool:
+    if as_json and not ctx.resilient_parsing:
+        ctx.find_root().with_resource(document_alone())  # closed also where the other options are wrong
+    return as_json
+
+
+json_option = click.option(
+    "--json", "as_json", is_flag=True, is_eager=True, callback=_only_document, help="Print JSON on stdout."
+)
+
+
+@contextmanager
+def document_alone() -> Iterator[None]:
+    """Keep stdout for :func:`print_json`: what a model, a plugin or a library prints, from C too, goes to stderr."""
+    global _document  # noqa: PLW0603
+    stdout, before = sys.stdout, _document
+    if stdout is None:  # closed: nobody reads
+        yield
+        return
+    _flush(stdout)
+    kept = os.dup(1)
+    with _sink() as sink, os.fdopen(kept, "w", encoding="utf-8") as document:
+        os.dup2(sink, 1)
+        _document = document if _writes_to(stdout, 1) else stdout
+        try:
+            with redirect_stdout(sys.stderr):
+                yield
+        finally:
+            _flush(stdout)  # past the redirection something may be in buffers still
+            os.dup2(kept, 1)
+            _document = before
+
+
+@contextmanager
+def _sink() -> Iterator[int]:
+    """The file descriptor of stderr, or of nothing where that is closed."""
+    if sys.__stderr__ is not None:
+        yield 2
+        return
+    with open(os.devnull, "w", encoding="utf-8") as nothing:
+        yield nothing.fileno()
+
+
+def _writes_to(stream: TextIO, descriptor: int) -> bool:
+    try:
+        return stream.fileno() == descriptor
+    except (OSError, AttributeError):  # a stream of a notebook or a test
+        return False
+
+
+def _flush(stream: TextIO) -> None:
+    """Write out the buffers of Python and of C."""
+    stream.flush()
+    if sys.__stdout__ is not None:
+        sys.__stdout__.flush()
+    import ctypes  # slow, and rarely needed
+
+    ctypes.CDLL("ucrtbase" if os.name == "nt" else None).fflush(None)
 
 
 def out() -> Console:
@@ -44,7 +104,8 @@ def _console(stream: TextIO) -> Console:
 
 def print_json(content: Mapping[str, Any]) -> None:
     """Print ``content`` on stdout as one JSON object that starts with its ``schema_version``."""
-    click.echo(json.dumps({"schema_version": SCHEMA_VERSION, **content}, indent=2, default=_plain))
+    text = json.dumps({"schema_version": SCHEMA_VERSION, **content}, indent=2, default=_plain)
+    click.echo(text, file=_document)
 
 
 def _plain(value: Any) -> Any:
@@ -59,8 +120,9 @@ def warn_of(failures: list[PluginFailure]) -> None:
         click.secho(f"! problems with {names} (advplug doctor for the traceback)", fg="yellow", err=True)
 
 
-Step = Callable[[int, int, Mapping[str, float]], None]
-"""``step(done, total, {"loss": 0.1})``: shows how far a job is."""
+def warn(text: str) -> None:
+    """One line on stderr about something that costs little."""
+    click.secho(f"! {text}", fg="yellow", err=True)
 
 
 def warn_of_hooks(failures: list[PluginFailure]) -> None:
@@ -69,40 +131,3 @@ def warn_of_hooks(failures: list[PluginFailure]) -> None:
         if failure.stage in ("advplug_evaluate", "advplug_diagnose", "advplug_report_sections"):
             text = f"! {failure.distribution} {failure.version} failed in {failure.stage} ({failure.error})"
             click.secho(f"{text}; ADVPLUG_STRICT=1 stops there with the traceback", fg="yellow", err=True)
-
-
-@contextmanager
-def progress(title: str, *, short: bool = False) -> Iterator[Step]:
-    """A progress bar on stderr; away from a terminal one line per step, or none for a job that is ``short``."""
-    console = err()
-    if not console.is_terminal:
-        yield (lambda *_: None) if short else _line_of(title)
-        return
-    from rich.progress import (
-        BarColumn,
-        MofNCompleteColumn,
-        Progress,
-        TextColumn,
-        TimeElapsedColumn,
-        TimeRemainingColumn,
-    )
-
-    columns = (
-        TextColumn("{task.description}", markup=False),  # else emoji, as above
-        BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn("{task.fields[values]}"),
-        TimeElapsedColumn(),
-        TimeRemainingColumn(),
-    )
-    with Progress(*columns, console=console) as bar:
-        job = bar.add_task(title, total=None, values="")
-        yield lambda done, total, values: bar.update(job, completed=done, total=total, values=_values(values))
-
-
-def _line_of(title: str) -> Step:
-    return lambda done, total, values: click.echo(f"{title} {done}/{total} {_values(values)}".rstrip(), err=True)
-
-
-def _values(values: Mapping[str, float]) -> str:
-    return " ".join(f"{name} {value:.4g}" for name, value in values.items())

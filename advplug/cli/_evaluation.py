@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import re
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, fields, replace
@@ -16,12 +15,13 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from advplug.cli import _console
+from advplug.cli._counts import BUDGETS, SEEDS, check_counts
+from advplug.cli._progress import watching
 from advplug.errors import InvalidInput
 from advplug.plugins.manager import Manager, default_manager
 
 if TYPE_CHECKING:
     from advplug.evaluation import Evaluation, Job
-    from advplug.evaluation.runner import Watch
     from advplug.threat import ThreatModel
 
 RUNS = Path("advplug-runs")
@@ -33,7 +33,7 @@ _OPTIONS = (
     click.option("--device", default="cpu", show_default=True, help="Torch device."),
     click.option("--batch-size", type=click.IntRange(min=1), help="Samples attacked at once; else as many as fit."),
     click.option("--epsilons", help="Smaller budgets to judge every attack at as well: 0.1,0.2 or 2/255,4/255."),
-    click.option("--sweep", type=click.IntRange(min=2), help="The same at N even steps up to the full budget."),
+    click.option("--sweep", type=click.IntRange(2, BUDGETS), help="The same at N even steps up to the full budget."),
     click.option("--out", type=click.Path(path_type=Path), help=f"Run directory; otherwise one in {RUNS}."),
     click.option("--fresh", is_flag=True, help="Forget what the run directory holds instead of resuming."),
     click.option("--report/--no-report", "report", default=True, help="Whether to write report.html."),
@@ -62,11 +62,23 @@ def options(command: Callable[..., Any]) -> Callable[..., Any]:
     @wraps(command)
     def gathered(*arguments: Any, **values: Any) -> Any:
         common = Options(**{field.name: values.pop(field.name) for field in fields(Options)})
+        _check(common)
         return command(*arguments, options=common, **values)
 
     for option in reversed(_OPTIONS):
         gathered = option(gathered)
     return gathered
+
+
+def _check(options: Options) -> None:
+    """Refuse what can be refused before a model is loaded: a seed that torch has not, a directory of no use."""
+    from advplug.evaluation.run_directory import RunDirectory
+
+    if not -SEEDS <= options.seed < SEEDS:
+        raise InvalidInput(f"--seed {options.seed}: give a number of at most 63 bits")
+    if options.limit >= SEEDS or (options.batch_size or 0) >= SEEDS:
+        raise InvalidInput("--limit and --batch-size: give numbers of at most 63 bits, or 0 and nothing for all")
+    RunDirectory(options.out or RUNS).try_place()
 
 
 def _smaller_budgets(threat: ThreatModel, epsilons: str | None, sweep: int | None) -> tuple[float, ...]:
@@ -79,14 +91,23 @@ def _smaller_budgets(threat: ThreatModel, epsilons: str | None, sweep: int | Non
         if threat.epsilon is None:
             raise InvalidInput(f"--sweep needs a budget, the threat model is {threat}: name them with --epsilons")
         return tuple(threat.epsilon * share / sweep for share in range(1, sweep))
+    texts = str(epsilons).split(",")
+    if len(texts) > BUDGETS:
+        raise InvalidInput(f"--epsilons names {len(texts)} budgets: give at most {BUDGETS}")
     try:
-        budgets = sorted({float(Fraction(text.strip())) for text in str(epsilons).split(",")})
-    except (ValueError, ZeroDivisionError):
+        budgets = sorted({_number(text) for text in texts})
+    except (ValueError, ZeroDivisionError, OverflowError):
         raise InvalidInput(f"--epsilons {epsilons}: write numbers or fractions, such as 2/255,4/255") from None
     highest = math.inf if threat.epsilon is None else threat.epsilon
-    if budgets[0] <= 0 or budgets[-1] > highest:
+    if not all(0 < budget <= highest and math.isfinite(budget) for budget in budgets):
         raise InvalidInput(f"--epsilons {epsilons}: give budgets above 0 and at most {highest:.6g}")
     return tuple(budget for budget in budgets if budget < highest)
+
+
+def _number(text: str) -> float:
+    """A float, or a fraction of whole numbers: of 1e99999999 a Fraction would write out all digits."""
+    above, slash, below = text.strip().partition("/")
+    return float(Fraction(int(above), int(below))) if slash else float(above)
 
 
 def _run_directory(job: Job, out: Path | None) -> Path:
@@ -98,25 +119,46 @@ def _run_directory(job: Job, out: Path | None) -> Path:
 def carry_out(job: Job, options: Options, manager: Manager) -> Evaluation:
     """Run ``job``, in its directory and at its smaller budgets, with progress on stderr; print what came out."""
     from advplug.evaluation import evaluate
+    from advplug.evaluation.store import claimed
 
     budgets = _smaller_budgets(job.threat, options.epsilons, options.sweep)
-    job = replace(job, sweep=budgets, run_dir=_run_directory(job, options.out))
+    run_dir = _run_directory(job, options.out)
+    job = replace(job, sweep=budgets, run_dir=run_dir)
     for recipe in job.recipes:  # before the first attack has cost an hour
         if job.threat.epsilon is None and not recipe.attack.minimum_norm:
             raise InvalidInput(f"{recipe.name} needs a budget: give one, such as --threat {job.threat.norm}:0.3")
         if job.threat.norm not in recipe.attack.norms:
             norms = ", ".join(recipe.attack.norms)
             raise InvalidInput(f"{recipe.name} does not work under {job.threat.norm}: choose one of {norms}")
-    if options.fresh and job.run_dir is not None:
-        _forget(job.run_dir)
-    with _watching(len(job.recipes)) as watch:
-        evaluation = evaluate(job, manager=manager, watch=watch)
-    _present(evaluation, as_json=options.as_json, report=options.report)
+    check_counts(job)
+    with _resumable(run_dir, fresh=options.fresh):
+        if options.fresh:
+            with claimed(run_dir, _console.warn) as directory:
+                directory.forget()
+        with watching(len(job.recipes)) as watch:
+            evaluation = evaluate(job, manager=manager, watch=watch, tell=_console.warn)
+        unsaved = _present(evaluation, as_json=options.as_json, report=options.report)
+    if unsaved:
+        _console.warn(unsaved)
+        click.get_current_context().exit(1)
     return evaluation
 
 
-def _present(evaluation: Evaluation, *, as_json: bool, report: bool) -> None:
-    """Print the table or the JSON document, write the page, and name plugins whose findings or sections failed."""
+@contextmanager
+def _resumable(directory: Path, *, fresh: bool) -> Iterator[None]:
+    """Say to who interrupts a run how it goes on."""
+    try:
+        yield
+    except KeyboardInterrupt as error:
+        command = "the same command without --fresh" if fresh else "the same command"
+        raise KeyboardInterrupt(f"interrupted: {command} goes on from here, with what {directory} holds") from error
+
+
+def _present(evaluation: Evaluation, *, as_json: bool, report: bool) -> str:
+    """Print the table or the JSON document, write the page, and name plugins whose findings or sections failed.
+
+    Returns one line on what could not be written, "" where all was.
+    """
     if as_json:
         _console.print_json(evaluation.to_json())
     else:
@@ -126,78 +168,15 @@ def _present(evaluation: Evaluation, *, as_json: bool, report: bool) -> None:
     if report:
         from advplug.report import write_report
 
-        click.echo(f"report: {write_report(evaluation)}", err=as_json)
+        try:
+            click.echo(f"report: {write_report(evaluation)}", err=as_json)
+        except OSError as error:
+            reasons = {**evaluation.unsaved, "report.html": error.strerror or str(error)}
+            evaluation = replace(evaluation, unsaved=reasons)
     _console.warn_of_hooks(default_manager().failures)
-
-
-@contextmanager
-def _watching(attacks: int) -> Iterator[Watch]:
-    """Progress on stderr: bars on a terminal, elsewhere one line for each attack."""
-    console = _console.err()
-    if console.is_terminal:
-        with _bars() as show:
-            yield show
-        return
-    started: list[float] = []
-
-    def end(word: str) -> None:
-        if started:
-            click.echo(f" {word}, {time.perf_counter() - started[-1]:.1f} s", err=True)
-
-    def watch(name: str, done: int, total: int, alive: int) -> None:
-        if total == 0:
-            end("done")
-            started.append(time.perf_counter())
-            click.echo(f"{name}: {alive} samples ...", err=True, nl=False)
-
-    try:
-        yield watch
-    except BaseException:
-        end("stopped")
-        raise
-    end("done")
-    if len(started) < attacks:
-        click.echo(f"{attacks - len(started)} of {attacks} attacks read from the run directory", err=True)
-
-
-@contextmanager
-def _bars() -> Iterator[Watch]:
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
-
-    state = TextColumn("{task.fields[state]}")
-    bars = Progress(
-        TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), state, TimeElapsedColumn(),
-        console=_console.err(),
-    )  # fmt: skip
-    jobs: list[TaskID] = []
-
-    def end() -> None:
-        if jobs:
-            total = bars.tasks[-1].total or 1
-            bars.update(
-                jobs[-1], completed=total, total=total, state="done"
-            )  # most attacks stop before their last step
-            bars.stop_task(jobs[-1])
-
-    def watch(name: str, done: int, total: int, alive: int) -> None:
-        if total == 0:
-            end()
-            jobs.append(bars.add_task(name, total=None, state=f"{alive} standing"))
-        else:
-            bars.update(jobs[-1], completed=done, total=total, state=f"{alive} standing")
-
-    with bars:
-        yield watch
-        end()
+    return evaluation.not_saved
 
 
 def with_plugins(job: Job, *keys: str) -> Job:
     """``job`` with more plugins whose provenance goes on record."""
     return replace(job, plugins=tuple(dict.fromkeys((*job.plugins, *keys))))
-
-
-def _forget(path: Path) -> None:
-    """Delete what advplug wrote into a run directory, and nothing else that may lie there."""
-    for pattern in ("evaluation.json", "inputs.npz", "report.html", "rows/*.json", "rows/*.npz", "behaviours/*.npz"):
-        for file in path.glob(pattern):
-            file.unlink()

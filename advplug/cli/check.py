@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from advplug.cli import _console
+from advplug.cli._progress import progress
 from advplug.errors import BrokenPlugin, UnknownPlugin
 from advplug.plugins.manager import Manager, default_manager
 
@@ -44,7 +45,7 @@ def command(ctx: click.Context, *, names: Sequence[str], everything: bool, quick
             if not as_json:
                 _print(key, outcomes)
     if everything:
-        broken += [f"{problem.distribution}: {problem.error}" for problem in manager.failures]
+        broken += [f"{problem.distribution}: {problem.error}" for problem in manager.errors]
     failed = sum(row["status"] == "failed" for page in pages for row in page["checks"])
     if as_json:
         _console.print_json({"plugins": pages, "failed": failed, "broken": broken})
@@ -78,7 +79,7 @@ def _run(manager: Manager, key: str, quick: bool) -> list[Outcome]:
     subject = Subject(key, manager, quick=quick)
     checks = [check for check in checks_for(key) if not (quick and check.slow)]
     outcomes = []
-    with _console.progress(f"checking {key}", short=True) as step:
+    with progress(f"checking {key}", short=True) as step:
         for number, check in enumerate(checks, 1):
             outcomes.append(run_check(check, subject))
             step(number, len(checks), {})

@@ -51,7 +51,7 @@ def command(kind: str | None, library: str | None, everything: bool, as_json: bo
         if not rows:
             what = f"{kind} plugin" if kind else "plugin"
             click.echo(f"no {what} is installed: try pip install advplug-attack-pgd", err=True)
-    _console.warn_of(manager.failures)
+    _console.warn_of(manager.errors)
 
 
 def _print(lines: Iterable[tuple[str, str, str]]) -> None:

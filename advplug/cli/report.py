@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from advplug.cli import _console
+from advplug.errors import InvalidInput
 from advplug.plugins.manager import default_manager
 
 
@@ -30,7 +31,10 @@ def command(directory: Path, form: str, show: bool, as_json: bool) -> None:
     if show or (form == "html" and not as_json):
         from advplug.report import write_report
 
-        path = write_report(evaluation)
+        try:
+            path = write_report(evaluation)
+        except OSError as error:
+            raise InvalidInput(f"{directory / 'report.html'} cannot be written: {error.strerror or error}") from error
         _console.warn_of_hooks(default_manager().failures)
         click.echo(path, err=as_json or form != "html")
         if show:

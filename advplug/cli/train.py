@@ -14,6 +14,7 @@ import click
 
 from advplug.cli import _console
 from advplug.cli._device import usable_device
+from advplug.cli._progress import progress
 from advplug.errors import InvalidInput
 from advplug.plugins.manager import default_manager
 from advplug.records.files import replace_file
@@ -47,7 +48,7 @@ def command(
 
     metrics: dict[str, float] = {}
     start = perf_counter()
-    with _console.progress(f"{defense} {preset}") as step:
+    with progress(f"{defense} {preset}") as step:
 
         def report(epoch: int, epochs: int, values: Mapping[str, float]) -> None:
             metrics.update({name: float(value) for name, value in values.items()})

@@ -1,13 +1,15 @@
-"""The record of a run on disk: written whole or not at all, resumed row by row."""
+"""The record of a run on disk: each file written whole or not at all, and checked when it is read."""
 
 from __future__ import annotations
 
+import errno
 import hashlib
+import io
 import json
-import zipfile
-import zlib
+import os
+import tempfile
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,9 +17,15 @@ from typing import Any
 import numpy as np
 
 from advplug.errors import InvalidInput
-from advplug.evaluation.behaviour import alike
 from advplug.records.evaluation import Arrays, Evaluation, Row
-from advplug.records.files import replace_file
+from advplug.records.files import LEFT_OVER, replace_file
+
+FOLDERS = ("rows", "behaviours")
+
+_WRITTEN = ("evaluation.json", "inputs.npz", "report.html", "rows/*.json", "rows/*.npz", "behaviours/*.npz")
+_TRIAL = bytes(1 << 16)  # a full disk may still hold an empty file
+_NUMBERS = ("robust_accuracy", "queries", "gradients", "seconds")
+_MENDS = "the same command again mends it"
 
 
 class RunDirectory:
@@ -26,6 +34,20 @@ class RunDirectory:
     def __init__(self, path: Path) -> None:
         self.path = path
 
+    def try_place(self) -> None:
+        """Make sure that the directory can be made and written, and leave nothing behind.
+
+        Raises
+        ------
+        InvalidInput: it cannot.
+        """
+        with self.refusing():
+            place = next(path for path in (self.path / "rows", self.path, *self.path.parents) if path.exists())
+            if not place.is_dir():
+                raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(place))
+            with tempfile.TemporaryFile(dir=place) as file:
+                file.write(_TRIAL)
+
     def make_writable(self) -> None:
         """Make the directory, and make sure that it can be written: before an attack has cost an hour.
 
@@ -33,25 +55,57 @@ class RunDirectory:
         ------
         InvalidInput: it cannot.
         """
+        with self.refusing():
+            for name in FOLDERS:
+                (self.path / name).mkdir(parents=True, exist_ok=True)
+                replace_file(self.path / name / ".writable", lambda file: file.write_bytes(_TRIAL))
+                (self.path / name / ".writable").unlink()
+
+    def tidy(self) -> None:
+        """Remove what processes left that were killed while they wrote; only for who holds the lock."""
+        with self.refusing():
+            for folder in (self.path, *(self.path / name for name in FOLDERS)):
+                for file in folder.glob(LEFT_OVER):
+                    file.unlink(missing_ok=True)
+
+    def forget(self) -> None:
+        """Delete what advplug wrote into the directory, and nothing else that may lie there."""
+        with self.refusing():
+            for pattern in _WRITTEN:
+                for file in self.path.glob(pattern):
+                    file.unlink(missing_ok=True)
+
+    @contextmanager
+    def refusing(self) -> Iterator[None]:
+        """Turn an OSError into the InvalidInput that names the directory."""
         try:
-            (self.path / "rows").mkdir(parents=True, exist_ok=True)
-            replace_file(self.path / "rows" / ".writable", lambda file: file.touch())
-            (self.path / "rows" / ".writable").unlink()
+            yield
         except OSError as error:
             raise InvalidInput(f"the run directory {self.path} cannot be written: {error}") from error
 
-    def identify(self, answers: Arrays) -> str:
-        """Name of the model that answers so: that of an earlier run here, or a new one."""
+    def behaviours(self) -> list[str]:
+        """Names of the models whose answers are on record."""
+        return sorted(path.stem for path in (self.path / "behaviours").glob("*.npz"))
+
+    def load_behaviour(self, name: str) -> Arrays:
+        """The answers of a model.
+
+        Raises
+        ------
+        InvalidInput: the file is damaged.
+        """
+        path = self.path / "behaviours" / f"{name}.npz"
+        with _intact(f"{path} is damaged", "rows that rest on it are computed again"):
+            found = _arrays(path.read_bytes())
+            if {"scores", "labels", "accepted"} - found.keys():
+                raise KeyError("an array is missing")
+            return found
+
+    def save_behaviour(self, name: str, answers: Arrays) -> None:
+        """Write the answers of a model."""
         folder = self.path / "behaviours"
-        for path in sorted(folder.glob("*.npz")):
-            with suppress(InvalidInput), _intact(path):  # a damaged record is no model's
-                if alike(_arrays(path), answers):
-                    return path.stem
         folder.mkdir(parents=True, exist_ok=True)
-        content = b"".join(np.ascontiguousarray(answers[name]).tobytes() for name in sorted(answers))
-        name = hashlib.sha256(content).hexdigest()[:16]
         replace_file(folder / f"{name}.npz", lambda file: _save(file, answers))
-        return name
 
     @staticmethod
     def key(fingerprint: str, model: str, name: str, components: Mapping[str, str], extra: str) -> str:
@@ -59,20 +113,46 @@ class RunDirectory:
         text = json.dumps([fingerprint, model, name, dict(components), extra])
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
-    def load_row(self, key: str) -> Row | None:
-        """The finished row of that key, if it is there."""
-        figures = self.path / "rows" / f"{key}.json"
-        if not figures.is_file():
+    def has_row(self, key: str) -> bool:
+        """Whether the files of a row are there."""
+        return all((self.path / "rows" / f"{key}{suffix}").is_file() for suffix in (".json", ".npz"))
+
+    def load_row(self, key: str, name: str = "", remedy: str = "it is computed again, alone") -> Row | None:
+        """The finished row of that key, None if there is none; ``name`` (its attack) and ``remedy`` are for messages.
+
+        Raises
+        ------
+        InvalidInput: its files are damaged, or hold another row's content.
+        """
+        path = self.path / "rows" / f"{key}.json"
+        if not path.is_file():
             return None
-        with _intact(figures):
-            return Row.from_figures(json.loads(figures.read_text()), _arrays(figures.with_suffix(".npz")))
+        with _intact(f"the row {name or key} ({path}) is damaged", remedy):
+            figures = json.loads(path.read_text(encoding="utf-8"))
+            content = path.with_suffix(".npz").read_bytes()
+            owner, digest = figures.pop("key", key), figures.pop("digest", None)
+            if owner != key:
+                raise ValueError(f"it holds the row {owner}")
+            if digest is not None and digest != _digest(figures, content):  # earlier versions wrote none
+                raise ValueError("its two files do not belong together, or were changed")
+            row = Row.from_figures(figures, _arrays(content))
+            _check(row)
+            return row
 
     def save_row(self, key: str, row: Row) -> None:
         """Write a finished row; the JSON comes last and marks it complete."""
         base = self.path / "rows" / key
         base.parent.mkdir(parents=True, exist_ok=True)
-        replace_file(base.with_suffix(".npz"), lambda file: _save(file, row.arrays))
-        _write_text(base.with_suffix(".json"), json.dumps(row.figures(), indent=1))
+        figures = json.loads(json.dumps(row.figures()))  # as they are read back
+        contents: list[bytes] = []
+
+        def write(file: Path) -> None:
+            _save(file, row.arrays)
+            contents.append(file.read_bytes())
+
+        replace_file(base.with_suffix(".npz"), write)
+        document = {**figures, "key": key, "digest": _digest(figures, contents[0])}
+        _write_text(base.with_suffix(".json"), json.dumps(document, indent=1))
 
     def save(self, evaluation: Evaluation, keys: list[str]) -> Evaluation:
         """Write the evaluation itself; returns it with its run directory filled in."""
@@ -99,37 +179,50 @@ class RunDirectory:
         index = self.path / "evaluation.json"
         if not index.is_file():
             raise InvalidInput(f"{self.path} holds no finished evaluation: name a directory that advplug wrote")
-        with _intact(index):
-            return self._read(index)
+        with _intact(f"{index} is damaged", _MENDS):
+            document = json.loads(index.read_text(encoding="utf-8"))
+            evaluation = Evaluation.from_json(document)
+            pairs = list(zip(document["keys"], evaluation.rows, strict=True))
+            known = {"environment": document["environment"], "class_names": tuple(document["class_names"])}
+        rows = [self._row_of(key, row) for key, row in pairs]
+        path = self.path / "inputs.npz"
+        with _intact(f"{path} is damaged", _MENDS):
+            data = _arrays(path.read_bytes())
+            images = {"inputs": data["inputs"], "labels": data["labels"]}
+        return replace(evaluation, rows=tuple(rows), run_dir=self.path, **known, **images)
 
-    def _read(self, index: Path) -> Evaluation:
-        document = json.loads(index.read_text())
-        evaluation = Evaluation.from_json(document)
-        rows = [self.load_row(key) for key in document["keys"]]
-        if None in rows:
-            raise InvalidInput(f"{self.path} is incomplete: run the evaluation again, it resumes")
-        data = _arrays(self.path / "inputs.npz")
-        return replace(
-            evaluation,
-            rows=tuple(row for row in rows if row is not None),
-            environment=document["environment"],
-            inputs=data["inputs"],
-            labels=data["labels"],
-            class_names=tuple(document["class_names"]),
-            run_dir=self.path,
-        )
+    def _row_of(self, key: str, listed: Row) -> Row:
+        """The row that the index lists."""
+        row = self.load_row(key, listed.name, _MENDS)
+        if row is None:
+            raise InvalidInput(f"the row {listed.name} ({self.path / 'rows' / key}.json) is missing: {_MENDS}")
+        return row
 
 
 @contextmanager
-def _intact(path: Path) -> Iterator[None]:
-    """Say which file of a run is damaged, instead of how its parser failed."""
+def _intact(trouble: str, remedy: str) -> Iterator[None]:
+    """Say which file of a run is damaged and what becomes of it, instead of how its parser failed."""
     try:
         yield
     except InvalidInput:
         raise
-    except (OSError, EOFError, ValueError, KeyError, TypeError, zipfile.BadZipFile, zlib.error) as error:
-        why = f"{type(error).__name__}: {error}"
-        raise InvalidInput(f"{path} or what belongs to it is damaged ({why}): run again with --fresh") from error
+    except Exception as error:  # whatever a parser makes of foreign bytes
+        why = f"{type(error).__name__}: {error}".partition("\n")[0]
+        raise InvalidInput(f"{trouble} ({why}): {remedy}") from error
+
+
+def _check(row: Row) -> None:
+    """Refuse figures that are no numbers, and per-sample records (N, ...) of several N; a trace is (T, N)."""
+    if not all(isinstance(getattr(row, name), int | float) for name in _NUMBERS):
+        raise ValueError("figures are no numbers")
+    samples = {array.shape[1 if name == "trace" else 0] for name, array in row.arrays.items()}
+    if len(samples) != 1 or {"adversarials", "success", "target"} - row.arrays.keys():
+        raise ValueError("arrays are missing, or of other lengths")
+
+
+def _digest(figures: Mapping[str, Any], content: bytes) -> str:
+    """Hash of both files of a row, without what the JSON says of itself."""
+    return hashlib.sha256(json.dumps(figures, sort_keys=True).encode() + content).hexdigest()
 
 
 def _save(file: Path, arrays: Arrays) -> None:
@@ -137,8 +230,8 @@ def _save(file: Path, arrays: Arrays) -> None:
     np.savez_compressed(file, **named)  # without allow_pickle, which NumPy 1 would store as one more array
 
 
-def _arrays(path: Path) -> dict[str, Any]:
-    with np.load(path, allow_pickle=False) as stored:
+def _arrays(content: bytes) -> dict[str, Any]:
+    with np.load(io.BytesIO(content), allow_pickle=False) as stored:
         return {name: stored[name] for name in stored.files}
 
 

@@ -30,6 +30,7 @@ from advplug.evaluation.diagnostics import (
 from advplug.evaluation.environment import describe
 from advplug.evaluation.preflight import averages, preflight
 from advplug.evaluation.run_directory import RunDirectory
+from advplug.evaluation.store import Store, Tell, opened
 from advplug.plugins.manager import Manager, default_manager
 from advplug.records.evaluation import Evaluation, Row
 from advplug.records.finding import Finding
@@ -48,8 +49,13 @@ _RECORDED = (
 
 
 @torch.inference_mode(False)
-def evaluate(job: Job, *, manager: Manager | None = None, watch: Watch | None = None) -> Evaluation:
+def evaluate(
+    job: Job, *, manager: Manager | None = None, watch: Watch | None = None, tell: Tell | None = None
+) -> Evaluation:
     """Run every recipe of ``job``; rows that its run directory already holds are read, not repeated.
+
+    A damaged row is computed again, alone, and ``tell`` hears so in one line. A row that cannot be written does not end
+    the run: ``unsaved`` of the evaluation has the reason. Without ``tell`` both are warnings.
 
     A plugin may run the job instead, through ``advplug_evaluate``, and add findings through ``advplug_diagnose``. One
     that raises, or returns something else than an Evaluation, is a failure that ``advplug doctor`` names, and the job
@@ -57,33 +63,39 @@ def evaluate(job: Job, *, manager: Manager | None = None, watch: Watch | None = 
 
     Raises
     ------
-    InvalidInput: before any attack runs, if one of them cannot run on this model and threat model.
+    InvalidInput: before any attack runs, if one of them cannot run on this model and threat model, or the run directory
+        cannot be written or another process writes there.
     NonFiniteLogits: the model returned NaN or infinite logits.
     """
     manager = manager or default_manager()
-    return manager.first("advplug_evaluate", of=Evaluation, job=job) or _Runner(manager, watch).evaluate(job)
+    evaluation = manager.first("advplug_evaluate", of=Evaluation, job=job)
+    evaluation = evaluation or _Runner(manager, watch, tell or warnings.warn).evaluate(job)
+    if tell is None and evaluation.unsaved:
+        warnings.warn(evaluation.not_saved, stacklevel=2)
+    return evaluation
 
 
 class _Runner:
     """The host's own way to run a job."""
 
-    def __init__(self, manager: Manager, watch: Watch | None) -> None:
-        self.manager, self.watch = manager, watch
+    def __init__(self, manager: Manager, watch: Watch | None, tell: Tell) -> None:
+        self.manager, self.watch, self.tell = manager, watch, tell
 
     def evaluate(self, job: Job) -> Evaluation:
+        with opened(job.run_dir, self.tell) as store:
+            return self._stored(job, store)
+
+    def _stored(self, job: Job, store: Store) -> Evaluation:
         with _as_findings():
             problems = [_problem(job, recipe, self.watch) for recipe in job.recipes]
-        directory = None if job.run_dir is None else RunDirectory(job.run_dir)
-        known, model = "", ""
-        if directory is not None:
-            directory.make_writable()
-            known, model = fingerprint(job, self.manager), directory.identify(answers(job))
+        model = store.identify(lambda: answers(job))
+        known = "" if job.run_dir is None else fingerprint(job, self.manager)
         rows, keys = [], []
         not_run: dict[str, NoGradient] = {}
         for recipe, problem in zip(job.recipes, problems, strict=True):
             extra = f"{job.sweep!r} {version_of(recipe.attack)}"
             key = RunDirectory.key(known, model, recipe.name, recipe.components(), extra)
-            row = None if directory is None else directory.load_row(key)
+            row = store.row(key, recipe.name, tuple(job.images.inputs.shape))
             if row is None or not still_holds(problem, row):
                 if self.watch is not None:
                     self.watch(recipe.name, 0, 0, len(job.images))
@@ -93,8 +105,7 @@ class _Runner:
                 except NoGradient as error:  # the other attacks still give a number
                     not_run[recipe.name] = error
                     continue
-                if directory is not None:
-                    directory.save_row(key, row)
+                store.keep(key, row)
             rows.append(row)
             keys.append(key)
         if not rows:
@@ -102,7 +113,7 @@ class _Runner:
         evaluation = self._evaluation(job, tuple(rows))
         found = self.manager.collect("advplug_diagnose", of=Finding, job=job, evaluation=evaluation)
         evaluation = replace(evaluation, findings=(*self._findings(job, evaluation, list(not_run)), *found))
-        return evaluation if directory is None else directory.save(evaluation, keys)
+        return store.finish(evaluation, keys)
 
     def _findings(self, job: Job, evaluation: Evaluation, not_run: list[str]) -> list[Finding]:
         """What the host itself sees."""

@@ -6,15 +6,16 @@ import os
 import sys
 import traceback
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import AbstractContextManager, redirect_stdout
+from contextlib import AbstractContextManager, contextmanager, redirect_stdout
 from dataclasses import dataclass, replace
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 import pluggy
 
 from advplug import hookspecs
 from advplug.errors import BrokenPlugin, InvalidSpec
 from advplug.plugins.discovery import Candidate, Provenance
+from advplug.plugins.process_state import kept
 
 Result = TypeVar("Result")
 
@@ -27,7 +28,8 @@ class PluginFailure:
 
     ``stage`` is where it failed: ``import``, ``register``, ``hooks`` (one it implements does not exist, or there is
     none), ``spec``, ``duplicate``, ``factory``, ``pair`` (a defense or attack that it needs is absent), or the name of
-    the hook that raised.
+    the hook that raised. A ``warning`` (stage ``import`` or ``factory``) leaves the plugin usable: it changed a setting
+    of the whole process, which has been put back.
     """
 
     distribution: str
@@ -35,7 +37,8 @@ class PluginFailure:
     entry_point: str
     stage: str
     error: str
-    traceback: str
+    traceback: str = ""
+    severity: Literal["error", "warning"] = "error"
 
 
 class Host:
@@ -65,7 +68,7 @@ class Host:
             self.blocked.append(candidate)
             return
         try:
-            with stdout_to_stderr():
+            with self.importing(source, stage):
                 plugin = candidate.load()
             stage = "register"
             if plugin is None:
@@ -142,21 +145,35 @@ class Host:
             elif result is not None:
                 self.fail(source, hook, InvalidSpec(f"{hook} returned {type(result).__name__}, not an iterable"))
 
+    @contextmanager
+    def importing(self, source: Provenance, stage: str) -> Iterator[None]:
+        """Import code of a plugin: what it prints goes to stderr, and what it changes in the process is put back."""
+        with kept() as changed, stdout_to_stderr():
+            yield
+        if changed:
+            text = f"changed {', '.join(changed)} on import; restored"
+            if self._strict:
+                raise InvalidSpec(text)
+            self._record(source, stage, text, severity="warning")
+
     def fail(self, source: Provenance, stage: str, error: BaseException) -> None:
         """Record a failure, or raise it if the host is strict."""
         if self._strict:  # as its cause: the error alone does not say whose it is, and SystemExit would end the host
             version = f" {source.version}" if source.version else ""
             raise BrokenPlugin(f"{source.label}{version} fails at {stage}: {describe(error)}") from error
-        self.failures.append(
-            PluginFailure(
-                distribution=source.distribution,
-                version=source.version,
-                entry_point=source.entry_point,
-                stage=stage,
-                error=describe(error),
-                traceback="".join(traceback.format_exception(error)),
-            )
+        self._record(source, stage, describe(error), traceback="".join(traceback.format_exception(error)))
+
+    def _record(self, source: Provenance, stage: str, error: str, **details: Any) -> None:
+        failure = PluginFailure(
+            distribution=source.distribution,
+            version=source.version,
+            entry_point=source.entry_point,
+            stage=stage,
+            error=error,
+            **details,
         )
+        if failure not in self.failures:
+            self.failures.append(failure)
 
 
 def _listed(result: Any) -> Any:

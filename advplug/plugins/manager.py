@@ -12,7 +12,7 @@ from typing import Any, Literal, overload
 from advplug import hookspecs
 from advplug.errors import COMPUTING, AdvplugError, BrokenPlugin, InvalidSpec, UnknownPlugin
 from advplug.plugins.discovery import Provenance, canonical, given, installed
-from advplug.plugins.host import Host, describe, stdout_to_stderr
+from advplug.plugins.host import Host, PluginFailure, describe
 from advplug.plugins.names import Claim, Claims, owner
 from advplug.specs import AdaptiveSpec, AttackSpec, DatasetSpec, DefenseSpec, PluginSpec, split_key
 
@@ -77,6 +77,11 @@ class Manager(Host):
         """Who brought the plugin ``key``; takes and raises what :meth:`find` does."""
         return self._lookup(key)[1]
 
+    @property
+    def errors(self) -> list[PluginFailure]:
+        """The failures that cost a plugin something, without the warnings."""
+        return [failure for failure in self.failures if failure.severity == "error"]
+
     def load(self, key: str) -> Any:
         """Import what the factory of plugin ``key`` names, an attack class for instance.
 
@@ -84,9 +89,9 @@ class Manager(Host):
         ------
         UnknownPlugin, BrokenPlugin: as :meth:`find`; BrokenPlugin also if the import fails.
         """
-        spec = self.find(key)
+        spec, source = self._lookup(key)
         try:
-            with stdout_to_stderr():
+            with self.importing(source, "factory"):
                 return spec.load()
         except KeyboardInterrupt:
             raise
@@ -100,7 +105,7 @@ class Manager(Host):
         for spec, source in self._unique():
             stage = "factory"
             try:
-                with stdout_to_stderr():
+                with self.importing(source, stage):
                     spec.load()
                 stage = "pair"
                 if isinstance(spec, AdaptiveSpec):
@@ -157,7 +162,7 @@ class Manager(Host):
             return UnknownPlugin(f"{key} is a library of attacks: write {key}:CLASS (advplug list --library {name})")
         expected = canonical(distribution) or owner(f"{kind}:{name}")
         hint = _hint(self._nearest_of(kind, name))
-        silent = ", ".join(sorted({failure.distribution for failure in self.failures if failure.stage in _SILENT}))
+        silent = ", ".join(sorted({failure.distribution for failure in self.errors if failure.stage in _SILENT}))
         suspects = f". Broken plugins may have brought it: {silent} (advplug doctor)" if silent else ""
         return UnknownPlugin(f"no plugin {key!r}{hint}, or install it: pip install {expected}{suspects}")
 
@@ -184,7 +189,7 @@ class Manager(Host):
             return BrokenPlugin(f"{key} is installed but broken ({error}): see advplug doctor")
         expected = canonical(distribution) or owner(short)
         entry_point = "" if distribution else f"{kind}-{name.partition(':')[0]}"
-        for failure in self.failures:
+        for failure in self.errors:
             if failure.stage != "duplicate" and (
                 failure.distribution == expected or failure.entry_point == entry_point
             ):

@@ -87,7 +87,8 @@ class Evaluation:
     clean_error_rate: mean share of fresh draws in which a clean answer is wrong, for stochastic models; None otherwise.
     false_positives: share of clean inputs that the detector rejects; None without a detector.
     inputs, labels: float32 (N, ...) and int64 (N,), the attacked samples.
-    run_dir: run directory, None if nothing was written.
+    run_dir: run directory, None if nothing was to be written.
+    unsaved: what could not be written there, and the reason for each; empty if all was. Not in the JSON document.
     """
 
     case: str
@@ -106,6 +107,16 @@ class Evaluation:
     labels: NDArray[np.int64] = field(repr=False, compare=False, default_factory=lambda: np.zeros(0, np.int64))
     class_names: tuple[str, ...] = ()
     run_dir: Path | None = None
+    unsaved: Mapping[str, str] = field(default_factory=dict, compare=False)
+
+    @property
+    def not_saved(self) -> str:
+        """One line on what could not be written, by its reason; "" where all was."""
+        reasons: dict[str, list[str]] = {}
+        for what, reason in self.unsaved.items():
+            reasons.setdefault(reason, []).append(what)
+        text = "; ".join(f"{', '.join(things)} ({reason})" for reason, things in reasons.items())
+        return text and f"not written into {self.run_dir}: {text}"
 
     @property
     def epsilon(self) -> float | None:
@@ -155,7 +166,9 @@ class Evaluation:
         """
         version = document["schema_version"]
         if version not in (1, SCHEMA_VERSION):
-            raise InvalidInput(f"the record has schema version {version}, not {SCHEMA_VERSION}: run again with --fresh")
+            raise InvalidInput(
+                f"the record has schema version {version}, not {SCHEMA_VERSION}: the same command again mends it"
+            )
         document = _renamed(document)
         plain: dict[str, Any] = {name: document[name] for name in _PLAIN}
         return cls(
