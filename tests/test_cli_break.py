@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -300,7 +301,7 @@ def test_report_formats(call: Advplug, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("target", ["evaluation.json", "inputs.npz", "rows/*.json", "rows/*.npz"])
 @pytest.mark.parametrize("damage", ["empty", "cut", "gone"])
-def test_a_damaged_run_directory_is_an_error_that_fresh_mends(
+def test_a_damaged_run_directory_is_an_error_that_the_same_command_mends(
     call: Advplug, tmp_path: Path, target: str, damage: str
 ) -> None:
     call("break", "bright", "--no-report")
@@ -310,8 +311,36 @@ def test_a_damaged_run_directory_is_an_error_that_fresh_mends(
     result = call("report", only_run(tmp_path), "--format", "md")
     assert result.exit_code == 2, result.stderr
     assert result.stderr.startswith("Error: ")
-    assert call("break", "bright", "--fresh", "--no-report").exit_code == 0
+    lost = target == "evaluation.json" and damage == "gone"
+    assert "no finished evaluation" in result.stderr if lost else "the same command again mends it" in result.stderr
+    Shift.runs.clear()
+    assert call("break", "bright", "--no-report").exit_code == 0
+    assert len(Shift.runs) == ("rows" in target)
     assert call("report", only_run(tmp_path), "--format", "md").exit_code == 0
+
+
+@pytest.mark.parametrize("out", ["afile", "afile/below"])
+def test_a_directory_of_no_use_is_refused_before_the_defense_is_built(
+    call: Advplug, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, out: str
+) -> None:
+    (tmp_path / "afile").write_text("x")
+    monkeypatch.setattr(Bright, "build", None)
+    result = call("break", "bright", "--out", out)
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert result.stderr.startswith(f"Error: the run directory {out} cannot be written: ")
+    assert len(result.stderr.splitlines()) == 1
+
+
+def test_a_broken_case_on_a_full_disk_is_shown_and_exits_with_1(call: Advplug, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: Any, **__: Any) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(np, "savez_compressed", full)
+    result = call("break", "bright", "--no-report")
+    assert result.exit_code == 1
+    assert "is broken" in result.stdout
+    (line,) = (line for line in result.stderr.splitlines() if line.startswith("!"))
+    assert "the row weak, the row strong, the evaluation (No space left on device)" in line
 
 
 def test_report_of_what_is_no_run(call: Advplug, tmp_path: Path) -> None:

@@ -22,14 +22,14 @@ SCHEMA_VERSION = 1
 _document: TextIO | None = None  # where the document goes while everything else is kept off stdout
 
 
-def _only_document(ctx: click.Context, _: click.Parameter, as_json: bool) -> bool:
+def json_callback(ctx: click.Context, _: click.Parameter, as_json: bool) -> bool:
     if as_json and not ctx.resilient_parsing:
         ctx.find_root().with_resource(document_alone())  # closed also where the other options are wrong
     return as_json
 
 
 json_option = click.option(
-    "--json", "as_json", is_flag=True, is_eager=True, callback=_only_document, help="Print JSON on stdout."
+    "--json", "as_json", is_flag=True, is_eager=True, callback=json_callback, help="Print JSON on stdout."
 )
 
 

@@ -27,7 +27,7 @@ class Pulse:
 
     def __init__(self, clock: Clock) -> None:
         self.clock = clock
-        self.start = self.pass_start = self.last = clock()
+        self.start = self.pass_start = self.last = self.at = clock()
         self.before = 0
 
     def due(self) -> bool:
@@ -39,13 +39,14 @@ class Pulse:
 
     @property
     def elapsed(self) -> str:
+        """Time since the job began."""
         return duration(self.clock() - self.start)
 
     def times(self, done: int, total: int) -> str:
         """Time so far, and the rest if every further step takes as long as those of this pass."""
         if done < self.before:  # the next budget of a sweep counts from 0
-            self.pass_start = self.clock()
-        self.before = done
+            self.pass_start = self.at
+        self.before, self.at = done, self.clock()
         if not 0 < done < total:
             return self.elapsed
         left = (self.clock() - self.pass_start) / done * (total - done)
@@ -54,8 +55,8 @@ class Pulse:
 
 def duration(seconds: float) -> str:
     """Seconds as people say them: 0.1 s, 45 s, 2 min, 3 h 20 min."""
-    if seconds < 60:
-        return f"{seconds:.1f} s" if seconds < 10 else f"{seconds:.0f} s"
+    if seconds < 59.5:
+        return f"{seconds:.1f} s" if seconds < 9.95 else f"{seconds:.0f} s"
     minutes = round(seconds / 60)
     return f"{minutes} min" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
 
