@@ -112,6 +112,31 @@ def test_a_folder_that_is_removed_in_the_middle_is_written_again(tmp_path: Path)
     assert not (folder / ".lock").exists()
 
 
+def test_a_permission_that_is_lost_in_the_middle_does_not_end_the_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(**_: Any) -> Any:
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    lose = {"second": lambda: monkeypatch.setattr("tempfile.mkstemp", refuse)}
+    ran = Ran(tmp_path, at_start=lambda name: lose.get(name, lambda: None)())
+    assert len(ran.evaluation.rows) == len(NAMES)
+    assert ran.evaluation.not_saved == (
+        f"not written into {tmp_path}: the row second, the row third, the evaluation (Permission denied)"
+    )
+    monkeypatch.undo()
+    assert Ran(tmp_path).attacks == ["second", "third"]
+
+
+def test_a_damaged_row_that_cannot_be_replaced_is_not_called_saved(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Ran(tmp_path)
+    without_arrays(tmp_path)
+    fail_on(monkeypatch, "rows")
+    assert list(Ran(tmp_path).evaluation.unsaved) == ["the row second"]
+
+
 def test_without_a_listener_a_lost_row_is_a_warning(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     fail_on(monkeypatch, "rows")
     x = torch.rand(4, 1, 4, 4)

@@ -114,8 +114,8 @@ class RunDirectory:
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
     def has_row(self, key: str) -> bool:
-        """Whether the files of a row are there."""
-        return all((self.path / "rows" / f"{key}{suffix}").is_file() for suffix in (".json", ".npz"))
+        """Whether the files of a row are there, and may be seen."""
+        return all(os.path.isfile(self.path / "rows" / f"{key}{suffix}") for suffix in (".json", ".npz"))
 
     def load_row(self, key: str, name: str = "", remedy: str = "it is computed again, alone") -> Row | None:
         """The finished row of that key, None if there is none; ``name`` (its attack) and ``remedy`` are for messages.
@@ -125,10 +125,11 @@ class RunDirectory:
         InvalidInput: its files are damaged, or hold another row's content.
         """
         path = self.path / "rows" / f"{key}.json"
-        if not path.is_file():
-            return None
         with _intact(f"the row {name or key} ({path}) is damaged", remedy):
-            figures = json.loads(path.read_text(encoding="utf-8"))
+            try:
+                figures = json.loads(path.read_text(encoding="utf-8"))
+            except FileNotFoundError:
+                return None
             content = path.with_suffix(".npz").read_bytes()
             owner, digest = figures.pop("key", key), figures.pop("digest", None)
             if owner != key:

@@ -53,11 +53,12 @@ def claimed(path: Path, tell: Tell) -> Iterator[RunDirectory]:
 
 
 class Store:
-    """The rows of one run; ``unsaved`` maps the name of what could not be written to the reason."""
+    """The rows of one run."""
 
     def __init__(self, directory: RunDirectory | None, tell: Tell) -> None:
         self.directory, self.tell = directory, tell
-        self.unsaved: dict[str, str] = {}
+        self._unsaved: dict[str, tuple[str, str]] = {}
+        """Name of a file -> what it is to the user, and why it could not be written."""
 
     def identify(self, answers: Callable[[], Arrays]) -> str:
         """Name of the model that answers so: that of an earlier run here, or a new one."""
@@ -72,7 +73,8 @@ class Store:
                 self.tell(str(error))
         content = b"".join(np.ascontiguousarray(found[name]).tobytes() for name in sorted(found))
         name = hashlib.sha256(content).hexdigest()[:16]
-        self._write(f"behaviours/{name}.npz", lambda directory: directory.save_behaviour(name, found))
+        file = f"behaviours/{name}.npz"
+        self._write(file, file, lambda directory: directory.save_behaviour(name, found))
         return name
 
     def row(self, key: str, name: str, shape: tuple[int, ...]) -> Row | None:
@@ -91,24 +93,24 @@ class Store:
 
     def keep(self, key: str, row: Row) -> None:
         """Write a row; one that cannot be written does not end the run."""
-        self._write(f"the row {row.name}", lambda directory: directory.save_row(key, row))
+        self._write(key, f"the row {row.name}", lambda directory: directory.save_row(key, row))
 
     def finish(self, evaluation: Evaluation, keys: list[str]) -> Evaluation:
         """Write the evaluation, and once more what could not be written before or is gone since."""
         if self.directory is None:
             return evaluation
         for key, row in zip(keys, evaluation.rows, strict=True):
-            if not self.directory.has_row(key):
+            if key in self._unsaved or not self.directory.has_row(key):
                 self.keep(key, row)
-        self._write("the evaluation", lambda directory: directory.save(evaluation, keys))
-        return replace(evaluation, run_dir=self.directory.path, unsaved=dict(self.unsaved))
+        self._write("evaluation.json", "the evaluation", lambda directory: directory.save(evaluation, keys))
+        return replace(evaluation, run_dir=self.directory.path, unsaved=dict(self._unsaved.values()))
 
-    def _write(self, what: str, write: Callable[[RunDirectory], object]) -> None:
+    def _write(self, file: str, what: str, write: Callable[[RunDirectory], object]) -> None:
         if self.directory is None:
             return
         try:
             write(self.directory)
         except OSError as error:
-            self.unsaved[what] = error.strerror or str(error)
+            self._unsaved[file] = (what, error.strerror or str(error))
         else:
-            self.unsaved.pop(what, None)
+            self._unsaved.pop(file, None)
