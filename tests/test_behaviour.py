@@ -112,7 +112,8 @@ def test_a_damaged_record_of_answers_is_nobodys(tmp_path: Path) -> None:
     (behaviour,) = (tmp_path / "behaviours").iterdir()
     content = behaviour.read_bytes()
     behaviour.write_bytes(content[:20])
-    assert not attacked(job(Scaled(), tmp_path)), "the same answers have the same name, and are written again"
+    with pytest.warns(UserWarning, match="is damaged"):
+        assert not attacked(job(Scaled(), tmp_path)), "the same answers have the same name, and are written again"
     assert behaviour.read_bytes() == content
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import json
+import os
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -18,7 +19,7 @@ from advplug.evaluation.lock import locked
 from advplug.evaluation.run_directory import RunDirectory
 
 MODULE = """
-import ctypes, os, sys
+import ctypes, glob, os, sys
 import torch
 
 open("imported.txt", "w").close()
@@ -26,12 +27,9 @@ print("at import")
 os.write(1, b"at import, past Python\\n")
 
 class Light(torch.nn.Module):
-    passes = 0
-
     def forward(self, x):
-        Light.passes += 1
-        if os.path.exists("interrupt.txt") and Light.passes == int(open("interrupt.txt").read()):
-            raise KeyboardInterrupt
+        if os.path.exists("interrupt.txt") and glob.glob("run/rows/*.json"):
+            raise KeyboardInterrupt  # in the second attack
         print("in forward")
         print("in forward, past the redirection", file=sys.__stdout__)
         os.write(1, b"in forward, past Python\\n")
@@ -167,8 +165,6 @@ def test_stdout_has_the_document_alone_whatever_the_model_prints(evaluate: Evalu
 
 
 def test_stdout_is_as_it_was_after_a_command(evaluate: Evaluate, capfd: pytest.CaptureFixture[str]) -> None:
-    import os
-
     for arguments in (["--json", "--out", "run", "--no-report"], ["--json", "--sweep", "x"]):
         before = sys.stdout
         evaluate(*arguments)
@@ -220,10 +216,7 @@ def test_mistyped_counts_are_one_line(evaluate: Evaluate, arguments: list[object
 
 @pytest.mark.parametrize(("fresh", "command"), [([], "the same command"), (["--fresh"], "the same command without --")])
 def test_an_interrupt_says_how_to_go_on(evaluate: Evaluate, tmp_path: Path, fresh: list[str], command: str) -> None:
-    evaluate("--out", "counted", "--no-report", "--json")
-    passes = sys.modules["loud_net"].Light.passes
-    sys.modules.pop("loud_net")
-    (tmp_path / "interrupt.txt").write_text(str(passes // 2 + 2))
+    (tmp_path / "interrupt.txt").touch()
     answer = evaluate("--out", "run", "--no-report", *fresh)
     assert (answer.exit_code, answer.stdout.count("accuracy")) == (130, 0)
     (line,) = answer.told
