@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import sys
 from collections.abc import Iterator
@@ -142,6 +143,18 @@ def test_a_failed_write_keeps_the_earlier_file(monkeypatch: pytest.MonkeyPatch) 
     assert run(["train", "line", "--out", "w.safetensors"]) == 3
     assert Path("w.safetensors").read_bytes() == b"earlier"
     assert [path.name for path in Path().iterdir()] == ["w.safetensors"]
+
+
+def test_a_full_disk_is_one_line(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    def fail(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("safetensors.torch.save_file", fail)
+    assert run(["train", "line", "--out", "w.safetensors"]) == 1
+    assert capsys.readouterr().err.splitlines()[-1] == (
+        f"Error: [Errno {errno.ENOSPC}] No space left on device: make room, then give the same command again"
+    )
+    assert not list(Path().iterdir())
 
 
 @pytest.mark.parametrize(

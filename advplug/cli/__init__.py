@@ -1,11 +1,13 @@
 """The ``advplug`` command line.
 
-Exit codes: 0 ok; 1 a claim or check failed; 2 usage or invalid input; 3 internal error; 4 a plugin, its weights or its
-data are missing or broken; 130 interrupted. A command that finds a claim or check failed calls ``ctx.exit(1)``.
+Exit codes: 0 ok; 1 a claim or check failed, or a result could not be written; 2 usage or invalid input; 3 internal
+error; 4 a plugin, its weights or its data are missing or broken; 130 interrupted. A command that finds a claim or check
+failed calls ``ctx.exit(1)``.
 """
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 import traceback
@@ -88,6 +90,8 @@ def explain(error: BaseException) -> tuple[str, int]:
         return str(interrupt or "") or "interrupted", 130
     if isinstance(error, AdvplugError):
         return str(error), next((code for kind, code in EXIT_CODES.items() if isinstance(error, kind)), 2)
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return f"{error}: make room, then give the same command again", 1
     if isinstance(error, ModuleNotFoundError) and (error.name or "").split(".")[0] in COMPUTING:
         return f"{error.name} is not installed: pip install 'advplug[torch]'", 4
     return f"internal error: {type(error).__name__}: {error}", INTERNAL
