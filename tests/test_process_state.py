@@ -13,10 +13,11 @@ import pytest
 import torch
 
 from advplug import AttackSpec, hookimpl
+from advplug.cli import run
 from advplug.errors import BrokenPlugin
 from advplug.plugins.discovery import Candidate, Provenance
 from advplug.plugins.host import PluginFailure
-from advplug.plugins.manager import Manager
+from advplug.plugins.manager import Manager, using
 from advplug.plugins.process_state import kept
 
 CHANGES: dict[str, Callable[[], Any]] = {
@@ -112,6 +113,21 @@ def test_a_factory_that_changes_it(monkeypatch: pytest.MonkeyPatch, name: str) -
     manager.check()
     (warning,) = manager.failures
     assert (warning.stage, warning.error) == ("factory", f"changed {name} on import; restored"), "and is told once"
+
+
+def test_doctor_shows_a_warning_and_no_problem(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    parts(monkeypatch, lambda: None)
+    with using(manager_of(monkeypatch, CHANGES["torch's default dtype"])):
+        assert run(["doctor"]) == 0
+        assert capsys.readouterr().out == (
+            "advplug-attack-loud 1.2 [attack-loud] import (warning)\n"
+            "changed torch's default dtype on import; restored\n\n"
+            "0 problems, 1 warning, 1 plugins ready\n"
+        )
+        assert run(["list"]) == 0
+        assert capsys.readouterr().err == ""
 
 
 def test_several_changes_are_one_warning(monkeypatch: pytest.MonkeyPatch) -> None:

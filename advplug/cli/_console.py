@@ -23,6 +23,7 @@ _document: TextIO | None = None  # where the document goes while everything else
 
 
 def json_callback(ctx: click.Context, _: click.Parameter, as_json: bool) -> bool:
+    """With ``--json``, keep stdout for the document until the command ends."""
     if as_json and not ctx.resilient_parsing:
         ctx.find_root().with_resource(document_alone())  # closed also where the other options are wrong
     return as_json
