@@ -9,9 +9,11 @@ import torch
 from advplug_attack_pgd import PGD
 from torch import Tensor, nn
 
+from advplug import run
 from advplug.adaptive import Recipe
 from advplug.data import Images
 from advplug.evaluation import Evaluation, evaluate, model_job
+from advplug.evaluation.diagnostics import signs_of_lost_successes
 from advplug.gradients import EOT, Exact, FiniteDifference, GradientEstimator
 from advplug.losses import Margin
 from advplug.testing.linear import linear_model
@@ -110,3 +112,46 @@ def test_a_random_model_is_not_taken_for_a_batch_dependent_one() -> None:
     for gradient in (Exact(), EOT(4)):
         names = _names(_evaluation(Noisy(), replace(EXACT, gradient=gradient)))
         assert "batch-dependent" not in names
+
+
+class Tired(nn.Module):
+    """Answers with the class of the clean inputs once it has been asked ``patience`` times."""
+
+    def __init__(self, patience: int) -> None:
+        super().__init__()
+        self.linear, self.left = linear_model(3, (10,)).float(), patience
+
+    def forward(self, x: Tensor) -> Tensor:
+        self.left -= 1
+        scores: Tensor = self.linear(x)
+        return scores if self.left > 0 else scores + 1e4 * self.linear(torch.full_like(x, 0.5))
+
+
+def test_successes_that_do_not_hold_are_counted_and_reported() -> None:
+    """They are robust in the number, as before; now the table says how many there are."""
+    x = torch.rand(40, 10, generator=torch.Generator().manual_seed(0))
+    labels = linear_model(3, (10,)).float()(x).argmax(1)
+    same = labels == int(linear_model(3, (10,)).float()(torch.full((1, 10), 0.5)).argmax())
+    attack = PGD(steps=10, random_start=False)
+    awake = run(attack, linear_model(3, (10,)).float(), x[same], labels[same], LINF)
+    assert bool(awake.success.any())
+    assert not bool(awake.lost.any())
+    asked: list[int] = []
+    counter = Tired(10**6)
+    run(attack, counter, x[same], labels[same], LINF, progress=lambda *_: asked.append(10**6 - counter.left))
+    tired = run(attack, Tired(asked[-1] + 1), x[same], labels[same], LINF)
+    assert torch.equal(tired.lost, awake.success)
+    assert not bool(tired.success.any())
+    lost = replace(_evaluation(linear_model(3, (10,)).float(), EXACT).rows[0], lost=int(tired.lost.sum()))
+    evaluation = replace(_evaluation(linear_model(3, (10,)).float(), EXACT), rows=(lost,))
+    (finding,) = signs_of_lost_successes(evaluation)
+    assert f"{int(tired.lost.sum())} of 40" in finding.message
+
+
+def test_an_attack_of_too_few_steps_is_named() -> None:
+    short = Recipe(name="exact", attack=PGD(steps=1, step_size=0.12, random_start=False))
+    evaluation = _evaluation(linear_model(3, (10,)).float(), short)
+    looked, fallen = evaluation.rows[0].more_steps
+    assert 4 < fallen <= looked == 16
+    assert "few-steps" in _names(evaluation)
+    assert "few-steps" not in _names(_evaluation(linear_model(3, (10,)).float(), EXACT))

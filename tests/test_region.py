@@ -8,13 +8,13 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from every_attack import every_attack, short
 from torch import Tensor
 
 from advplug import ThreatModel, load, run
 from advplug.data import Images
 from advplug.engine.problem import make_problem
 from advplug.errors import InvalidInput
-from advplug.plugins.manager import default_manager
 from advplug.testing.linear import largest_change, linear_model
 from advplug.threat import Norm
 
@@ -23,32 +23,16 @@ MODEL = linear_model(2, SHAPE, dtype=torch.float32)
 INPUTS = torch.rand(24, *SHAPE, generator=torch.Generator().manual_seed(0))
 LABELS = MODEL(INPUTS).argmax(1)
 UPPER_HALF = np.arange(36).reshape(SHAPE) < 18
-OWN = {
-    "square": {"queries": 200},
-    "zoo": {"steps": 100},
-    "cw": {"steps": 60, "search_steps": 3},
-    "ead": {"steps": 60, "search_steps": 3},
-    "lbfgs": {"search_steps": 3},
-    "pdpgd": {"steps": 100},
-}
-NEEDS_ITS_OWN_MODEL = ("interpolation", "feature-adversary")
 BUDGETS: dict[str, float] = {"linf": 0.15, "l2": 0.8, "l1": 3.0, "l0": 2}
 
 
-def attacks() -> list[tuple[str, Norm]]:
-    names = [spec.name for spec in default_manager().specs("attack") if ":" not in spec.name]
-    return [
-        (name, norm) for name in names if name not in NEEDS_ITS_OWN_MODEL for norm in load(f"attack:{name}")().norms
-    ]
-
-
 def attacked(name: str, threat: ThreatModel, **options: Any) -> Any:
-    attack = load(f"attack:{name}")(**OWN.get(name, {}))
+    attack = short(name)
     own = Images(INPUTS, LABELS)
     return run(attack, MODEL, INPUTS, LABELS, threat, auxiliary=own if attack.needs_auxiliary else None, **options)
 
 
-@pytest.mark.parametrize(("name", "norm"), attacks(), ids=str)
+@pytest.mark.parametrize(("name", "norm"), every_attack(), ids=str)
 def test_every_attack_changes_nothing_outside_a_mask(name: str, norm: Norm) -> None:
     result = attacked(name, ThreatModel(norm, BUDGETS[norm], mask=UPPER_HALF))
     assert bool(result.success.any())

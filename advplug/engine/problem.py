@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 import torch
@@ -120,6 +120,13 @@ class Problem:
         if self.auxiliary is None:
             raise InvalidInput("the attack needs images of the attacker's own: pass auxiliary=Images(...)")
         return self.auxiliary
+
+    def at(self, rows: Tensor) -> Problem:
+        """The problem on its samples ``rows``, int64 (n,), which keep their random numbers."""
+        names = ("inputs", "labels", "targets", "epsilon", "samples", "starting_points")
+        parts = {name: getattr(self, name) for name in names}
+        chosen: dict[str, Any] = {name: part[rows] for name, part in parts.items() if isinstance(part, Tensor)}
+        return replace(self, **chosen, region=self.region.at(rows))
 
     def gateway(self) -> Gateway:
         """A gateway to the model; open it before anything is asked."""

@@ -8,7 +8,6 @@ from dataclasses import replace
 from typing import Any
 
 import torch
-from torch import Tensor
 
 from advplug.attack import Attack, Stage
 from advplug.engine.problem import Problem
@@ -134,7 +133,7 @@ def _continue(attack: Attack, problem: Problem, before: AttackResult | None) -> 
         "trace": before.trace[:0],
     }
     if len(rows):
-        after = run_attack(attack, _subset(problem, rows))
+        after = run_attack(attack, problem.at(rows))
         for name in merged.keys() - {"trace"}:
             merged[name][rows] = getattr(after, name)
         merged["success_rate"] = torch.maximum(
@@ -143,14 +142,3 @@ def _continue(attack: Attack, problem: Problem, before: AttackResult | None) -> 
         merged["trace"] = after.trace.new_full((len(after.trace), len(before.success)), torch.nan)
         merged["trace"][:, rows] = after.trace
     return replace(before, **merged)
-
-
-def _subset(problem: Problem, rows: Tensor) -> Problem:
-    """The problem on some of its samples, which keep their random numbers."""
-
-    def chosen(value: Any) -> Any:
-        return value[rows] if isinstance(value, Tensor) else value
-
-    names = ("inputs", "labels", "targets", "epsilon", "samples", "starting_points")
-    parts = {name: chosen(getattr(problem, name)) for name in names}
-    return replace(problem, **parts, region=problem.region.at(rows))

@@ -55,6 +55,20 @@ def signs_of_lost_successes(evaluation: Evaluation) -> Iterator[Finding]:
             )
 
 
+def signs_of_few_steps(evaluation: Evaluation) -> Iterator[Finding]:
+    """Attacks that break more with twice the steps: they were stopped before they were done."""
+    for row in evaluation.rows:
+        looked, fallen = row.more_steps
+        if fallen > looked / 4 and row.robust_accuracy * fallen / max(1, looked) > CLEARLY:
+            yield Finding(
+                name="few-steps",
+                status="warn",
+                message=f"{row.name}: {fallen} of {looked} samples that it left standing fall with twice the steps.",
+                advice="Its robust accuracy is too high: raise the steps until more make no difference, as in "
+                f"--set {row.name.split(',')[0]}.steps=N.",
+            )
+
+
 def signs_of_masking(evaluation: Evaluation) -> Iterator[Finding]:
     """What the host itself looks for: gradients that are lost or lead nowhere (Athalye et al. 2018)."""
     for row in evaluation.rows:

@@ -157,5 +157,4 @@ def _without(loss: Loss, problem: Problem, gateway: Gateway, rows: Tensor) -> Te
 
 
 def _some(problem: Problem) -> Problem:
-    few = {name: getattr(problem, name)[:SAMPLES] for name in ("inputs", "labels", "samples")}
-    return replace(problem, **few)
+    return problem.at(torch.arange(min(SAMPLES, len(problem.inputs)), device=problem.inputs.device))

@@ -20,9 +20,11 @@ from advplug.engine.result import AttackResult
 from advplug.engine.stages import run_attack, run_sweep
 from advplug.errors import NoGradient, RobustnessWarning
 from advplug.evaluation.behaviour import answers, fingerprint, still_holds, version_of
+from advplug.evaluation.convergence import with_twice_the_steps
 from advplug.evaluation.curve import shrink
 from advplug.evaluation.diagnostics import (
     sign_of_chance,
+    signs_of_few_steps,
     signs_of_lost_successes,
     signs_of_masking,
     signs_of_no_gradient,
@@ -121,6 +123,7 @@ class _Runner:
             *sign_of_chance(evaluation, job.model.num_classes),
             *signs_of_no_gradient(evaluation, not_run),
             *signs_of_lost_successes(evaluation),
+            *signs_of_few_steps(evaluation),
             *signs_of_masking(evaluation),
         ]
         if job.claim is not None:  # a case knows what it attacks
@@ -223,6 +226,7 @@ def _row(job: Job, recipe: Recipe, problem: Problem) -> Row:
         stages=result.accuracy_after_stages(),
         left_out=result.left_out,
         lost=int(result.lost.sum()),
+        more_steps=(0, 0) if job.claim is not None else with_twice_the_steps(recipe.attack, problem, result),
         shrunk=shrunk,
         arrays=_arrays(result) | {"predicted": predicted},
     )

@@ -36,6 +36,7 @@ class Row:
         minimum-norm run, read off its distances.
     stages: pairs (stage, robust accuracy after it) of an attack of several stages; empty for others.
     left_out: names of the stages that could not run, because the model gives no gradient.
+    more_steps: how many of the samples that stood were attacked again with twice the steps, and how many then fell.
     lost: successes of the search that did not hold when they were judged again; they count as robust.
     shrunk: pairs (epsilon, accuracy): an upper bound at smaller budgets, from shrinking the adversarials found.
     arrays: per-sample records as in :class:`advplug.api.AttackResult`, and ``predicted``, int64 (N,), the class
@@ -59,6 +60,7 @@ class Row:
     stages: tuple[tuple[str, float], ...] = ()
     shrunk: tuple[tuple[float, float], ...] = ()
     left_out: tuple[str, ...] = ()
+    more_steps: tuple[int, int] = (0, 0)
     lost: int = 0
     arrays: Arrays = field(default_factory=dict, repr=False, compare=False)
 
@@ -71,8 +73,8 @@ class Row:
         """The row of which :meth:`figures` gave ``figures``, read from JSON."""
         figures = _renamed(figures)
         pairs = {name: tuple((at, left) for at, left in figures[name]) for name in ("sweep", "shrunk", "stages")}
-        left_out = tuple(figures.get("left_out", ()))
-        return cls(**{**figures, **pairs, "left_out": left_out}, arrays=arrays or {})
+        lists: dict[str, Any] = {name: tuple(figures[name]) for name in ("left_out", "more_steps") if name in figures}
+        return cls(**{**figures, **pairs, **lists}, arrays=arrays or {})
 
 
 @dataclass(frozen=True, kw_only=True)

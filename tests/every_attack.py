@@ -1,0 +1,36 @@
+"""All attack plugins of the project, with settings that keep a test on a small network short."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from advplug import load
+from advplug.attack import Attack
+from advplug.plugins.manager import default_manager
+from advplug.threat import Norm
+
+SHORT: dict[str, dict[str, Any]] = {
+    "square": {"queries": 200},
+    "standard": {"steps": 20, "queries": 200},
+    "substitute": {"augmentations": 2, "epochs": 10},
+    "transfer": {"members": 1, "updates": 100},
+    "zoo": {"steps": 40, "search_steps": 3},
+    "cw": {"steps": 60, "search_steps": 3},
+    "ead": {"steps": 60, "search_steps": 5},
+    "lbfgs": {"search_steps": 3},
+    "pdpgd": {"steps": 100},
+}
+NEEDS_ITS_OWN_MODEL = ("interpolation", "feature-adversary")
+
+
+def every_attack() -> list[tuple[str, Norm]]:
+    """Pairs (name, norm) of the attacks that any classifier will do for."""
+    names = [spec.name for spec in default_manager().specs("attack") if ":" not in spec.name]
+    names = [name for name in names if name not in NEEDS_ITS_OWN_MODEL]
+    return [(name, norm) for name in names for norm in load(f"attack:{name}")().norms]
+
+
+def short(name: str) -> Attack:
+    """The attack with few steps."""
+    attack: Attack = load(f"attack:{name}")(**SHORT.get(name, {}))
+    return attack
