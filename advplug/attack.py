@@ -6,10 +6,12 @@ Restarts, targets, best points, early end, queries, seeds, batches and verificat
 from __future__ import annotations
 
 import inspect
+import sys
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import is_dataclass
-from typing import Any, Generic, NamedTuple, Protocol, TypeVar
+from functools import wraps
+from typing import Any, Generic, NamedTuple, Protocol, TypeVar, cast
 
 import eagerpy as ep
 from torch import Tensor
@@ -38,7 +40,11 @@ __all__ = [
     "as_defended",
 ]
 
-_FOOLBOX_CALL = "advplug.interop.foolbox:call_as_foolbox"  # text, as in a spec: whoever has no Foolbox can import this
+# text, as in a spec: whoever has no Foolbox can import this
+_FOOLBOX_CALL = "advplug.interop.foolbox:call_as_foolbox"
+_FOOLBOX_RUN = "advplug.interop.foolbox:run_as_foolbox"
+_FOOLBOX_DISTANCE = "advplug.interop.foolbox:distance_of"
+_REPEATED = "advplug.families.repeated:Repeated"
 
 
 class Attack(ABC):
@@ -46,7 +52,14 @@ class Attack(ABC):
 
     Values are checked against the types of the fields; see :mod:`advplug.hyperparameters`. A subclass sets the
     properties that differ, ``norms = ("l2",)`` or ``minimum_norm = True``.
+
+    It is called as Foolbox's attacks are, too; see :mod:`advplug.interop.foolbox`.
     """
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        if "run" in vars(cls):
+            cls.run = _run_of_both(cls.run)  # type: ignore[method-assign]
 
     @property
     def norms(self) -> tuple[str, ...]:
@@ -72,10 +85,16 @@ class Attack(ABC):
         """Check the hyper-parameters. Override to check them against each other, and call this first."""
         if is_dataclass(self):
             check_hyperparameters(self)
+        if "foolbox.attacks.base" in sys.modules:  # Foolbox asks by isinstance which attacks it may start from
+            imported(_FOOLBOX_CALL)
 
     @abstractmethod
     def run(self, task: Task) -> None:
-        """Search. Every point that is evaluated through ``task`` is a candidate; nothing is returned."""
+        """Search. Every point that is evaluated through ``task`` is a candidate; nothing is returned.
+
+        Called as ``run(model, inputs, criterion, ...)`` it is Foolbox's method of that name instead, and returns the
+        perturbed inputs: :func:`advplug.interop.foolbox.run_as_foolbox`.
+        """
 
     def stages(self, problem: Problem) -> Sequence[Stage] | None:
         """Attacks to run instead of this one, each on the survivors of those before; None runs it itself."""
@@ -107,12 +126,36 @@ class Attack(ABC):
         """Foolbox's calling convention: ``raw, clipped, success``. See :mod:`advplug.interop.foolbox`."""
         return imported(_FOOLBOX_CALL)(self, model, inputs, criterion, epsilons=epsilons, **options)
 
+    def repeat(self, times: int) -> Attack:
+        """This attack ``times`` times, of which the best result counts: as many restarts for each one."""
+        return cast(Attack, imported(_REPEATED)(attack=self, times=times))
+
+    @property
+    def distance(self) -> Any:
+        """The Foolbox distance that a call in Foolbox's form measures, unless it names another."""
+        return imported(_FOOLBOX_DISTANCE)(self)
+
     def parameters(self) -> dict[str, Any]:
         """The hyper-parameters by name."""
         return {name: getattr(self, name) for name in inspect.signature(type(self)).parameters}
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({', '.join(f'{name}={value!r}' for name, value in self.parameters().items())})"
+
+
+def _run_of_both(search: Callable[[Any, Task], None]) -> Callable[..., Any]:
+    """``search(attack, task)``, which takes Foolbox's arguments, too."""
+    if getattr(search, "takes_foolbox", False):  # a dataclass with slots is made twice
+        return search
+
+    @wraps(search)
+    def run(self: Attack, *given: Any, **named: Any) -> Any:
+        if len(given) + len(named) == 1 or (given and isinstance(given[0], Task)):
+            return search(self, *given, **named)
+        return imported(_FOOLBOX_RUN)(self, *given, **named)
+
+    run.takes_foolbox = True  # type: ignore[attr-defined]
+    return run
 
 
 class Stage(NamedTuple):

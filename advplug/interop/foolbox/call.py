@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
+from numbers import Real
 from typing import Any, cast
 
 import eagerpy as ep
 import torch
-from foolbox.criteria import Misclassification, TargetedMisclassification
 from foolbox.models.base import Model
 from torch import Tensor
 
@@ -15,9 +16,10 @@ from advplug.attack import Attack
 from advplug.engine.stages import run_attack, run_sweep
 from advplug.engine.verification import TOLERANCE
 from advplug.errors import InvalidInput
-from advplug.interop.calls import Goal, pose
+from advplug.interop.calls import pose
+from advplug.interop.foolbox.goals import goal_of
 from advplug.interop.foolbox.models import from_foolbox_model
-from advplug.interop.foolbox.norms import norm_of
+from advplug.interop.foolbox.norms import norm_of, usual_norm
 from advplug.numerics.tensors import raw, wrap
 from advplug.threat import Norm, ThreatModel
 
@@ -40,8 +42,9 @@ def call_as_foolbox(
     ----------
     fmodel: a Foolbox model on PyTorch.
     inputs: float (N, ...) within the model's bounds, raw or eagerpy.
-    criterion: labels (N,), ``Misclassification`` or ``TargetedMisclassification``.
-    epsilons: a budget, a sequence of budgets, or None for the smallest perturbation.
+    criterion: labels (N,) as a tensor, raw or eagerpy, or as a numpy array; ``Misclassification``,
+        ``TargetedMisclassification``, or both joined by ``&``.
+    epsilons: a budget, a sequence of budgets (a list, an array, a tensor), or None for the smallest perturbation.
     norm: of the budgets; None takes that of ``distance``, else linf if the attack works under it, else the first of
         ``attack.norms``.
     distance: the same as one of ``foolbox.distances``.
@@ -62,7 +65,7 @@ def call_as_foolbox(
     point = raw(inputs)
     restore = wrap if isinstance(inputs, ep.Tensor) else raw
     budgets, many = _budgets(epsilons)
-    goal = _goal(criterion)
+    goal = goal_of(criterion)
     if None in budgets and not attack.minimum_norm:
         raise InvalidInput(f"{type(attack).__name__} needs a budget: give epsilons without None")
     minimum = None if attack.minimum_norm else min(cast("list[float]", budgets))
@@ -100,24 +103,59 @@ def call_as_foolbox(
     return raws[0], clips[0], restore(successes[0])
 
 
+def run_as_foolbox(
+    attack: Attack,
+    model: Any,
+    inputs: Any,
+    criterion: Any,
+    *,
+    epsilon: Any = None,
+    early_stop: Any = None,
+    **options: Any,
+) -> Any:
+    """Foolbox's ``run`` of ``attack``, such as its ``init_attack`` parameters call it: the perturbed inputs alone.
+
+    Parameters
+    ----------
+    epsilon: the budget; not for attacks that look for the smallest perturbation.
+    early_stop: a size below which such an attack need not go on. Ours go on.
+    options: those of :func:`call_as_foolbox`, such as ``starting_points``.
+
+    Returns
+    -------
+    Like ``inputs``, of their type; the clean input where the attack fails.
+
+    Raises
+    ------
+    InvalidInput: ``epsilon`` is missing, or one of the two belongs to attacks of the other kind.
+    """
+    name = type(attack).__name__
+    if epsilon is not None and attack.minimum_norm:
+        raise InvalidInput(f"{name} looks for the smallest perturbation: call run without epsilon")
+    if epsilon is None and not attack.minimum_norm:
+        raise InvalidInput(f"{name} needs a budget: call run with epsilon, and start other attacks from its results")
+    if early_stop is not None:
+        _budget(early_stop, "early_stop")
+    return call_as_foolbox(attack, model, inputs, criterion, epsilons=epsilon, **options)[0]
+
+
 def _budgets(epsilons: Any) -> tuple[list[float | None], bool]:
     """The budgets, and whether they came as a sequence."""
-    many = isinstance(epsilons, Iterable) and getattr(epsilons, "ndim", 1) > 0
+    epsilons = raw(epsilons)
+    many = isinstance(epsilons, Iterable) and not isinstance(epsilons, str) and getattr(epsilons, "ndim", 1) > 0
     values = list(epsilons) if many else [epsilons]
     if not values:
         raise InvalidInput("epsilons is empty: give at least one budget, or None for the smallest perturbation")
-    return [None if value is None else float(value) for value in values], many
+    return [None if value is None else _budget(value, "epsilons") for value in values], many
 
 
-def _goal(criterion: Any) -> Goal:
-    if isinstance(criterion, TargetedMisclassification):
-        return Goal(raw(criterion.target_classes), targeted=True)
-    labels = criterion.labels if isinstance(criterion, Misclassification) else criterion
-    labels = raw(labels)
-    if not isinstance(labels, Tensor):
-        kind = type(labels).__name__
-        raise InvalidInput(f"criterion is a {kind}: give labels, Misclassification or TargetedMisclassification")
-    return Goal(labels)
+def _budget(value: Any, name: str) -> float:
+    number = raw(value)
+    if getattr(number, "ndim", None) == 0:
+        number = number.item()
+    if isinstance(number, bool) or not isinstance(number, Real) or not (math.isfinite(number) and number >= 0):
+        raise InvalidInput(f"{name} holds {value!r}: give finite numbers >= 0, or None for the smallest perturbation")
+    return float(number)
 
 
 def _norm(attack: Attack, norm: Norm | None, distance: Any) -> Norm:
@@ -126,7 +164,7 @@ def _norm(attack: Attack, norm: Norm | None, distance: Any) -> Norm:
         raise InvalidInput(f"distance {distance!r}: choose l0, l1, l2 or linf of foolbox.distances")
     if norm is not None and measured is not None and norm != measured:
         raise InvalidInput(f"norm {norm!r} and distance {distance!r} disagree: give one of them")
-    return norm or measured or ("linf" if "linf" in attack.norms else cast(Norm, attack.norms[0]))
+    return norm or measured or usual_norm(attack)
 
 
 def _count_classes(fmodel: Any, inputs: Any) -> int:
