@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import torch
@@ -10,6 +10,7 @@ from torch import Tensor
 
 from advplug.engine.gateway import Gateway
 from advplug.engine.problem import Options, Problem, make_problem
+from advplug.engine.region import Region
 from advplug.engine.result import AttackResult
 from advplug.errors import InvalidInput
 from advplug.model import DefendedModel
@@ -67,45 +68,55 @@ def pose(
     goal: Goal,
     threat: ThreatModel,
     starting_points: Tensor | None = None,
+    epsilon: Tensor | None = None,
     **options: Any,
 ) -> Call:
-    """Build the problem; ``options`` are ``loss``, ``gradient``, ``criterion``, ``auxiliary`` and fields of Options.
+    """Build the problem.
+
+    Parameters
+    ----------
+    starting_points: like ``inputs``, for attacks that take some.
+    epsilon: a budget for each input, (N,), instead of the one of ``threat``.
+    options: ``loss``, ``gradient``, ``criterion``, ``auxiliary`` and fields of Options.
 
     Raises
     ------
     TypeError: unknown option.
-    InvalidInput: see :func:`advplug.engine.problem.make_problem`.
+    InvalidInput: see :func:`advplug.engine.problem.make_problem`; or starting points that are not finite.
     """
     unknown = options.keys() - set(OPTIONS)
     if unknown:
         raise TypeError(f"unknown options {sorted(unknown)}: choose from {', '.join(OPTIONS)}")
     components = {name: options.pop(name) for name in _COMPONENTS if name in options}
     settings = Options(**options)
-    todo = torch.arange(len(inputs), device=inputs.device)
-    labels, targets = goal.classes, None
-    if goal.targeted or labels is None:
-        labels = _answers(model, inputs, settings.seed)
-    if goal.targeted:
-        if goal.classes is None:
-            raise InvalidInput("a targeted goal needs classes: give the target of each input")
-        # one check of the whole, before the samples that need nothing are left out
-        make_problem(model, inputs, goal.classes, ThreatModel(threat.norm, threat.epsilon, threat.bounds))
-        targets = goal.classes.to(labels)
-        todo = (labels != targets).nonzero().squeeze(1)
-        if not len(todo):
-            return Call(inputs, todo, None, True)
-        labels, targets = labels[todo], targets[todo]
+    if starting_points is not None and not bool(starting_points.isfinite().all()):
+        raise InvalidInput("starting points hold NaN or infinite values: give a finite point for each input")
+    given = {"starting_points": starting_points, "epsilon": epsilon}
+    if not goal.targeted:
+        labels = _answers(model, inputs, settings.seed) if goal.classes is None else goal.classes
+        whole = make_problem(model, inputs, labels, threat, options=settings, **given, **components)
+        return Call(inputs, torch.arange(len(inputs), device=inputs.device), whole, False)
+    if goal.classes is None:
+        raise InvalidInput("a targeted goal needs classes: give the target of each input")
+    # one check of the whole, before the samples that need nothing are left out
+    make_problem(model, inputs, goal.classes, replace(threat, targeted=False), **given)
+    labels = _answers(model, inputs, settings.seed)
+    targets = goal.classes.to(labels)
+    todo = (labels != targets).nonzero().squeeze(1)
+    if not len(todo):
+        return Call(inputs, todo, None, True)
     problem = make_problem(
         model,
         inputs[todo],
-        labels,
-        threat,
-        targets=targets,
-        starting_points=None if starting_points is None else starting_points[todo],
+        labels[todo],
+        ThreatModel(threat.norm, threat.epsilon, threat.bounds, threat.targeted),
+        targets=targets[todo],
         options=settings,
+        **{name: None if tensor is None else tensor[todo] for name, tensor in given.items()},
         **components,
     )
-    return Call(inputs, todo, problem, goal.targeted)
+    problem = replace(problem, threat=threat, region=Region.of(threat, inputs).at(todo))
+    return Call(inputs, todo, problem, True)
 
 
 def _answers(model: DefendedModel, inputs: Tensor, seed: int) -> Tensor:

@@ -8,6 +8,7 @@ from numbers import Real
 from typing import Any, cast
 
 import eagerpy as ep
+import numpy as np
 import torch
 from foolbox.models.base import Model
 from torch import Tensor
@@ -34,6 +35,7 @@ def call_as_foolbox(
     norm: Norm | None = None,
     distance: Any = None,
     starting_points: Any = None,
+    mask: Any = None,
     **options: Any,
 ) -> tuple[Any, Any, Any]:
     """Run ``attack`` with Foolbox's convention.
@@ -49,6 +51,8 @@ def call_as_foolbox(
         ``attack.norms``.
     distance: the same as one of ``foolbox.distances``.
     starting_points: like ``inputs``, for attacks that take some.
+    mask: True where values may change, an array or tensor of the shape of one input, one that broadcasts to it, or with
+        one row for each input; see :class:`advplug.ThreatModel`.
     options: ``loss``, ``gradient`` and the fields of :class:`advplug.attack.Options`, such as ``restarts``.
 
     Returns
@@ -72,10 +76,9 @@ def call_as_foolbox(
     if not isinstance(fmodel, Model):
         raise InvalidInput(f"the model is a {type(fmodel).__name__}: pass a foolbox.Model, such as PyTorchModel")
     bounds = (fmodel.bounds.lower, fmodel.bounds.upper)
-    threat = ThreatModel(_norm(attack, norm, distance), minimum, bounds, goal.targeted)
+    threat = ThreatModel(_norm(attack, norm, distance), minimum, bounds, goal.targeted, raw(mask))
     model = from_foolbox_model(fmodel, num_classes=_count_classes(fmodel, point))
-    given = None if starting_points is None else raw(starting_points)
-    call = pose(model, point, goal, threat, given, **options)
+    call = pose(model, point, goal, threat, _like("starting_points", starting_points, point), **options)
 
     founds: dict[float | None, Any] = dict.fromkeys(budgets)
     if call.problem is not None and not attack.minimum_norm:
@@ -165,6 +168,15 @@ def _norm(attack: Attack, norm: Norm | None, distance: Any) -> Norm:
     if norm is not None and measured is not None and norm != measured:
         raise InvalidInput(f"norm {norm!r} and distance {distance!r} disagree: give one of them")
     return norm or measured or usual_norm(attack)
+
+
+def _like(name: str, points: Any, inputs: Tensor) -> Tensor | None:
+    """Points that the caller gave, in the dtype and on the device of ``inputs``."""
+    if points is None:
+        return None
+    if not isinstance(raw(points), Tensor | np.ndarray):
+        raise InvalidInput(f"{name} is a {type(points).__name__}: give a tensor or array like the inputs")
+    return torch.as_tensor(raw(points)).to(inputs)
 
 
 def _count_classes(fmodel: Any, inputs: Any) -> int:
