@@ -67,6 +67,7 @@ def pose(
     inputs: Tensor,
     goal: Goal,
     threat: ThreatModel,
+    *,
     starting_points: Tensor | None = None,
     epsilon: Tensor | None = None,
     **options: Any,
@@ -91,7 +92,7 @@ def pose(
     settings = Options(**options)
     if starting_points is not None and not bool(starting_points.isfinite().all()):
         raise InvalidInput("starting points hold NaN or infinite values: give a finite point for each input")
-    given = {"starting_points": starting_points, "epsilon": epsilon}
+    given: dict[str, Any] = {"starting_points": starting_points, "epsilon": epsilon}
     if not goal.targeted:
         labels = _answers(model, inputs, settings.seed) if goal.classes is None else goal.classes
         whole = make_problem(model, inputs, labels, threat, options=settings, **given, **components)

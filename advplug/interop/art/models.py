@@ -5,7 +5,6 @@ from __future__ import annotations
 from contextlib import nullcontext
 from typing import Any, cast
 
-import numpy as np
 import torch
 from art.defences.preprocessor.preprocessor import PreprocessorPyTorch
 from art.estimators.classification import PyTorchClassifier
@@ -14,11 +13,6 @@ from torch import Tensor, nn
 from advplug.engine.frozen import device_of
 from advplug.errors import InvalidInput
 from advplug.model import Decision, DefendedModel
-
-_AS_PLAIN = (
-    "or attack what it answers: advplug.run(load('attack:square')(), PlainModel(lambda x: "
-    "torch.as_tensor(classifier.predict(x.cpu().numpy())), num_classes), ...), or another attack on scores"
-)
 
 
 def as_art_classifier(
@@ -72,7 +66,8 @@ class ArtBackedModel(DefendedModel):
 
     Scores are those of ART's ``predict``. Gradients pass torch preprocessing by its ``estimate_forward`` where it has
     its own, numpy preprocessing by its ``estimate_gradient`` (both of which ART's gradients may miss), and
-    postprocessing as if it were not there. What a defended model inside rejects stays rejected.
+    postprocessing as if it were not there. The scores of several samples that a preprocessor makes of an input are
+    averaged. What a defended model inside rejects stays rejected.
     """
 
     def __init__(self, classifier: PyTorchClassifier, bounds: tuple[float, float], stochastic: bool) -> None:
@@ -88,7 +83,13 @@ class ArtBackedModel(DefendedModel):
     def decide(self, x: Tensor) -> Decision:
         if not self.rejects:
             return super().decide(x)
-        decision: Decision = self.classifier.model.decide(self._preprocessed(x))
+        inputs = self._preprocessed(x)
+        if len(inputs) != len(x):
+            raise InvalidInput(
+                f"the preprocessing makes {len(inputs)} inputs of {len(x)}, and decisions have no average: "
+                "let the transformation make one sample"
+            )
+        decision: Decision = self.classifier.model.decide(inputs)
         if not self.classifier.postprocessing_defences:
             return decision
         return Decision(self(x).argmax(1), decision.accepted)
@@ -101,56 +102,17 @@ class ArtBackedModel(DefendedModel):
 
     def forward(self, x: Tensor) -> Tensor:
         scores = cast(Tensor, self.network(self._preprocessed(x))[-1])
-        if not self.classifier.postprocessing_defences:
-            return scores
-        answer = self.classifier._apply_postprocessing(scores.detach().cpu().numpy(), fit=False)
-        return scores + (torch.as_tensor(answer).to(scores) - scores).detach()
+        if len(scores) != len(x):  # transformations that make several samples of each input
+            scores = scores.unflatten(0, (len(x), -1)).mean(1)
+        return postprocessed(self.classifier, scores)
 
 
-def from_art_classifier(
-    classifier: PyTorchClassifier, *, bounds: tuple[float, float] | None = None, stochastic: bool | None = None
-) -> DefendedModel:
-    """An ART classifier on PyTorch, with all that it does to inputs and scores; ours comes back as it was.
-
-    Parameters
-    ----------
-    bounds: range of valid inputs, if the classifier has no ``clip_values``.
-    stochastic: whether its preprocessing or network draws random numbers; None for what a model of ours inside says,
-        and False for others.
-
-    Raises
-    ------
-    InvalidInput: another framework; no bounds, or different ones for different features.
-    """
-    name = type(classifier).__name__
-    if not isinstance(classifier, PyTorchClassifier):
-        raise InvalidInput(f"the classifier is a {name}: pass an ART PyTorchClassifier, {_AS_PLAIN}")
-    if type(classifier).predict is not PyTorchClassifier.predict:
-        raise InvalidInput(
-            f"{name} does not answer what its network answers: pass the network as a PyTorchClassifier, {_AS_PLAIN}"
-        )
-    if classifier.clip_values is not None:
-        low, high = (np.unique(value) for value in classifier.clip_values)
-        if len(low) != 1 or len(high) != 1:
-            raise InvalidInput("clip_values differ between features: rescale the inputs to one range")
-        bounds = (float(low[0]), float(high[0]))
-    if bounds is None:
-        raise InvalidInput("the classifier has no clip_values: give it some, or pass bounds")
-    model = classifier.model
-    changed = _changes_inputs(classifier) or classifier.postprocessing_defences
-    if isinstance(model, DefendedModel) and not changed and tuple(model.bounds) == bounds:
-        return model
-    if stochastic is None:
-        stochastic = isinstance(model, DefendedModel) and model.stochastic
-    return ArtBackedModel(classifier, bounds, stochastic)
-
-
-def _changes_inputs(classifier: PyTorchClassifier) -> bool:
-    """Whether any preprocessing does something; ART adds a standardisation by 0 and 1 to every classifier."""
-    return any(
-        np.any(getattr(step, "mean", 1) != 0) or np.any(getattr(step, "std", 0) != 1)
-        for step in classifier.preprocessing_operations
-    )
+def postprocessed(estimator: Any, scores: Tensor) -> Tensor:
+    """``scores`` (n, K) after the estimator's postprocessing, differentiated as if it were not there."""
+    if not estimator.postprocessing_defences:
+        return scores
+    answer = estimator._apply_postprocessing(scores.detach().cpu().numpy(), fit=False)
+    return scores + (torch.as_tensor(answer).to(scores) - scores).detach()
 
 
 def _preprocess(step: Any, x: Tensor) -> Tensor:

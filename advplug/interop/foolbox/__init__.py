@@ -2,8 +2,8 @@
 
 Importing this package registers :class:`advplug.attack.Attack` with Foolbox's classes, so that ``isinstance`` holds:
 every attack is a ``foolbox.attacks.base.AttackWithDistance``; one that looks for the smallest perturbation is a
-``MinimizationAttack``, one that needs a budget a ``FixedEpsilonAttack``. An attack whose parameters decide that, such as
-one around another attack, is neither.
+``MinimizationAttack``, one that needs a budget a ``FixedEpsilonAttack``. An attack whose parameters decide that, such
+as one around another attack, is neither.
 """
 
 from __future__ import annotations

@@ -76,9 +76,10 @@ def call_as_foolbox(
     if not isinstance(fmodel, Model):
         raise InvalidInput(f"the model is a {type(fmodel).__name__}: pass a foolbox.Model, such as PyTorchModel")
     bounds = (fmodel.bounds.lower, fmodel.bounds.upper)
-    threat = ThreatModel(_norm(attack, norm, distance), minimum, bounds, goal.targeted, raw(mask))
+    threat = ThreatModel(_norm(attack, norm, distance), minimum, bounds, goal.targeted, cast(Any, raw(mask)))
     model = from_foolbox_model(fmodel, num_classes=_count_classes(fmodel, point))
-    call = pose(model, point, goal, threat, _like("starting_points", starting_points, point), **options)
+    given = _like("starting_points", starting_points, point)
+    call = pose(model, point, goal, threat, starting_points=given, **options)
 
     founds: dict[float | None, Any] = dict.fromkeys(budgets)
     if call.problem is not None and not attack.minimum_norm:
@@ -153,12 +154,13 @@ def _budgets(epsilons: Any) -> tuple[list[float | None], bool]:
 
 
 def _budget(value: Any, name: str) -> float:
-    number = raw(value)
+    number: Any = raw(value)
     if getattr(number, "ndim", None) == 0:
         number = number.item()
-    if isinstance(number, bool) or not isinstance(number, Real) or not (math.isfinite(number) and number >= 0):
+    size = float(number) if isinstance(number, Real) and not isinstance(number, bool) else math.nan
+    if not 0 <= size < math.inf:
         raise InvalidInput(f"{name} holds {value!r}: give finite numbers >= 0, or None for the smallest perturbation")
-    return float(number)
+    return size
 
 
 def _norm(attack: Attack, norm: Norm | None, distance: Any) -> Norm:

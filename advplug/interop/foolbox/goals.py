@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import torch
@@ -34,10 +34,10 @@ def goal_of(criterion: Any) -> Goal:
 
 def _parts(criterion: Any) -> tuple[Tensor | None, Tensor | None]:
     """The labels to leave and the classes to reach."""
-    judge = getattr(type(criterion), "__call__", None)  # that of a subclass may judge otherwise
-    if isinstance(criterion, TargetedMisclassification) and judge is TargetedMisclassification.__call__:
+    kind = type(criterion)  # a subclass may judge otherwise
+    if kind is TargetedMisclassification:
         return None, _classes(criterion.target_classes)
-    if isinstance(criterion, Misclassification) and judge is Misclassification.__call__:
+    if kind is Misclassification:
         return _classes(criterion.labels), None
     if hasattr(criterion, "a") and hasattr(criterion, "b"):
         parts = _parts(criterion.a), _parts(criterion.b)
@@ -54,4 +54,4 @@ def _classes(labels: Any) -> Tensor:
         return torch.as_tensor(classes)
     if not isinstance(classes, Tensor):
         raise InvalidInput(f"criterion is a {type(classes).__name__}: give {_KNOWN}")
-    return cast(Tensor, classes)
+    return classes

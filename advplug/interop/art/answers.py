@@ -1,0 +1,131 @@
+"""ART estimators whose ``predict`` is more than a network's forward pass, as models."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, cast
+
+import numpy as np
+import torch
+from art.estimators.certification.randomized_smoothing.randomized_smoothing import RandomizedSmoothingMixin
+from art.estimators.classification.detector_classifier import DetectorClassifier
+from art.estimators.classification.scikitlearn import ScikitlearnClassifier
+from torch import Tensor, nn
+
+from advplug.engine.frozen import device_of
+from advplug.errors import InvalidInput
+from advplug.interop.art.models import postprocessed
+from advplug.model import Decision, DefendedModel
+
+Bounds = tuple[float, float]
+
+
+class AnsweringModel(DefendedModel):
+    """What an ART estimator's ``predict`` answers: scores without a gradient.
+
+    The networks inside are parts of the model, so that the engine keeps their mode and weights as they are.
+    """
+
+    def __init__(self, estimator: Any, bounds: Bounds, stochastic: bool) -> None:
+        super().__init__(int(estimator.nb_classes), bounds)
+        self.estimator = estimator
+        self.networks = nn.ModuleList(_networks(estimator))
+        self.stochastic = stochastic
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self._answers(x)
+
+    def _answers(self, x: Tensor) -> Tensor:
+        scores = np.asarray(self.estimator.predict(x.detach().cpu().numpy()))
+        wanted = (len(x), int(self.estimator.nb_classes))
+        if scores.shape != wanted:
+            name = type(self.estimator).__name__
+            raise InvalidInput(f"{name}.predict returned shape {scores.shape}, not {wanted}: give each class a score")
+        return torch.as_tensor(scores).to(x)
+
+
+class ProbabilityModel(AnsweringModel):
+    """The same where the answers are probabilities."""
+
+    outputs = "probabilities"
+
+
+class AbstainingModel(AnsweringModel):
+    """A smoothed classifier: it votes on noisy copies, and rejects by answering zeros where the vote is too close."""
+
+    def decide(self, x: Tensor) -> Decision:
+        scores = self._answers(x)
+        return Decision(scores.argmax(1), scores.any(1))
+
+
+class DetectingModel(AnsweringModel):
+    """A DetectorClassifier, the last of whose classes says that the input is rejected."""
+
+    def __init__(self, estimator: Any, bounds: Bounds, stochastic: bool) -> None:
+        super().__init__(estimator, bounds, stochastic)
+        self.num_classes -= 1
+
+    @property
+    def thresholds(self) -> Tensor:
+        """Where the detector's class wins, (1,)."""
+        return torch.zeros(1, device=device_of(self))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self._answers(x)[:, :-1]
+
+    def decide(self, x: Tensor) -> Decision:
+        scores = self._answers(x)
+        return Decision(scores[:, :-1].argmax(1), scores.argmax(1) < self.num_classes)
+
+    def detector_scores(self, x: Tensor) -> Tensor:
+        """How far the detector's class is ahead of all others, (N,)."""
+        scores = self._answers(x)
+        return scores[:, -1] - scores[:, :-1].amax(1)
+
+
+class EnsembleModel(DefendedModel):
+    """An EnsembleClassifier of classifiers that answer by their networks, whose gradients it adds up."""
+
+    def __init__(self, estimator: Any, members: list[DefendedModel], bounds: Bounds, stochastic: bool) -> None:
+        super().__init__(int(estimator.nb_classes), bounds)
+        self.estimator = estimator
+        self.members = nn.ModuleList(members)
+        self.stochastic = stochastic
+
+    def forward(self, x: Tensor) -> Tensor:
+        weights = torch.as_tensor(self.estimator.classifier_weights).to(x)
+        scores = [weight * member(x) for weight, member in zip(weights, self.members, strict=True)]
+        return postprocessed(self.estimator, cast(Tensor, sum(scores)))
+
+
+def answering_model(estimator: Any, bounds: Bounds, stochastic: bool | None) -> DefendedModel:
+    """The model of what ``estimator`` answers; ``stochastic`` None for whether it is a smoothed classifier.
+
+    Raises
+    ------
+    InvalidInput: the estimator does not tell how many classes it has.
+    """
+    if getattr(estimator, "nb_classes", None) is None or int(estimator.nb_classes) < 2:
+        raise InvalidInput(f"{type(estimator).__name__} names no classes: fit it first")
+    smoothed = isinstance(estimator, RandomizedSmoothingMixin)
+    kind = AnsweringModel
+    if smoothed:
+        kind = AbstainingModel
+    elif isinstance(estimator, DetectorClassifier):
+        kind = DetectingModel
+    elif isinstance(estimator, ScikitlearnClassifier) and not estimator.use_logits:
+        kind = ProbabilityModel
+    return kind(estimator, bounds, smoothed if stochastic is None else stochastic)
+
+
+def _networks(estimator: Any) -> Iterator[nn.Module]:
+    """The networks of an estimator and of those inside it."""
+    model = getattr(estimator, "model", None)
+    if isinstance(model, nn.Module):
+        yield model
+    for name in ("classifier", "detector", "_classifier"):
+        inner = getattr(estimator, name, None)
+        if inner is not None:
+            yield from _networks(inner)
+    for inner in getattr(estimator, "classifiers", ()):
+        yield from _networks(inner)
