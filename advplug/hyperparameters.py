@@ -6,8 +6,9 @@
         step_size: Positive | None = None
         schedule: Literal["constant", "linear"] = "constant"
 
-``PGD(steps=0)`` raises ``InvalidInput: steps is 0: give at least 1``. Numbers, booleans, texts, literals, None, unions
-of them and types with a :class:`Constraint` are checked; a field of any other type takes whatever it is given.
+``PGD(steps=0)`` raises ``InvalidInput: steps is 0: give at least 1``. Numbers, booleans, texts, literals, None,
+classes, tuples of one kind, unions of them and types with a :class:`Constraint` are checked; a field of any other type
+takes whatever it is given.
 """
 
 from __future__ import annotations
@@ -155,4 +156,22 @@ def _remedy(hint: Any, value: Any) -> str | None:
         kind, remedy = _PLAIN[hint]
         right = isinstance(value, kind) and (hint is bool or not isinstance(value, bool))
         return None if right else remedy
-    return None
+    return _of_class(hint, value)
+
+
+def _of_class(hint: Any, value: Any) -> str | None:
+    """What to give instead of ``value``; None if it is an instance of the class ``hint``, or ``hint`` is none."""
+    kind = get_origin(hint) or hint
+    if kind is tuple and get_args(hint)[1:] == (...,):
+        return _of_items(get_args(hint)[0], value)
+    if kind is Any or not isinstance(kind, type) or getattr(kind, "_is_protocol", False) or isinstance(value, kind):
+        return None
+    return f"give {'an' if kind.__name__[0] in 'AEIOU' else 'a'} {kind.__name__}"
+
+
+def _of_items(hint: Any, value: Any) -> str | None:
+    """What to give instead of a sequence of which every item is of type ``hint``; None if it is one."""
+    if not isinstance(value, tuple | list):
+        return "give a tuple"
+    wrong = (remedy for item in value if (remedy := _remedy(hint, item)) is not None)
+    return next((f"for each item, {remedy}" for remedy in wrong), None)

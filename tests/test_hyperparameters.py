@@ -43,6 +43,7 @@ class Knobs:
     flag: bool = True
     name: str = "x"
     network: nn.Module | None = None
+    indices: tuple[int, ...] = ()
     anything: Any = None
     derived: float = field(default=-1.0, init=False)
 
@@ -55,7 +56,7 @@ class Knobs:
     [
         {}, {"count": np.int64(3)}, {"positive": 2}, {"positive": np.float32(0.1)}, {"levels": 2}, {"optional": 1},
         {"unbounded": math.inf}, {"confidence": 1.0}, {"share": 0}, {"share": 1}, {"rule": "raw"}, {"flag": False},
-        {"network": nn.ReLU()}, {"anything": (1, 2)},
+        {"network": nn.ReLU()}, {"indices": (1, 2)}, {"indices": [0]}, {"anything": (1, 2)},
     ],
     ids=str,
 )  # fmt: skip
@@ -86,6 +87,9 @@ def test_what_a_field_takes(values: dict[str, Any]) -> None:
         ({"rule": "sing"}, "rule is 'sing': choose one of sign, raw, or None"),
         ({"flag": 1}, "flag is 1: give True or False"),
         ({"name": 3}, "name is 3: give a text"),
+        ({"network": "resnet"}, "network is 'resnet': give a Module, or None"),
+        ({"indices": 3}, "indices is 3: give a tuple"),
+        ({"indices": (0, 1.5)}, "indices is (0, 1.5): for each item, give a whole number"),
     ],
     ids=str,
 )

@@ -49,16 +49,14 @@ class AveragedPerturbation(AttackAround):
     draws: over how many draws.
     """
 
+    minimum_norm = False
+
     attack: Attack
     draws: Count = 10
 
     @property
     def inner(self) -> Attack:
         return self.attack
-
-    @property
-    def minimum_norm(self) -> bool:
-        return False
 
     @property
     def planned_steps(self) -> int:

@@ -75,15 +75,13 @@ class ConstantSearchAttack(IterativeAttack[Search[Inner]], Generic[Inner]):
     ``search_steps``.
     """
 
+    minimum_norm = True
+
     search_steps: int
     steps: int
     initial_c: float
     idle_looks: ClassVar[int] = 3
     """Looks without a gain after which a descent stands still; with fewer, one on a plateau may end before its edge."""
-
-    @property
-    def minimum_norm(self) -> bool:
-        return True
 
     @property
     def planned_steps(self) -> int:

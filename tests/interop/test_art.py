@@ -126,8 +126,8 @@ def test_labels_in_every_form(model: PlainModel, blobs: Blobs) -> None:
     assert pgd.generate(inputs.astype(np.float64), labels).dtype == np.float64
     with pytest.raises(InvalidInput, match="fractions"):
         pgd.generate(inputs, labels + 0.5)
-    with pytest.raises(InvalidInput, match="mask"):
-        pgd.generate(inputs, labels, mask=np.ones(12))
+    with pytest.raises(InvalidInput, match="cost_matrix"):
+        pgd.generate(inputs, labels, cost_matrix=np.ones(12))
 
 
 def test_targeted_in_art(model: PlainModel, blobs: Blobs) -> None:
@@ -172,19 +172,6 @@ def test_a_refused_parameter_does_not_stay(model: PlainModel) -> None:
         with pytest.raises(ValueError, match=rf"^{name}"):
             pgd.set_params(**{name: value})
         assert getattr(pgd, name) == before
-
-
-def test_estimators_that_do_not_answer_what_their_network_does_are_refused(network: nn.Sequential) -> None:
-    from art.estimators.certification.randomized_smoothing import PyTorchRandomizedSmoothing
-    from art.estimators.classification.blackbox import BlackBoxClassifierNeuralNetwork
-
-    smoothed = PyTorchRandomizedSmoothing(
-        network, nn.CrossEntropyLoss(), (12,), 4, clip_values=(0, 1), sample_size=10, scale=0.1
-    )
-    box = BlackBoxClassifierNeuralNetwork(lambda x: np.zeros((len(x), 4)), (12,), 4, clip_values=(0, 1))
-    for estimator, message in ((smoothed, "PyTorchRandomizedSmoothing does not answer"), (box, "BlackBoxClassifier")):
-        with pytest.raises(InvalidInput, match=rf"{message}.*PlainModel\(lambda x"):
-            from_art_classifier(estimator)
 
 
 def test_worst_case_moves_samples_that_resist(model: PlainModel, blobs: Blobs) -> None:
@@ -284,7 +271,7 @@ def test_postprocessing_decides(network: nn.Sequential, blobs: Blobs) -> None:
 
 
 def test_models_that_cannot_be_taken(network: nn.Sequential, model: PlainModel) -> None:
-    with pytest.raises(InvalidInput, match="PyTorchClassifier"):
+    with pytest.raises(InvalidInput, match="pass one of ART, such as PyTorchClassifier"):
         from_art_classifier(model)
     with pytest.raises(InvalidInput, match="no clip_values"):
         from_art_classifier(plain_classifier(network, clip_values=None))

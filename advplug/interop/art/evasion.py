@@ -16,7 +16,7 @@ from advplug.attack import Attack
 from advplug.criteria import Criterion
 from advplug.engine.frozen import device_of
 from advplug.engine.stages import run_attack
-from advplug.errors import InvalidInput
+from advplug.errors import AdvplugError, InvalidInput
 from advplug.interop.art.classifiers import from_art_classifier, limits_of
 from advplug.interop.art.parameters import (
     budget,
@@ -104,7 +104,9 @@ class AdvplugEvasionAttack(EvasionAttack):  # type: ignore[misc]
             return self._attack, self._own
         try:
             return type(self._attack)(**own), own
-        except (TypeError, AttributeError) as error:
+        except InvalidInput:
+            raise
+        except (AdvplugError, TypeError, AttributeError) as error:
             raise InvalidInput(f"{type(self._attack).__name__} does not take these parameters: {error}") from error
 
     def generate(self, x: Any, y: Any = None, **kwargs: Any) -> Any:
