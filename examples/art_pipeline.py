@@ -1,7 +1,7 @@
-"""advplug in an ART pipeline: classifier, preprocessor, adversarial training, detector, random defense.
+"""advplug in an ART pipeline: classifiers, arrays, preprocessor, adversarial training, detector, random defense.
 
 usage: python examples/art_pipeline.py
-needs: pip install "advplug[art]" advplug-attack-pgd advplug-data-mnist
+needs: pip install "advplug[art]" advplug-attack-pgd advplug-attack-square advplug-data-mnist
 """
 
 # --8<-- [start:classifier]
@@ -142,3 +142,21 @@ fooled = np.mean([(report["predictions"] != y_test) & ~flagged for report, flagg
 print(f"random model   {1 - accuracy(victim, found):.1%} wrong under ART PGD, as ART counts it")
 print(f"               {fooled:.1%} wrong and accepted, over 10 decisions")
 # --8<-- [end:random]
+
+# --8<-- [start:arrays]
+upper_half = np.arange(28)[:, None] < 14  # broadcasts to the inputs
+print(
+    f"upper half     {accuracy(classifier, ours.generate(x_test, y_test, mask=upper_half)):.1%} under PGD in it alone"
+)
+
+ours.set_params(eps=np.where(upper_half, 0.2, 0.1))  # a budget for each value
+print(f"               {accuracy(classifier, ours.generate(x_test, y_test)):.1%} with twice the budget in it")
+# --8<-- [end:arrays]
+
+# --8<-- [start:black-box]
+from art.estimators.classification import BlackBoxClassifier  # noqa: E402
+
+service = BlackBoxClassifier(classifier.predict, (1, 28, 28), 10, clip_values=(0.0, 1.0))
+square = as_art_attack(load("attack:square")(queries=200), service, threat=threat)
+print(f"black box      {accuracy(service, square.generate(x_test, y_test)):.1%} under Square")
+# --8<-- [end:black-box]

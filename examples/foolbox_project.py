@@ -50,6 +50,15 @@ _, _, success = PGD(steps=40)(fmodel, images, goal, epsilons=0.2, restarts=3)
 print(f"next class as target    {success.float().mean():.0%} reached, 3 restarts")
 # --8<-- [end:targeted]
 
+# --8<-- [start:methods]
+upper_half = torch.arange(28)[:, None] < 14  # broadcasts to the images
+_, _, success = PGD(steps=40).repeat(3)(fmodel, images, labels.numpy(), epsilons=0.2, mask=upper_half)
+print(f"upper half, 3 times     {1 - success.float().mean():.0%} at 0.2")
+
+points = PGD(steps=40).run(fmodel, images, labels, epsilon=0.2)
+print(f"Foolbox's run           {foolbox.accuracy(fmodel, points, labels):.0%} at 0.2, {PGD().distance}")
+# --8<-- [end:methods]
+
 # --8<-- [start:reverse]
 from advplug import ThreatModel, run  # noqa: E402
 from advplug.interop.foolbox import FoolboxAttack, as_foolbox_model, from_foolbox_model  # noqa: E402
