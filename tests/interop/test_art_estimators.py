@@ -126,6 +126,7 @@ def test_what_predict_answers_is_attacked(make: Callable[[Any], Any], network: n
 def test_the_network_inside_is_left_as_it_was(network: nn.Sequential, blobs: Blobs) -> None:
     estimator = shifted(network)
     before = [p.clone() for p in network.parameters()]
+    network.zero_grad()
     network.train()
     as_art_attack(SQUARE, estimator, threat=THREAT).generate(blobs[0].numpy(), blobs[1].numpy())
     assert network.training

@@ -198,7 +198,8 @@ def test_attacks_of_foolbox_start_from_it(
     broken = model(run(inputs, labels)).argmax(1) != labels  # Foolbox gives up if one sample has no start
     assert bool(broken.any())
     inputs, labels = inputs[broken], labels[broken]
-    for name in ("BoundaryAttack", HOP_SKIP_JUMP, "L2FMNAttack"):
+    names = {"BoundaryAttack", HOP_SKIP_JUMP, "L2FMNAttack"} & set(dir(foolbox.attacks))  # 3.3.0 has no FMN
+    for name in sorted(names):
         peer = getattr(foolbox.attacks, name)(init_attack=attack, steps=2)
         points, _, success = peer(fmodel, inputs, labels, epsilons=None)
         assert bool(success.all()), name
