@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -293,3 +295,17 @@ def test_a_failed_init_attack_is_named_by_foolbox(fmodel: Any, few: Blobs) -> No
     boundary = foolbox.attacks.BoundaryAttack(init_attack=DDN(steps=2), steps=2)
     with pytest.raises(ValueError, match="init_attack failed for 12"):
         boundary(blind, few[0], torch.zeros(12, dtype=torch.int64), epsilons=None)
+
+
+FRESH = """
+import foolbox
+from advplug import load
+attack = load("attack:ddn")(steps=2)
+assert isinstance(attack, foolbox.attacks.base.MinimizationAttack)
+foolbox.attacks.BoundaryAttack(init_attack=attack)
+"""
+
+
+def test_foolbox_knows_an_attack_of_which_nothing_else_was_imported() -> None:
+    done = subprocess.run([sys.executable, "-c", FRESH], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr

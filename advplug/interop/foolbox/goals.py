@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from foolbox.criteria import Misclassification, TargetedMisclassification
+from foolbox.criteria import Misclassification, TargetedMisclassification, _And
 from torch import Tensor
 
 from advplug.errors import InvalidInput
@@ -39,7 +39,7 @@ def _parts(criterion: Any) -> tuple[Tensor | None, Tensor | None]:
         return None, _classes(criterion.target_classes)
     if kind is Misclassification:
         return _classes(criterion.labels), None
-    if hasattr(criterion, "a") and hasattr(criterion, "b"):
+    if kind is _And:
         parts = _parts(criterion.a), _parts(criterion.b)
         labels, targets = ([part for part in pair if part is not None] for pair in zip(*parts, strict=True))
         if len(labels) == len(targets) == 1:
