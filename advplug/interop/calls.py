@@ -92,7 +92,8 @@ def pose(
     settings = Options(**options)
     if starting_points is not None and not bool(starting_points.isfinite().all()):
         raise InvalidInput("starting points hold NaN or infinite values: give a finite point for each input")
-    given: dict[str, Any] = {"starting_points": starting_points, "epsilon": epsilon}
+    beside = {"starting_points": starting_points, "epsilon": epsilon}
+    given: dict[str, Any] = {name: None if rows is None else rows.to(inputs.device) for name, rows in beside.items()}
     if not goal.targeted:
         labels = _answers(model, inputs, settings.seed) if goal.classes is None else goal.classes
         whole = make_problem(model, inputs, labels, threat, options=settings, **given, **components)
@@ -113,7 +114,7 @@ def pose(
         ThreatModel(threat.norm, threat.epsilon, threat.bounds, threat.targeted),
         targets=targets[todo],
         options=settings,
-        **{name: None if tensor is None else tensor[todo] for name, tensor in given.items()},
+        **{name: None if rows is None else rows[todo] for name, rows in given.items()},
         **components,
     )
     problem = replace(problem, threat=threat, region=Region.of(threat, inputs).at(todo))

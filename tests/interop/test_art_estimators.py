@@ -29,7 +29,7 @@ from torch import Tensor, nn
 
 from advplug.api import run
 from advplug.errors import InvalidInput, NoGradient
-from advplug.gradients import FiniteDifference
+from advplug.gradients import BPDA, EOT, FiniteDifference
 from advplug.interop.art import as_art_attack, from_art_classifier
 from advplug.interop.art.answers import AnsweringModel, EnsembleModel
 from advplug.losses import LogMargin
@@ -236,6 +236,24 @@ def test_a_smoothed_classifier_is_random_and_abstains(network: nn.Sequential, fe
     for point, label in zip(result.adversarials[result.success], labels[result.success], strict=True):
         votes = smoothed.predict(np.repeat(point[None].numpy(), 20, 0))
         assert (votes.any(1) & (votes.argmax(1) != int(label))).mean() > 0.2
+
+
+def test_the_network_behind_the_votes_gives_gradients(network: nn.Sequential, few: Blobs) -> None:
+    inputs, labels = few
+    network.zero_grad()
+    settings = {"clip_values": (0, 1), "sample_size": 10, "alpha": 1.0, "device_type": "cpu"}
+    smoothed = PyTorchRandomizedSmoothing(
+        network, nn.CrossEntropyLoss(), (12,), 4, scale=0.05, preprocessing=(0.0, 1.0), **settings
+    )
+    attack = PGD(steps=5, random_start=False)
+    with pytest.raises(NoGradient):
+        as_art_attack(attack, smoothed, threat=THREAT).generate(inputs.numpy(), labels.numpy())
+    ours = as_art_attack(attack, smoothed, threat=THREAT, gradient=EOT(4, of=BPDA()), draws=3)
+    found = ours.generate(inputs.numpy(), labels.numpy())
+    np.random.seed(0)
+    before, after = (smoothed.predict(x).argmax(1) != labels.numpy() for x in (inputs.numpy(), found))
+    assert after.mean() > before.mean() + 0.4
+    assert all(p.grad is None for p in network.parameters())
 
 
 # --- what cannot be attacked ---

@@ -8,13 +8,14 @@ from typing import Any, cast
 import numpy as np
 import torch
 from art.estimators.certification.randomized_smoothing.randomized_smoothing import RandomizedSmoothingMixin
+from art.estimators.classification import PyTorchClassifier
 from art.estimators.classification.detector_classifier import DetectorClassifier
 from art.estimators.classification.scikitlearn import ScikitlearnClassifier
 from torch import Tensor, nn
 
 from advplug.engine.frozen import device_of
 from advplug.errors import InvalidInput
-from advplug.interop.art.models import postprocessed
+from advplug.interop.art.models import ArtBackedModel, postprocessed
 from advplug.model import Decision, DefendedModel
 
 Bounds = tuple[float, float]
@@ -56,6 +57,18 @@ class AbstainingModel(AnsweringModel):
     def decide(self, x: Tensor) -> Decision:
         scores = self._answers(x)
         return Decision(scores.argmax(1), scores.any(1))
+
+
+class SmoothedNetwork(AbstainingModel):
+    """The same around a torch network, which stands in for the votes where BPDA asks for a gradient."""
+
+    def __init__(self, estimator: Any, bounds: Bounds, stochastic: bool) -> None:
+        super().__init__(estimator, bounds, stochastic)
+        self.voter = ArtBackedModel(estimator, bounds, stochastic=False)
+
+    def surrogate(self, x: Tensor) -> Tensor:
+        """Scores (n, K) of the network for one noisy copy of each input; EOT averages the gradients of several."""
+        return cast(Tensor, self.voter(x + self.estimator.scale * torch.randn_like(x)))
 
 
 class DetectingModel(AnsweringModel):
@@ -110,7 +123,7 @@ def answering_model(estimator: Any, bounds: Bounds, stochastic: bool | None) -> 
     smoothed = isinstance(estimator, RandomizedSmoothingMixin)
     kind = AnsweringModel
     if smoothed:
-        kind = AbstainingModel
+        kind = SmoothedNetwork if isinstance(estimator, PyTorchClassifier) else AbstainingModel
     elif isinstance(estimator, DetectorClassifier):
         kind = DetectingModel
     elif isinstance(estimator, ScikitlearnClassifier) and not estimator.use_logits:
