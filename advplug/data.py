@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import torch
@@ -12,26 +12,38 @@ import torch
 
 @dataclass(frozen=True)
 class Images:
-    """A labelled set of images.
+    """A labelled set of images, or of other inputs.
 
-    ``inputs`` is float32 of shape (N, C, H, W) with values in [0, 1]; ``labels`` is int64 of shape (N,).
+    Parameters
+    ----------
+    inputs: of images float32 (N, C, H, W) with values in [0, 1]; of anything else float32 or float64 (N, ...).
+    labels: int64 (N,).
+    class_names: of all classes, also of those without an image; empty if they have no names.
+    name: of the set.
+    pixels: values in [0, 1], which are rescaled to the range that a model takes; False for inputs in that range.
     """
 
     inputs: torch.Tensor
     labels: torch.Tensor
     class_names: tuple[str, ...] = ()
     name: str = "images"
+    pixels: bool = True
 
     def __len__(self) -> int:
         return int(self.inputs.shape[0])
 
     def __getitem__(self, index: slice | torch.Tensor) -> Images:
         """The chosen images, in that order."""
-        return Images(self.inputs[index], self.labels[index], self.class_names, self.name)
+        return replace(self, inputs=self.inputs[index], labels=self.labels[index])
 
     def to(self, device: torch.device | str) -> Images:
         """The same images on ``device``."""
-        return Images(self.inputs.to(device), self.labels.to(device), self.class_names, self.name)
+        return replace(self, inputs=self.inputs.to(device), labels=self.labels.to(device))
+
+    def missing_classes(self, num_classes: int = 0) -> tuple[int, ...]:
+        """The classes that have no image: of the named ones and, if that is more, of ``num_classes``; ascending."""
+        present = set(self.labels.tolist())
+        return tuple(label for label in range(max(num_classes, len(self.class_names))) if label not in present)
 
     def batches(
         self, size: int, generator: torch.Generator | None = None

@@ -101,9 +101,18 @@ def test_other_images_may_be_named() -> None:
     assert Nosy.seen[0] == pytest.approx([0.8, 0.9])
 
 
-def test_they_are_rescaled_with_the_images() -> None:
+def test_they_are_rescaled_with_the_images(tmp_path: Path) -> None:
+    with np.load("data.npz") as archive:
+        x, y = archive["x"], archive["y"]
+    np.savez(tmp_path / "data.npz", x=(255 * x).round().astype(np.uint8), y=y)
     assert evaluate("--limit", "4", "--bounds", "-1,3") == 0
     assert Nosy.seen[0] == pytest.approx([4 * light - 1 for light in left(4)])
+
+
+def test_they_lie_in_the_bounds_as_the_images_do(capsys: pytest.CaptureFixture[str]) -> None:
+    assert evaluate("--limit", "4", "--auxiliary", "own.npz", "--bounds", "0,0.7") == 2
+    assert "--auxiliary: x ranges over [0, 0.9], outside the bounds [0, 0.7]" in capsys.readouterr().err
+    assert Nosy.seen == []
 
 
 @pytest.mark.parametrize("limit", ["0", "6", "100"])

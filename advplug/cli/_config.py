@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, PositiveInt, ValidationError
+from pydantic import BaseModel, ConfigDict, NonNegativeInt, PositiveInt, ValidationError
 
 from advplug.errors import InvalidInput
 
@@ -30,7 +30,10 @@ class Settings(BaseModel):
     restarts: PositiveInt | None = None
     targets: Literal["each"] | PositiveInt | None = None
     auxiliary: str | None = None
-    bounds: tuple[float, float] | None = None
+    bounds: tuple[float, float] | str | None = None
+    mask: str | None = None
+    surrogate: str | None = None
+    output: str | NonNegativeInt | None = None
     limit: int | None = None
     seed: int | None = None
     device: str | None = None
@@ -62,10 +65,11 @@ def read(path: Path) -> dict[str, Any]:
         raise InvalidInput(f"--config {path}: {wrong}") from error
     fields = settings.model_dump(exclude_none=True)
     for name in ("attacks", "losses", "gradients", "bounds", "epsilons"):
-        if name in fields:
+        if isinstance(fields.get(name), list | tuple):
             fields[name] = ",".join(map(str, fields[name]))
-    if "targets" in fields:
-        fields["targets"] = str(fields["targets"])
+    for name in ("targets", "output"):
+        if name in fields:
+            fields[name] = str(fields[name])
     chosen = fields.pop("set", {})
     fields["settings"] = [f"{attack}.{key}={pairs[key]!r}" for attack, pairs in chosen.items() for key in pairs]
     return fields

@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
-import os
-import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from importlib import import_module
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from advplug.errors import InvalidInput, UnknownPlugin
+from advplug.cli import _limits
+from advplug.cli._data import Request, Samples, read_samples, say, warn_of_missing_classes
+from advplug.cli._named import read_function, said
+from advplug.errors import AdvplugError, InvalidInput, UnknownPlugin
 
 if TYPE_CHECKING:
+    import torch
     from torch import nn
 
     from advplug.adaptive import Recipe
     from advplug.data import Images
     from advplug.evaluation import Job
+    from advplug.evaluation.value_range import Bounds
     from advplug.plugins.manager import Manager
+    from advplug.threat import ThreatModel
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,16 +35,26 @@ class Source:
     data: str | None
     auxiliary: str | None
     threat: str | None
-    bounds: tuple[float, float]
+    bounds: str | None
+    mask: str | None = None
+    surrogate: str | None = None
+    output: str | None = None
     limit: int | None
     seed: int = 0
 
 
 def read_job(source: Source, recipes: Sequence[Recipe], *, device: str, manager: Manager) -> Job:
     """The job; a defense plugin brings its own data and threat model where none are given."""
-    if is_defense(source.model, manager):
-        return _defense_job(source, recipes, device, manager)
-    return _own_job(source, recipes, device, manager)
+    job = (_defense_job if is_defense(source.model, manager) else _own_job)(source, recipes, device, manager)
+    if source.surrogate is not None:
+        from advplug.cli._surrogate import with_surrogate
+
+        job = with_surrogate(job, source.surrogate)
+    other = next((recipe for recipe in job.recipes if recipe.library != "advplug"), None)
+    if other is not None and not job.threat.uniform:  # its own check comes when it runs, after other attacks
+        raise InvalidInput(f"{other.name} knows no mask, and no bounds or budgets from files: leave it out")
+    warn_of_missing_classes(job.images, job.model.num_classes)
+    return job
 
 
 def is_defense(name: str, manager: Manager) -> bool:
@@ -51,102 +63,112 @@ def is_defense(name: str, manager: Manager) -> bool:
     return not colon or any(spec.name == first for spec in manager.specs("defense"))
 
 
-def read_model(name: str) -> nn.Module:
-    """The module at ``package.module:attribute``, or what the callable there returns; the working directory counts.
-
-    Raises
-    ------
-    InvalidInput: there is no such thing, it fails, or it is no module.
-    """
-    from torch import nn
-
-    path, _, attribute = name.partition(":")
-    if os.getcwd() not in sys.path and "" not in sys.path:
-        sys.path.insert(0, os.getcwd())  # as `python -m` does; the console script does not
-    found: Any
-    try:
-        found = import_module(path)
-    except ModuleNotFoundError as error:
-        if error.name is not None and (path == error.name or path.startswith(error.name + ".")):
-            raise InvalidInput(f"{name}: no module {error.name} is to be found, nor such a defense plugin") from error
-        raise InvalidInput(f"{name}: {path} needs {error.name}, which is not installed") from error
-    except Exception as error:
-        raise InvalidInput(f"{name}: {path} could not be imported ({type(error).__name__}: {error})") from error
-    for part in attribute.split("."):
-        if not hasattr(found, part):
-            raise InvalidInput(f"{name}: {path} has no {attribute or 'attribute of no name'}")
-        found = getattr(found, part)
-    if not isinstance(found, nn.Module) and callable(found):
-        try:
-            found = found()
-        except Exception as error:
-            raise InvalidInput(f"{name}() failed with {type(error).__name__}: {error}") from error
-    if not isinstance(found, nn.Module):
-        raise InvalidInput(f"{name} is of type {type(found).__name__}: name a torch.nn.Module or what returns one")
-    return found
-
-
-def read_data(
-    name: str, limit: int | None, manager: Manager, split: str | None = None, *, seed: int = 0, drawn: int | None = None
-) -> Images:
-    """A file or folder of the user's, or ``plugin[:split]``; ``split`` is the one to take where none is named.
-
-    Of a file or folder the first ``drawn`` images are drawn across its classes.
-    """
-    from advplug.evaluation.user_images import in_drawn_order, read_images
-
-    if Path(name).suffix == ".npz" or Path(name).is_dir() or "/" in name or os.sep in name:
-        images = in_drawn_order(read_images(Path(name)), drawn, seed)
-        return images if limit is None else images[:limit]
-    plugin, _, chosen = name.removeprefix("data:").partition(":")
-    dataset = manager.load(f"data:{plugin}")()
-    default = split or ("test" if "test" in dataset.splits else dataset.splits[0])
-    loaded: Images = dataset.load(chosen or default, limit)
-    return loaded
-
-
-def _split(
-    source: Source, name: str, recipes: Sequence[Recipe], manager: Manager, split: str | None = None
-) -> tuple[Images, Images | None]:
-    """The images to attack, and those of the attacker's own if one of the attacks needs some."""
-    from advplug.evaluation.jobs import OWN_IMAGES, set_apart
-
-    needing = next((recipe for recipe in recipes if recipe.attack.needs_auxiliary), None)
-    if needing is None:
-        return read_data(name, source.limit, manager, split, seed=source.seed, drawn=source.limit), None
-    if source.auxiliary is not None:
-        return read_data(name, source.limit, manager, split, seed=source.seed, drawn=source.limit), read_data(
-            source.auxiliary, None, manager
-        )
-    wanted = None if source.limit is None else source.limit + OWN_IMAGES
-    images = read_data(name, wanted, manager, split, seed=source.seed, drawn=source.limit)
-    return set_apart(images, source.limit, needing.name)
+def _samples(
+    source: Source,
+    data: str,
+    recipes: Sequence[Recipe],
+    manager: Manager,
+    *,
+    dtype: torch.dtype,
+    split: str | None = None,
+) -> Samples:
+    request = Request(
+        data=data, auxiliary=source.auxiliary, split=split, limit=source.limit, seed=source.seed, dtype=dtype
+    )
+    return read_samples(request, recipes, manager)
 
 
 def _own_job(source: Source, recipes: Sequence[Recipe], device: str, manager: Manager) -> Job:
+    import torch
+
     from advplug.evaluation import model_job
-    from advplug.threat import ThreatModel
+    from advplug.evaluation.value_range import in_range
 
     if source.data is None:
         raise InvalidInput("--data is missing: give an .npz file, a folder of images or a data plugin")
     if source.threat is None:
         raise InvalidInput("--threat is missing: give norm and budget, such as --threat linf:8/255")
-    threat = ThreatModel.parse(source.threat, bounds=source.bounds)
-    images, own = _split(source, source.data, recipes, manager)
-    model = read_model(source.model)
-    job = model_job(source.model, model, _in_bounds(images, source.bounds), threat, recipes, device=device)
-    return replace(job, auxiliary=None if own is None else _in_bounds(own, source.bounds))
+    bounds = _limits.read_bounds(source.bounds)
+    threat = _limits.read_threat(source.threat, bounds)
+    mask = None if source.mask is None else _limits.read_mask(source.mask)
+    function = read_function(source.model)
+    dtype = torch.float64 if _computes_in_float64(function) else torch.float32
+    samples = _samples(source, source.data, recipes, manager, dtype=dtype)
+    images = in_range(samples.images, bounds, source.data, option="--bounds")
+    _warn_of_floats(images, source.data, bounds)
+    own = None if samples.own is None else in_range(samples.own, bounds, "--auxiliary", option="--bounds")
+    threat = _at(samples, threat, mask, source)
+    model = _module(function, images.inputs[:1].to(device), threat.bounds, source.output)
+    return replace(model_job(source.model, model, images, threat, recipes, device=device), auxiliary=own)
 
 
-def _in_bounds(images: Images, bounds: tuple[float, float]) -> Images:
-    low, high = bounds
-    return replace(images, inputs=(low + (high - low) * images.inputs).clamp(low, high))
+def _computes_in_float64(function: Callable[[Any], Any]) -> bool:
+    """Whether the first parameter of a module is float64."""
+    import torch
+
+    parameter = next(function.parameters(), None) if isinstance(function, torch.nn.Module) else None
+    return parameter is not None and parameter.dtype == torch.float64
+
+
+def _module(
+    function: Callable[[Any], Any], example: torch.Tensor, bounds: tuple[float, float], output: str | None
+) -> nn.Module:
+    """``function`` if it is a module with one answer; else as a model, whose answer to one input tells the classes.
+
+    Raises
+    ------
+    InvalidInput: it does not answer with scores.
+    """
+    import torch
+
+    from advplug.model import PlainModel
+
+    if isinstance(function, torch.nn.Module) and output is None:
+        return function
+    entry = int(output) if output is not None and output.isdecimal() else output
+    model = PlainModel(function, 2, bounds, output=entry)
+    model.to(example.device).eval()
+    try:
+        with torch.no_grad():
+            scores = model(example)
+    except AdvplugError:
+        raise
+    except (Exception, SystemExit) as error:
+        raise InvalidInput(f"the model does not take inputs of shape {tuple(example.shape)}: {said(error)}") from error
+    if scores.ndim == 2:
+        model.num_classes = scores.shape[1]  # what else is wrong with them is found with those of a module
+    return model
+
+
+def _warn_of_floats(images: Images, name: str, bounds: Bounds) -> None:
+    """One line where floating-point values may have been meant as pixels."""
+    from advplug.evaluation.value_range import span, within_unit_range
+
+    low, high = span(bounds)
+    if not images.pixels and (low, high) != (0, 1) and low <= 0 and high >= 1 and within_unit_range(images):
+        say(
+            f"{name}: floating-point values in [0, 1] are taken as they are, within the bounds [{low:.6g}, "
+            f"{high:.6g}]; pixels of type uint8 would be rescaled to them"
+        )
+
+
+def _at(samples: Samples, threat: ThreatModel, mask: Any, source: Source) -> ThreatModel:
+    """``threat`` with the mask, and with the rows of mask and budgets that belong to the samples."""
+    place = samples.images, samples.places, samples.total
+    if threat.budgets is not None:
+        threat = replace(threat, epsilon=_limits.rows_of(f"--threat {source.threat}", threat.budgets, *place))
+    if mask is not None:
+        threat = replace(threat, mask=_limits.rows_of(f"--mask {source.mask}", mask, *place))
+    return threat
 
 
 def _defense_job(source: Source, recipes: Sequence[Recipe], device: str, manager: Manager) -> Job:
-    from advplug.evaluation import model_job
-    from advplug.threat import ThreatModel
+    import torch
 
+    from advplug.evaluation import model_job
+
+    if source.output is not None:
+        raise InvalidInput("--output names an entry of what a model of your own answers: a defense plugin needs none")
     name, _, preset = source.model.partition(":")
     try:
         defense = manager.load(f"defense:{name}")()
@@ -154,9 +176,13 @@ def _defense_job(source: Source, recipes: Sequence[Recipe], device: str, manager
         raise UnknownPlugin(f"{error}. A model of your own is package.module:callable") from error
     preset = preset or next(iter(defense.presets))
     chosen = defense.preset(preset)
+    mask = None if source.mask is None else _limits.read_mask(source.mask)
     split = None if source.data else chosen.test_split
-    images, own = _split(source, source.data or chosen.data, recipes, manager, split)
+    samples = _samples(source, source.data or chosen.data, recipes, manager, dtype=torch.float32, split=split)
     model = defense.build(preset, device)
-    threat = chosen.threat if source.threat is None else ThreatModel.parse(source.threat, bounds=model.bounds)
-    job = model_job(name, model, images, threat, recipes, device=device)
-    return replace(job, preset=preset, plugins=(f"defense:{name}",), auxiliary=own)
+    bounds = model.bounds if source.bounds is None else _limits.read_bounds(source.bounds)
+    threat = chosen.threat if source.threat is None else _limits.read_threat(source.threat, bounds)
+    if source.bounds is not None:
+        threat = replace(threat, bounds=bounds)
+    job = model_job(name, model, samples.images, _at(samples, threat, mask, source), recipes, device=device)
+    return replace(job, preset=preset, plugins=(f"defense:{name}",), auxiliary=samples.own)

@@ -135,7 +135,10 @@ def with_gradients(job: Job, gradients: Sequence[Gradient]) -> Job:
     InvalidInput: BPDA, and the model offers no surrogate; a number that is refused; another library's attack.
     """
     if any(name == "bpda" for name, _ in gradients) and job.model.capabilities.surrogate is None:
-        raise InvalidInput(f"--gradients bpda: {job.case} has no method surrogate(x) to take gradients from")
+        raise InvalidInput(
+            f"--gradients bpda: {job.case} has no method surrogate(x) to take gradients from: name a differentiable "
+            "stand-in with --surrogate package.module:callable"
+        )
     estimators = [(*gradient, _estimator(job, *gradient)) for gradient in gradients]
     recipes = []
     for recipe in job.recipes:

@@ -35,6 +35,7 @@ def command(
     """
     from advplug.adaptive import Recipe
     from advplug.evaluation import case_job
+    from advplug.cli._data import say
     from advplug.evaluation.user_images import in_drawn_order, read_images
 
     manager = default_manager()
@@ -54,7 +55,7 @@ def command(
         limit=limit,
         seed=options.seed,
         device=usable_device(options.device),
-        images=None if data is None else in_drawn_order(read_images(data), limit, options.seed),
+        images=None if data is None else in_drawn_order(read_images(data, warn=say), limit, options.seed),
         weights=weights,
         extra=extra,
         batch_size=options.batch_size,

@@ -27,7 +27,9 @@ def _defaults(ctx: click.Context, _: click.Parameter, path: Path | None) -> Path
               help="TOML file with any of these options.")  # fmt: skip
 @click.option("--data", help="FILE.npz, a folder of images, or a data plugin as NAME[:SPLIT].")
 @click.option(
-    "--threat", help="norm:epsilon in the units of the input: linf:8/255, l2:0.5; l2:min for the least distance."
+    "--threat",
+    help="norm:epsilon in the units of the input: linf:8/255, l2:0.5; l2:min for the least distance; linf:FILE.npy for "
+    "a budget of each value.",
 )
 @click.option("--attacks", default="pgd", show_default=True, help="Attack plugins, with commas between.")
 @click.option(
@@ -46,7 +48,19 @@ def _defaults(ctx: click.Context, _: click.Parameter, path: Path | None) -> Path
 @click.option("--restarts", type=click.IntRange(min=1), default=1, show_default=True)
 @click.option("--targets", help="each: aim at every other class in turn; N: at the N likeliest.")
 @click.option("--auxiliary", help="Images of the attacker's own, as in --data; else what --limit leaves of the data.")
-@click.option("--bounds", default="0,1", show_default=True, help="Valid range of inputs; images are rescaled to it.")
+@click.option(
+    "--bounds",
+    help="Valid range of inputs, 0,1 if absent: pixels are rescaled to it, floating-point arrays must lie in it. Or "
+    "FILE.npz with arrays lower and upper of the shape of one input.",
+)
+@click.option(
+    "--mask",
+    help="What may be changed: .npy, .npz with mask, or an image, each non-zero there; of one input or (N, ...).",
+)
+@click.option(
+    "--surrogate", help="package.module:callable, a differentiable stand-in for the model, for --gradients bpda."
+)
+@click.option("--output", help="Entry with the scores where the model answers with several, by name or number.")
 @_evaluation.options
 @click.pass_context
 def command(
@@ -62,10 +76,16 @@ def command(
     restarts: int,
     targets: str | None,
     auxiliary: str | None,
-    bounds: str,
+    bounds: str | None,
+    mask: str | None,
+    surrogate: str | None,
+    output: str | None,
     options: _evaluation.Options,
 ) -> None:
-    """Attack MODEL: package.module:callable, a torch module or what returns one; or a defense plugin, NAME[:PRESET]."""
+    """Attack MODEL: package.module:callable, a torch module, a function of inputs, or what returns one of them.
+
+    Or a defense plugin, NAME[:PRESET].
+    """
     manager = default_manager()
     names = _list(attacks)
     if losses is None and ctx.get_parameter_source("attacks") is click.core.ParameterSource.DEFAULT:
@@ -75,12 +95,17 @@ def command(
         names, chosen, settings=settings, restarts=restarts, targets=_recipes.read_targets(targets), manager=manager
     )
     estimators = None if gradients is None else _recipes.read_gradients(_list(gradients))
+    if surrogate is not None and "bpda" not in dict(estimators or ()):
+        raise InvalidInput("--surrogate is what --gradients bpda takes gradients from: add bpda to --gradients")
     source = _model.Source(
         model=model,
         data=data,
         auxiliary=auxiliary,
         threat=threat,
-        bounds=_bounds(bounds),
+        bounds=bounds,
+        mask=mask,
+        surrogate=surrogate,
+        output=output,
         limit=options.limit or None,
         seed=options.seed,
     )
@@ -90,16 +115,6 @@ def command(
         job = _recipes.with_gradients(job, estimators)
     job = _evaluation.with_plugins(job, *(f"attack:{name}" for name in names))
     _evaluation.carry_out(job, options, manager)
-
-
-def _bounds(text: str) -> tuple[float, float]:
-    try:
-        low, high = (float(part) for part in text.split(","))
-    except ValueError:
-        raise InvalidInput(f"--bounds {text}: write two numbers with a comma between, such as -1,1") from None
-    if not low < high:
-        raise InvalidInput(f"--bounds {text}: give the lower bound first")
-    return low, high
 
 
 def _list(text: str) -> list[str]:

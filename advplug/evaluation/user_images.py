@@ -1,10 +1,11 @@
-"""The user's own images: an .npz file or a folder."""
+"""The user's own data: an .npz file or a folder of images."""
 
 from __future__ import annotations
 
-import re
+import warnings
 import zipfile
-from collections.abc import Sequence
+import zlib
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,34 +15,43 @@ import torch
 
 from advplug.data import Images
 from advplug.errors import InvalidInput
+from advplug.evaluation.image_folders import MOST, read_folder
 
-SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp"}
-LABEL = re.compile(r"(?:^|.*[^0-9])([0-9]+)")
 ARRAYS = (("x", "y"), ("inputs", "labels"))
-"""Names under which an .npz file holds images and labels."""
+"""Names under which an .npz file holds inputs and labels."""
 Array = npt.NDArray[Any]
+Warn = Callable[[str], object]
+"""Called with one line about data that is taken, but perhaps not as it was meant."""
 
 
-def read_images(path: Path) -> Images:
-    """Labelled images from an .npz file or a folder.
+def _warn(text: str) -> None:
+    warnings.warn(text, stacklevel=3)
 
-    An .npz file holds ``x`` (or ``inputs``), uint8 of shape (N, H, W), (N, H, W, C) or (N, C, H, W), or floating point
-    of shape (N, C, H, W) with values in [0, 1], and ``y`` (or ``labels``), integers of shape (N,). A folder holds one
-    sub-folder per class, whose label is its name if all names are numbers and its place in alphabetical order
-    otherwise; or image files whose label is the last number of the name, as in ``photo_00_243.png``. Files are read in
-    alphabetical order; all have the same size. Hidden sub-folders are left out; one without an image keeps its place.
+
+def read_images(path: Path, *, dtype: torch.dtype = torch.float32, warn: Warn = _warn) -> Images:
+    """Labelled inputs from an .npz file or a folder.
+
+    An .npz file holds ``x`` (or ``inputs``) and ``y`` (or ``labels``). uint8 of shape (N, H, W), (N, H, W, C) or
+    (N, C, H, W) are pixels, which are given as float32 in [0, 1]; floating point of any shape (N, ...) is taken as it
+    is, in ``dtype``. Labels are class numbers (N,) or (N, 1), also as whole floating-point numbers, or one-hot (N, K).
+
+    A folder holds one sub-folder per class, whose label is its name if all names are numbers and its place in
+    alphabetical order otherwise; or images with a label file beside them, such as ``labels.csv``; or image files whose
+    label is the last number of the name, as in ``photo_00_243.png``. Files are read in alphabetical order; all have the
+    same size. Hidden sub-folders are left out; one without an image keeps its place.
 
     Raises
     ------
     InvalidInput: the file is missing or damaged, or its content has another form; the message says which.
     """
     if path.is_dir():
-        return _read_folder(path)
+        pixels, labels, names = read_folder(path, warn)
+        return _images(path, _pixels(path, pixels), labels, names, pixels=True)
     if not path.is_file():
         raise InvalidInput(f"{path}: no such file or folder")
     if path.suffix != ".npz":
         raise InvalidInput(f"{path}: give an .npz file with x and y (or inputs and labels), or a folder of images")
-    return _read_npz(path)
+    return _read_npz(path, dtype)
 
 
 def in_drawn_order(images: Images, limit: int | None, seed: int) -> Images:
@@ -51,128 +61,105 @@ def in_drawn_order(images: Images, limit: int | None, seed: int) -> Images:
     """
     if limit is None or limit >= len(images):
         return images
-    order = torch.randperm(len(images), generator=torch.Generator().manual_seed(seed))
+    return images[drawn_order(images.labels, limit, seed)]
+
+
+def drawn_order(labels: torch.Tensor, limit: int, seed: int) -> torch.Tensor:
+    """The order behind :func:`in_drawn_order`, int64 (N,): places in ``labels``."""
+    order = torch.randperm(len(labels), generator=torch.Generator().manual_seed(seed))
     turn = torch.empty_like(order)  # the first of each class, then the second of each, ...
-    for label in images.labels.unique():
-        own = (images.labels[order] == label).nonzero().squeeze(1)
+    for label in labels.unique():
+        own = (labels[order] == label).nonzero().squeeze(1)
         turn[own] = torch.arange(len(own))
     order = order[turn.argsort(stable=True)]
-    return images[torch.cat((order[:limit].sort().values, order[limit:]))]
+    return torch.cat((order[:limit].sort().values, order[limit:]))
 
 
-def _read_npz(path: Path) -> Images:
+def read_archive(path: Path, *names: str) -> dict[str, Array]:
+    """The arrays of an .npz file that have one of these names; all of them if none is given.
+
+    Raises
+    ------
+    InvalidInput: damaged, or it holds something else than plain arrays.
+    """
     try:
         with np.load(path, allow_pickle=False) as archive:
-            names = next((pair for pair in ARRAYS if all(name in archive for name in pair)), None)
-            if names is None:
-                wanted = " or ".join(" and ".join(pair) for pair in ARRAYS)
-                raise InvalidInput(f"{path}: no arrays {wanted} (it has {', '.join(archive) or 'none'})")
-            x, y = (archive[name] for name in names)
-    except InvalidInput:
-        raise
-    except (OSError, ValueError, TypeError, AttributeError, zipfile.BadZipFile) as error:
+            return {name: archive[name] for name in archive if name in names or not names}
+    except (OSError, EOFError, ValueError, TypeError, AttributeError, MemoryError) as error:
         raise InvalidInput(f"{path}: not an .npz file of plain arrays ({error})") from error
-    inputs, labels = _inputs(path, x), _labels(path, y)
-    if len(inputs) != len(labels):
-        raise InvalidInput(f"{path}: x has {len(inputs)} images, y has {len(labels)} labels")
-    return _images(path, inputs, labels)
+    except (zipfile.BadZipFile, zlib.error, NotImplementedError) as error:
+        raise InvalidInput(f"{path}: damaged, not an .npz file of plain arrays ({error})") from error
 
 
-def _inputs(path: Path, x: Array) -> Array:
-    """float32 (N, C, H, W) in [0, 1] from one of the accepted forms."""
+def _read_npz(path: Path, dtype: torch.dtype) -> Images:
+    found = read_archive(path)
+    names = next((pair for pair in ARRAYS if all(name in found for name in pair)), None)
+    if names is None:
+        wanted = " or ".join(" and ".join(pair) for pair in ARRAYS)
+        raise InvalidInput(f"{path}: no arrays {wanted} (it has {', '.join(found) or 'none'})")
+    x, y = (found[name] for name in names)
     if x.size == 0:
         raise InvalidInput(f"{path}: x is empty, shape {x.shape}")
-    if x.dtype == np.uint8:
-        if x.ndim == 3:
-            x = x[:, None]
-        elif x.ndim == 4 and x.shape[-1] in (1, 3):
-            x = x.transpose(0, 3, 1, 2)
-        if x.ndim != 4 or x.shape[1] not in (1, 3):
-            raise InvalidInput(f"{path}: uint8 x has shape {x.shape}: give images of 1 or 3 channels")
-        return x.astype(np.float32) / np.float32(255)
+    pixels = x.dtype == np.uint8
+    inputs, labels = _pixels(path, x) if pixels else _values(path, x, dtype), _labels(path, y)
+    if len(inputs) != len(labels):
+        raise InvalidInput(f"{path}: x has {len(inputs)} samples, y has {len(labels)} labels")
+    return _images(path, inputs, labels, pixels=pixels)
+
+
+def _pixels(path: Path, x: Array) -> Array:
+    """float32 (N, C, H, W) in [0, 1] from one of the accepted forms of bytes."""
+    if x.ndim == 3:
+        x = x[:, None]
+    elif x.ndim == 4 and x.shape[-1] in (1, 3):
+        x = x.transpose(0, 3, 1, 2)
+    if x.ndim != 4 or x.shape[1] not in (1, 3):
+        raise InvalidInput(
+            f"{path}: uint8 x has shape {x.shape}: give images of 1 or 3 channels, and all else as floating point"
+        )
+    return x.astype(np.float32) / np.float32(255)
+
+
+def _values(path: Path, x: Array, dtype: torch.dtype) -> Array:
+    """Floating-point inputs (N, ...) as they are, in ``dtype``."""
     if not np.issubdtype(x.dtype, np.floating):
-        raise InvalidInput(f"{path}: x is {x.dtype}, not uint8 in 0..255 or floating point in [0, 1]")
-    if x.ndim != 4:
-        raise InvalidInput(f"{path}: floating-point x has shape {x.shape}, not (N, C, H, W)")
-    if x.shape[-1] in (1, 3) and x.shape[1] not in (1, 3):
+        raise InvalidInput(f"{path}: x is {x.dtype}: give pixels as uint8, and all else as floating point")
+    if x.ndim < 2:
+        raise InvalidInput(f"{path}: x has shape {x.shape}: give one row for each sample, (N, ...)")
+    if x.ndim == 4 and x.shape[-1] in (1, 3) and x.shape[1] not in (1, 3):
         raise InvalidInput(f"{path}: x of shape {x.shape} has its channels last: transpose it to (N, C, H, W)")
-    if np.isnan(x).any():
-        raise InvalidInput(f"{path}: x holds NaN")
-    low, high = float(x.min()), float(x.max())
-    if low < 0 or high > 1:
-        remedy = ": divide by 255" if low >= 0 and 2 < high <= 255 else ""
-        raise InvalidInput(f"{path}: x ranges over [{low:.6g}, {high:.6g}], outside [0, 1]{remedy}")
-    return x.astype(np.float32)
+    if not np.isfinite(x).all():
+        raise InvalidInput(f"{path}: x holds NaN or infinite values: clean the data")
+    with np.errstate(over="ignore"):
+        values = x.astype(np.float64 if dtype == torch.float64 else np.float32)
+    if not np.isfinite(values).all():
+        raise InvalidInput(f"{path}: x holds {np.abs(x).max():.6g}, too large for {values.dtype}")
+    return values
 
 
 def _labels(path: Path, y: Array) -> Array:
-    if not np.issubdtype(y.dtype, np.integer):
-        raise InvalidInput(f"{path}: y is {y.dtype}, not integers")
+    """int64 (N,) from class numbers, also as bool or whole floating-point numbers, or from one-hot rows."""
+    if y.dtype.kind not in "biuf":
+        raise InvalidInput(f"{path}: y is {y.dtype}: give class numbers, integers of shape (N,)")
+    if y.ndim == 2 and y.shape[1] == 1:
+        y = y[:, 0]
+    if y.ndim == 2:
+        if not (((y == 0) | (y == 1)).all() and (y.sum(axis=1) == 1).all()):
+            raise InvalidInput(f"{path}: y has shape {y.shape} and is not one-hot: give class numbers of shape (N,)")
+        y = y.argmax(axis=1)
     if y.ndim != 1:
         raise InvalidInput(f"{path}: y has shape {y.shape}, not (N,)")
-    if (y < 0).any():
-        raise InvalidInput(f"{path}: y holds the negative label {y.min()}")
+    if y.size == 0:
+        raise InvalidInput(f"{path}: y is empty")
+    if y.dtype.kind == "f" and not (np.isfinite(y) & (y == np.floor(y))).all():
+        odd = y[~(np.isfinite(y) & (y == np.floor(y)))][0]
+        raise InvalidInput(f"{path}: y holds {odd}: give class numbers, integers of shape (N,)")
+    if y.min() < 0 or y.max() > MOST:
+        kind = "negative label" if y.min() < 0 else "label"
+        raise InvalidInput(f"{path}: y holds the {kind} {y.min() if y.min() < 0 else y.max()}: classes are 0 to K - 1")
     return y.astype(np.int64)
 
 
-def _read_folder(path: Path) -> Images:
-    folders = sorted(folder for folder in path.iterdir() if folder.is_dir() and not folder.name.startswith("."))
-    names: tuple[str, ...] = ()
-    if any(map(_files, folders)):
-        if len(folders) == 1:
-            raise InvalidInput(
-                f"{path}: {folders[0].name} is the only sub-folder and would be the only class: put the images of each "
-                "class into a sub-folder, or name the folder itself if its file names end in _LABEL"
-            )
-        numbered = all(folder.name.isdecimal() for folder in folders)
-        if not numbered:
-            names = tuple(folder.name for folder in folders)
-        pairs = [
-            (file, int(folder.name) if numbered else place)
-            for place, folder in enumerate(folders)
-            for file in _files(folder)
-        ]
-    else:
-        pairs = [(file, _label_in_name(file)) for file in _files(path)]
-    if not pairs:
-        raise InvalidInput(f"{path}: no images ({', '.join(sorted(SUFFIXES))}) in the folder or its sub-folders")
-    pixels = _pixels([file for file, _ in pairs])
-    return _images(path, _inputs(path, pixels), np.array([label for _, label in pairs], dtype=np.int64), names)
-
-
-def _files(folder: Path) -> list[Path]:
-    return sorted(file for file in folder.iterdir() if file.suffix.lower() in SUFFIXES and file.is_file())
-
-
-def _label_in_name(file: Path) -> int:
-    found = LABEL.fullmatch(file.stem)
-    if found is None:
-        raise InvalidInput(f"{file}: put images in one sub-folder per class, or end the name in _LABEL")
-    return int(found[1])
-
-
-def _pixels(files: Sequence[Path]) -> Array:
-    """uint8 (N, H, W, C): one channel if every file is grey, three otherwise."""
-    from PIL import Image, UnidentifiedImageError
-
-    pictures = []
-    for file in files:
-        try:
-            with Image.open(file) as picture:
-                if picture.mode.startswith(("I", "F")):
-                    raise InvalidInput(f"{file}: {picture.mode} pixels; convert the image to 8 bits a channel")
-                grey = picture.mode in ("1", "L")
-                pictures.append((np.asarray(picture.convert("L" if grey else "RGB")), grey))
-        except (UnidentifiedImageError, OSError) as error:
-            raise InvalidInput(f"{file}: not a readable image ({error})") from error
-        if pictures[-1][0].shape[:2] != pictures[0][0].shape[:2]:
-            first, other = pictures[0][0].shape[:2], pictures[-1][0].shape[:2]
-            raise InvalidInput(f"{file} is {other[1]}x{other[0]}, {files[0]} is {first[1]}x{first[0]}: resize them")
-    all_grey = all(grey for _, grey in pictures)
-    channels = [array if all_grey or not grey else np.stack([array] * 3, axis=-1) for array, grey in pictures]
-    return np.stack(channels)
-
-
-def _images(path: Path, inputs: Array, labels: Array, names: tuple[str, ...] = ()) -> Images:
-    classes = names or tuple(str(label) for label in range(int(labels.max()) + 1))
-    return Images(torch.from_numpy(np.ascontiguousarray(inputs)), torch.from_numpy(labels), classes, path.stem)
+def _images(path: Path, inputs: Array, labels: Array, names: tuple[str, ...] = (), *, pixels: bool) -> Images:
+    x = torch.from_numpy(np.ascontiguousarray(inputs))
+    return Images(x, torch.from_numpy(labels), names, path.stem, pixels=pixels)

@@ -1,0 +1,98 @@
+"""The data that a user names: an .npz file, a folder of images or a data plugin."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    import torch
+
+    from advplug.adaptive import Recipe
+    from advplug.data import Images
+    from advplug.plugins.manager import Manager
+
+SHOWN = 5
+"""How many missing classes are named."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Request:
+    """Which samples to take; ``limit`` None takes all, and ``seed`` draws so many from a file or folder."""
+
+    data: str
+    auxiliary: str | None
+    split: str | None
+    limit: int | None
+    seed: int
+    dtype: torch.dtype
+
+
+@dataclass(frozen=True)
+class Samples:
+    """The images to attack, where each stands in the data, int64 (N,), how many there are, and the attacker's own."""
+
+    images: Images
+    places: torch.Tensor
+    total: int
+    own: Images | None = None
+
+
+def say(text: str) -> None:
+    """One line on stderr about data that is taken, but perhaps not as it was meant."""
+    click.secho(f"! {text}", fg="yellow", err=True)
+
+
+def read_samples(request: Request, recipes: Sequence[Recipe], manager: Manager) -> Samples:
+    """The images to attack, and those of the attacker's own if one of the attacks needs some."""
+    from advplug.evaluation.jobs import OWN_IMAGES, set_apart
+
+    needing = next((recipe for recipe in recipes if recipe.attack.needs_auxiliary), None)
+    if needing is None:
+        return _read(request, request.limit, manager)
+    if request.auxiliary is not None:
+        found = _read(request, request.limit, manager)
+        own = _read(Request(**{**vars(request), "data": request.auxiliary, "split": None}), None, manager)
+        return Samples(found.images, found.places, found.total, own.images)
+    found = _read(request, None if request.limit is None else request.limit + OWN_IMAGES, manager)
+    attacked, own_images = set_apart(found.images, request.limit, needing.name)
+    return Samples(attacked, found.places[: len(attacked)], found.total, own_images)
+
+
+def _read(request: Request, wanted: int | None, manager: Manager) -> Samples:
+    """The first ``wanted`` samples, of which the first ``request.limit`` are drawn across classes if it is a file."""
+    import torch
+
+    from advplug.evaluation.user_images import drawn_order, read_images
+
+    name = request.data
+    if Path(name).suffix == ".npz" or Path(name).is_dir() or "/" in name or os.sep in name:
+        whole = read_images(Path(name), dtype=request.dtype, warn=say)
+        places = torch.arange(len(whole))
+        if wanted is not None and request.limit is not None and request.limit < len(whole):
+            places = drawn_order(whole.labels, request.limit, request.seed)[:wanted]
+        return Samples(whole[places], places, len(whole))
+    plugin, _, chosen = name.removeprefix("data:").partition(":")
+    dataset = manager.load(f"data:{plugin}")()
+    default = request.split or ("test" if "test" in dataset.splits else dataset.splits[0])
+    loaded: Images = dataset.load(chosen or default, wanted)
+    return Samples(loaded, torch.arange(len(loaded)), len(loaded))
+
+
+def warn_of_missing_classes(images: Images, num_classes: int) -> None:
+    """One line that names the classes without a sample among ``images``."""
+    missing = images.missing_classes(num_classes)
+    if not missing:
+        return
+    names = images.class_names
+    named = [f"{label} ({names[label]})" if label < len(names) else str(label) for label in missing[:SHOWN]]
+    more = f" and {len(missing) - SHOWN} more" if len(missing) > SHOWN else ""
+    classes = max(num_classes, len(names))
+    say(
+        f"of {classes} classes {len(missing)} have no sample among the {len(images)} attacked: {', '.join(named)}{more}"
+    )

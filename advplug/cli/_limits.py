@@ -1,0 +1,164 @@
+"""What the attacker may do, as a user writes it: ``--threat``, ``--bounds`` and ``--mask``, as numbers or as files."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+from advplug.errors import InvalidInput
+
+if TYPE_CHECKING:
+    import numpy as np
+    import torch
+    from numpy.typing import NDArray
+
+    from advplug.data import Images
+    from advplug.evaluation.value_range import Bounds
+    from advplug.threat import Norm, ThreatModel
+
+UNIT: Bounds = (0.0, 1.0)
+
+
+def read_bounds(text: str | None) -> Bounds:
+    """``low,high``, or an .npz file with arrays ``lower`` and ``upper``; [0, 1] for None.
+
+    Raises
+    ------
+    InvalidInput: anything else; arrays of different shapes, or with NaN.
+    """
+    if text is None:
+        return UNIT
+    if text.endswith(".npz"):
+        return _bounds_in(Path(text))
+    try:
+        low, high = (float(part) for part in text.split(","))
+    except ValueError:
+        remedy = "write two numbers with a comma between, such as --bounds=-1,1, or name an .npz file"
+        raise InvalidInput(f"--bounds {text}: {remedy}") from None
+    if not low < high:
+        raise InvalidInput(f"--bounds {text}: give the lower bound first")
+    return low, high
+
+
+def _bounds_in(path: Path) -> Bounds:
+    """The arrays of the file, rounded to float32 as inputs are, so that an input on a bound stays within."""
+    import numpy as np
+
+    from advplug.evaluation.user_images import read_archive
+
+    found = read_archive(path, "lower", "upper")
+    if len(found) < 2:
+        raise InvalidInput(f"--bounds {path}: give arrays lower and upper (it has {', '.join(found) or 'neither'})")
+    lower, upper = (_numbers(f"--bounds {path}: {name}", found[name]) for name in ("lower", "upper"))
+    if lower.shape != upper.shape:
+        shapes = f"{lower.shape} and {upper.shape}"
+        raise InvalidInput(f"--bounds {path}: lower and upper have shapes {shapes}: give both that of one input")
+    if (lower > upper).any() or not (lower < upper).any():
+        raise InvalidInput(f"--bounds {path}: lower is above upper, or nowhere below it: swap them")
+    return lower.astype(np.float32).astype(np.float64), upper.astype(np.float32).astype(np.float64)
+
+
+def read_threat(text: str, bounds: Bounds) -> ThreatModel:
+    """``norm:epsilon``, or ``linf:FILE.npy`` with a budget for each value, within ``bounds``.
+
+    Raises
+    ------
+    InvalidInput: another form, or a budget that is wider than the bounds.
+    """
+    from advplug.evaluation.value_range import span
+    from advplug.threat import ThreatModel
+
+    low, high = span(bounds)
+    norm, _, budget = text.partition(":")
+    if budget.endswith(".npy"):
+        budgets: Any = _array(f"--threat {text}", Path(budget))
+        threat = ThreatModel(cast("Norm", norm), budgets, (low, high))
+        if threat.budget > high - low:
+            raise InvalidInput(f"--threat {text}: the budget {threat.budget:.6g} is wider than [{low:.6g}, {high:.6g}]")
+    else:
+        threat = ThreatModel.parse(text, bounds=(low, high))
+    return replace(threat, bounds=cast("tuple[float, float]", bounds))
+
+
+def read_mask(text: str) -> NDArray[np.bool_]:
+    """True where the file is not zero: .npy, .npz with ``mask``, or an image, which gives (H, W).
+
+    Raises
+    ------
+    InvalidInput: another file, NaN, or zeros alone.
+    """
+    from advplug.evaluation.pictures import SUFFIXES, read_picture
+    from advplug.evaluation.user_images import read_archive
+
+    path, option = Path(text), f"--mask {text}"
+    if path.suffix.lower() in (".jpg", ".jpeg"):
+        raise InvalidInput(f"{option}: JPEG changes zeros: save the mask as .png")
+    if path.suffix.lower() in SUFFIXES:
+        values = read_picture(path).any(axis=-1)
+    elif path.suffix == ".npz":
+        found = read_archive(path, "mask")
+        if not found:
+            raise InvalidInput(f"{option}: it has no array mask")
+        values = _numbers(option, found["mask"]) != 0
+    else:
+        values = _array(option, path) != 0
+    if not values.any():
+        raise InvalidInput(f"{option}: it is zero everywhere, so nothing may change: non-zero is what may")
+    return values
+
+
+def rows_of(option: str, array: NDArray[Any], images: Images, places: torch.Tensor, total: int) -> NDArray[Any]:
+    """``array`` as it fits the samples: of the shape of one input, or the rows of those among ``total`` at ``places``.
+
+    Raises
+    ------
+    InvalidInput: it fits neither.
+    """
+    import numpy as np
+
+    shape = tuple(images.inputs.shape[1:])
+    if array.ndim <= len(shape) and _broadcasts(array.shape, shape):
+        return array
+    if array.ndim == len(shape) + 1 and _broadcasts(array.shape[1:], shape):
+        if len(array) == total:
+            return np.asarray(array[places.numpy()])
+        raise InvalidInput(f"{option}: it has {len(array)} rows, the data has {total} samples: give one for each")
+    raise InvalidInput(f"{option}: it has shape {array.shape}, an input has {shape}: give the shape of one input")
+
+
+def _broadcasts(shape: tuple[int, ...], wanted: tuple[int, ...]) -> bool:
+    import numpy as np
+
+    try:
+        return np.broadcast_shapes(shape, wanted) == wanted
+    except ValueError:
+        return False
+
+
+def _array(option: str, path: Path) -> NDArray[Any]:
+    """The numbers in an .npy file."""
+    import numpy as np
+
+    if path.suffix != ".npy":
+        raise InvalidInput(f"{option}: give an .npy file, or another that --help names")
+    try:
+        found = np.load(path, allow_pickle=False)
+    except (OSError, EOFError, ValueError, MemoryError) as error:
+        raise InvalidInput(f"{option}: not an .npy file of a plain array ({error})") from error
+    if not isinstance(found, np.ndarray):
+        raise InvalidInput(f"{option}: not an .npy file of a plain array")
+    return _numbers(option, found)
+
+
+def _numbers(option: str, array: NDArray[Any]) -> NDArray[Any]:
+    """``array`` if it holds finite numbers and has a dimension, as float64."""
+    import numpy as np
+
+    if array.dtype.kind not in "biuf":
+        raise InvalidInput(f"{option}: it is of type {array.dtype}: give numbers")
+    if array.ndim == 0 or array.size == 0:
+        raise InvalidInput(f"{option}: it has shape {array.shape}: give the shape of one input")
+    if not np.isfinite(array).all():
+        raise InvalidInput(f"{option}: it holds NaN or infinite values")
+    return array.astype(np.float64)
