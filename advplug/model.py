@@ -172,7 +172,7 @@ def scores_in(answer: Any, output: str | int | None, device: torch.device) -> Te
     elif len(entries) == 1:
         (answer,) = entries.values()
     elif entries:
-        example = f"PlainModel(model, num_classes, output={next(iter(entries))!r})"
+        example = f"PlainModel(model, num_classes, output={next(iter(entries))!r}) or --output"
         raise InvalidInput(f"the model answers with {_listed(entries)}: name the one with the scores, as in {example}")
     if not isinstance(answer, Tensor | np.ndarray):
         raise InvalidInput(f"the model must return logits (N, K), it returned a {type(answer).__name__}")

@@ -17,6 +17,7 @@ from advplug.data import Images
 from advplug.evaluation import model_job
 from advplug.evaluation.behaviour import alike, answers, version_of
 from advplug.evaluation.run_directory import RunDirectory
+from advplug.gradients import BPDA, EOT, Exact
 from advplug.model import Decision
 from advplug.testing.linear import linear_model
 
@@ -70,6 +71,26 @@ def test_another_model_is_attacked(tmp_path: Path, model: nn.Module, changes: di
     assert attacked(job(model, tmp_path, **changes))
     assert not attacked(job(model, tmp_path, **changes))
     assert not attacked(job(Scaled(), tmp_path)), "the first one's row is still there"
+
+
+class Stood(Scaled):
+    """A stand-in for its gradient that is ``factor`` times the linear model, which the scores are not."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(x) / self.factor
+
+    def surrogate(self, x: Tensor) -> Tensor:
+        return super().forward(x)
+
+
+def test_another_surrogate_is_attacked_through_where_gradients_go_through_it(tmp_path: Path) -> None:
+    for gradient, again in ((EOT(2, of=BPDA()), True), (Exact(), False)):
+        folder = tmp_path / str(again)
+        (recipe,) = job(Stood(), folder).recipes
+        recipes = (replace(recipe, gradient=gradient),)
+        assert attacked(job(Stood(), folder, recipes=recipes))
+        assert not attacked(job(Stood(), folder, recipes=recipes))
+        assert attacked(job(Stood(-2.0), folder, recipes=recipes)) == again
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.float16, torch.bfloat16], ids=str)

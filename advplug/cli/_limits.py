@@ -88,6 +88,8 @@ def read_mask(text: str) -> NDArray[np.bool_]:
     ------
     InvalidInput: another file, NaN, or zeros alone.
     """
+    import numpy as np
+
     from advplug.evaluation.pictures import SUFFIXES, read_picture
     from advplug.evaluation.user_images import read_archive
 
@@ -95,20 +97,20 @@ def read_mask(text: str) -> NDArray[np.bool_]:
     if path.suffix.lower() in (".jpg", ".jpeg"):
         raise InvalidInput(f"{option}: JPEG changes zeros: save the mask as .png")
     if path.suffix.lower() in SUFFIXES:
-        values = read_picture(path).any(axis=-1)
+        values = read_picture(path).max(axis=-1)
     elif path.suffix == ".npz":
         found = read_archive(path, "mask")
         if not found:
             raise InvalidInput(f"{option}: it has no array mask")
-        values = _numbers(option, found["mask"]) != 0
+        values = _numbers(option, found["mask"])
     else:
-        values = _array(option, path) != 0
+        values = _array(option, path)
     if not values.any():
         raise InvalidInput(f"{option}: it is zero everywhere, so nothing may change: non-zero is what may")
-    return values
+    return np.asarray(values != 0, bool)
 
 
-def rows_of(option: str, array: NDArray[Any], images: Images, places: torch.Tensor, total: int) -> NDArray[Any]:
+def rows_of(option: str, array: NDArray[Any], images: Images, places: torch.Tensor, total: int) -> Any:
     """``array`` as it fits the samples: of the shape of one input, or the rows of those among ``total`` at ``places``.
 
     Raises
@@ -124,7 +126,7 @@ def rows_of(option: str, array: NDArray[Any], images: Images, places: torch.Tens
         if len(array) == total:
             return np.asarray(array[places.numpy()])
         raise InvalidInput(f"{option}: it has {len(array)} rows, the data has {total} samples: give one for each")
-    raise InvalidInput(f"{option}: it has shape {array.shape}, an input has {shape}: give the shape of one input")
+    raise InvalidInput(f"{option}: it has shape {array.shape}, an input has {shape}: give that, or a row for each")
 
 
 def _broadcasts(shape: tuple[int, ...], wanted: tuple[int, ...]) -> bool:

@@ -34,8 +34,8 @@ def command(
     A run that was interrupted goes on where it stopped. Smaller budgets cost about one run of every attack each.
     """
     from advplug.adaptive import Recipe
-    from advplug.evaluation import case_job
     from advplug.cli._data import say
+    from advplug.evaluation import case_job
     from advplug.evaluation.user_images import in_drawn_order, read_images
 
     manager = default_manager()

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from advplug.attack import Attack
 from advplug.engine.gateway import Gateway
 from advplug.engine.problem import Problem
+from advplug.gradients import BPDA, GradientEstimator
 from advplug.model import Capabilities
 from advplug.plugins.manager import Manager
 from advplug.records.evaluation import Row
@@ -31,7 +32,10 @@ _FLIPPED = 0.01  # share of the stored successes that rounding on the boundary m
 
 
 def answers(job: Job) -> dict[str, NDArray[Any]]:
-    """Scores float (N + 4, K) and decisions (N + 4,) on the data and on fixed probes, at the seed of the job."""
+    """Scores float (N + 4, K) and decisions (N + 4,) on the data and on fixed probes, at the seed of the job.
+
+    Also the scores of its surrogate, (N + 4, K), if an attack takes gradients through that.
+    """
     low, high = job.threat.bounds
     shape = (PROBES, *job.images.inputs.shape[1:])
     probes = low + (high - low) * torch.rand(shape, generator=torch.Generator().manual_seed(0))
@@ -40,17 +44,38 @@ def answers(job: Job) -> dict[str, NDArray[Any]]:
         points = gateway.cast(inputs)
         scores = gateway.scores(points, finite=False)
         decision = gateway.decide(points[: len(job.images)])
+        stand_in = _surrogate_scores(job, gateway, points)
     return {
         "scores": scores.double().cpu().numpy(),
         "labels": decision.labels.cpu().numpy(),
         "accepted": decision.accepted.cpu().numpy(),
+        **stand_in,
     }
+
+
+@torch.no_grad()
+def _surrogate_scores(job: Job, gateway: Gateway, points: torch.Tensor) -> dict[str, NDArray[Any]]:
+    surrogate = job.model.capabilities.surrogate
+    if surrogate is None or not any(_through_surrogate(recipe.gradient) for recipe in job.recipes):
+        return {}
+    scores = torch.cat([gateway.ask(surrogate, part) for part in points.split(gateway.max_rows)])
+    return {"surrogate": scores.double().cpu().numpy()}
+
+
+def _through_surrogate(gradient: GradientEstimator) -> bool:
+    inner = getattr(gradient, "of", None)
+    return isinstance(gradient, BPDA) or (isinstance(inner, GradientEstimator) and _through_surrogate(inner))
 
 
 def alike(one: Mapping[str, NDArray[Any]], other: Mapping[str, NDArray[Any]]) -> bool:
     """Whether two records of answers are those of one model, but for rounding."""
-    first, second = one["scores"], other["scores"]
-    if first.shape != second.shape or not np.array_equal(one["accepted"], other["accepted"]):
+    if one.keys() != other.keys() or not np.array_equal(one["accepted"], other["accepted"]):
+        return False
+    return all(_close(one[name], other[name]) for name in ("scores", "surrogate") if name in one)
+
+
+def _close(first: NDArray[Any], second: NDArray[Any]) -> bool:
+    if first.shape != second.shape:
         return False
     scale = float(np.nanmax(np.abs(first), initial=1e-30))
     return bool(np.allclose(first / scale, second / scale, **_CLOSE, equal_nan=True)) and np.isclose(
