@@ -13,6 +13,7 @@ from typing import Any, ClassVar, NamedTuple
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from torch import Tensor
 
 from advplug import AdaptiveSpec, AttackSpec, DatasetSpec, DefenseSpec, hookimpl
@@ -251,6 +252,14 @@ def test_own_data_limit_and_directory(call: Advplug, tmp_path: Path) -> None:
     assert document["samples"] == 4
     assert document["run_dir"] == "here"
     assert not (tmp_path / "here" / "report.html").exists()
+
+
+def test_where_the_labels_of_own_images_come_from_is_said_in_one_line(call: Advplug, tmp_path: Path) -> None:
+    for label in (0, 1):
+        Image.new("L", (2, 2), 200 * label).save(tmp_path / f"pic_{label}.png")
+    result = call("break", "bright", "--data", tmp_path, "--no-report", "--json")
+    assert json.loads(result.stdout)["samples"] == 2
+    assert result.stderr.splitlines()[0].startswith(f"! {tmp_path}: labels are the last numbers of the file names")
 
 
 @pytest.mark.parametrize("arguments", [("--sweep", "3"), ("--epsilons", "0.4,1/5,0.6")])

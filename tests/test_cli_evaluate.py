@@ -32,7 +32,7 @@ import torch
 
 class Light(torch.nn.Module):
     def forward(self, x):
-        light = x.flatten(1).mean(1) - MIDDLE
+        light = x.flatten(1).mean(1) - 0.5
         return torch.stack((-light, light), 1)
 
 class Steps(Light):
@@ -162,8 +162,7 @@ def evaluate(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
     monkeypatch.chdir(tmp_path)
     own = tmp_path / "mine"
     own.mkdir()
-    (own / "net.py").write_text(MODULE.replace("MIDDLE", "0.5"))
-    (own / "wide.py").write_text(MODULE.replace("MIDDLE", "0.0"))
+    (own / "net.py").write_text(MODULE)
     (own / "lacks.py").write_text("import surely_not_installed_anywhere")
     (own / "wrong.py").write_text("1 / 0")
     x = np.linspace(0, 1, 8, dtype=np.float32).reshape(8, 1, 1, 1)
@@ -318,14 +317,6 @@ def test_bpda_uses_the_surrogate_of_a_defense(evaluate: Evaluate) -> None:
     assert "draws=3" in document["rows"][1]["components"]["gradient"]
 
 
-def test_bounds_rescale_pixels(evaluate: Evaluate, tmp_path: Path) -> None:
-    x = np.linspace(0, 255, 8).round().astype(np.uint8).reshape(8, 1, 1, 1)
-    np.savez(tmp_path / "pixels.npz", x=x, y=(x.ravel() > 127).astype(int))
-    document = evaluate("mine.wide:build", "--data", "pixels.npz", "--threat", "linf:0.5", "--bounds", "-1,1", "--json")
-    assert document.document["clean_accuracy"] == 1
-    assert {row["robust_accuracy"] for row in document.document["rows"]} == {0.5}
-
-
 def test_data_plugins_and_their_splits(evaluate: Evaluate) -> None:
     own = ("mine.net:build", "--threat", "linf:0.1", "--attacks", "step", "--json")
     assert evaluate(*own, "--data", "ramp").document["samples"] == 10
@@ -406,7 +397,6 @@ def test_configuration_errors_name_the_field(evaluate: Evaluate, tmp_path: Path,
         (("mine.net:build", "--threat", "linf:0.1"), 2, "--data is missing"),
         (("mine.net:build", "--threat", "linf:0.1", "--data", "rump"), 4, "did you mean data:ramp"),
         (("mine.net:build", "--threat", "linf:0.1", "--data", "absent.npz"), 2, "no such file"),
-        (("mine.net:build", *OWN, "--bounds", "1"), 2, "--bounds 1"),
         (("mine.net:build", *OWN, "--bounds", "1,0"), 2, "lower bound first"),
         (("mine.net:build", *OWN, "--set", "pgd.lenght=1"), 2, "did you mean length"),
         (("mine.net:build", *OWN, "--set", "pdg.length=1"), 2, "did you mean pgd"),

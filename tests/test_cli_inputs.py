@@ -135,8 +135,15 @@ def test_pixels_are_rescaled_to_the_bounds(evaluate: Evaluate) -> None:
 def test_floats_outside_the_bounds_are_refused_with_their_range(
     evaluate: Evaluate, low: float, high: float, bounds: tuple[str, ...], parts: tuple[str, ...]
 ) -> None:
-    x = np.linspace(low, high, 12).reshape(6, 2)
+    x = np.linspace(low, high, 12).reshape(6, 1, 2, 1)
     evaluate("own_mean:zero", *save("x.npz", x), "--threat", "linf:0.1", *bounds).refused("x.npz: ", *parts)
+
+
+def test_a_table_is_not_told_to_divide_by_255(evaluate: Evaluate) -> None:
+    x = np.linspace(0, 98.8, 12).reshape(6, 2)
+    call = evaluate("own_mean:zero", *save("x.npz", x), "--threat", "linf:0.1")
+    call.refused("give their range as --bounds=0,99")
+    assert "255" not in call.err
 
 
 def test_floats_in_0_1_within_wider_bounds_are_taken_as_they_are_and_named(evaluate: Evaluate) -> None:

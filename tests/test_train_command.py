@@ -107,6 +107,12 @@ def test_json_and_the_users_own_data(capsys: pytest.CaptureFixture[str]) -> None
     assert load_file("w.safetensors")["bias"].tolist() == [0.25, 0.25]
 
 
+def test_own_floats_lie_in_the_range_of_images(capsys: pytest.CaptureFixture[str]) -> None:
+    np.savez("mine.npz", x=np.full((2, 1, 1, 1), 7.0), y=np.array([0, 1]))
+    assert run(["train", "defense:line", "--preset", "thin", "--data", "mine.npz", "--out", "w.safetensors"]) == 2
+    assert "mine.npz: x ranges over [7, 7], outside the bounds [0, 1]: rescale it" in capsys.readouterr().err
+
+
 def test_only_the_part_that_was_trained_is_written(monkeypatch: pytest.MonkeyPatch) -> None:
     """A detector around a classifier that ships elsewhere writes its own statistics, and loads them back."""
 

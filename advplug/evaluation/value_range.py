@@ -32,10 +32,13 @@ def in_range(images: Images, bounds: Bounds, name: str, *, option: str = "") -> 
 
     Raises
     ------
-    InvalidInput: a value outside; pixels beside arrays that do not span [0, 1]; arrays of another shape.
+    InvalidInput: a value outside; pixels outside [0, 1], or beside arrays that do not span that; arrays of another
+        shape.
     """
     lower, upper = (torch.as_tensor(bound, dtype=torch.float64) for bound in bounds)
     inputs = images.inputs
+    if images.pixels and not within_unit_range(images):
+        raise InvalidInput(f"{name}: pixels outside [0, 1]: rescale them, or say pixels=False of these Images")
     try:
         torch.broadcast_to(lower, inputs.shape[1:]), torch.broadcast_to(upper, inputs.shape[1:])
     except RuntimeError as error:
@@ -72,21 +75,20 @@ def _check(inputs: Tensor, lower: Tensor, upper: Tensor, name: str, option: str)
         ends = (float(torch.broadcast_to(bound, inputs.shape)[where]) for bound in (lower, upper))
         low, high = (f"{end:.6g}" for end in ends)
         value = float(inputs[where])
-        raise InvalidInput(
-            f"{name}: x{list(where)} is {value:.6g}, outside its bounds [{low}, {high}]: correct it, or {option}"
-        )
+        remedy = f"correct it, or {option}" if option else "correct it"
+        raise InvalidInput(f"{name}: x{list(where)} is {value:.6g}, outside its bounds [{low}, {high}]: {remedy}")
     least, most = float(inputs.min()), float(inputs.max())
     found = f"x ranges over [{least:.6g}, {most:.6g}], outside the bounds [{float(lower):.6g}, {float(upper):.6g}]"
-    low, high = _suggested(least, most)
+    low, high = _suggested(least, most, image=inputs.ndim > 2)
     remedies = [f"give their range as {option}={low},{high}"] if option else ["rescale it"]
     if (low, high) == ("0", "255"):
         remedies.append("divide by 255")
     raise InvalidInput(f"{name}: {found}: {', or '.join(remedies)}")
 
 
-def _suggested(least: float, most: float) -> tuple[str, str]:
+def _suggested(least: float, most: float, *, image: bool) -> tuple[str, str]:
     """A usual range around [``least``, ``most``], otherwise whole numbers around it."""
     for low, high in ((0, 1), (-1, 1), (0, 255)):
-        if low <= least and most <= high and (high == 1 or most > 2):
+        if low <= least and most <= high and (high == 1 or (image and most > 2)):
             return str(low), str(high)
     return f"{math.floor(least):.17g}", f"{math.ceil(most):.17g}"
