@@ -196,8 +196,8 @@ def test_all_classes_there_is_no_remark(evaluate: Evaluate) -> None:
 
 def test_a_report_of_inputs_that_are_no_images(evaluate: Evaluate) -> None:
     for shape in ((6,), (2, 5)):
-        evaluate("own_mean:zero", *save("x.npz", rows(*shape)), *WIDE, "--report", "--out", "there")
-        assert evaluate.code == 0, evaluate.err  # type: ignore[attr-defined]
+        call = evaluate("own_mean:zero", *save("x.npz", rows(*shape)), *WIDE, "--report", "--out", "there")
+        assert call.code == 0, call.err
         page = Path("there/report.html").read_text(encoding="utf-8")
         assert f"The inputs have shape {shape}: no images to show." in page
         assert run(["report", "there"]) == 0
@@ -254,6 +254,17 @@ def test_budgets_for_each_value(evaluate: Evaluate) -> None:
     changed = largest_change(document)
     assert (changed <= budgets).all()
     assert changed[3] > changed[1] > changed[0] > changed[2] == 0
+
+
+def test_the_rows_of_budgets_stay_with_their_samples(evaluate: Evaluate) -> None:
+    """The first half of the samples may change by 0.6, the second by nothing."""
+    np.save("budgets.npy", np.repeat([0.6, 0.0], 4)[:, None])
+    arguments = ("--bounds=-1,1", "--threat", "linf:budgets.npy", "--json", "--limit", "4")
+    x = np.linspace(-0.4, 0.3, 8, dtype=np.float32)[:, None] * np.ones(4, np.float32)
+    document = evaluate("own_mean:zero", *save("x.npz", x), *arguments).document
+    first = int((inputs_of(document)[:, 0] < -0.05).sum())
+    assert 0 < first < 4
+    assert document["rows"][0]["robust_accuracy"] == 1 - first / 4
 
 
 def test_bounds_for_each_value(evaluate: Evaluate) -> None:
@@ -350,3 +361,15 @@ def test_attacks_of_other_libraries_are_refused_beside_a_mask_before_any_runs(ev
     attacks = ("--attacks", "pgd,foolbox:LinfPGD")
     call = evaluate("own_mean:Image", *save("x.npz", SQUARE), *WIDE, "--mask", "mask.npy", *attacks)
     call.refused("foolbox:LinfPGD knows no mask")
+
+
+def test_a_defense_is_attacked_within_a_mask_and_keeps_its_bounds(evaluate: Evaluate) -> None:
+    pytest.importorskip("advplug_defense_kwta")
+    np.save("mask.npy", np.arange(28 * 28).reshape(28, 28) < 14 * 28)
+    document = evaluate("kwta", "--limit", "4", "--mask", "mask.npy", "--json").document
+    assert document["threat"] == "linf:0.2, within a mask"
+    changed = largest_change(document)[0]
+    assert changed[:14].max() > 0.1
+    assert changed[14:].max() == 0
+    evaluate("kwta", "--limit", "4", "--bounds=-1,1").refused("the model takes inputs in (0.0, 1.0)")
+    evaluate("kwta", "--limit", "4", "--output", "logits").refused("a defense plugin needs none")

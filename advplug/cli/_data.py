@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -57,7 +57,7 @@ def read_samples(request: Request, recipes: Sequence[Recipe], manager: Manager) 
         return _read(request, request.limit, manager)
     if request.auxiliary is not None:
         found = _read(request, request.limit, manager)
-        own = _read(Request(**{**vars(request), "data": request.auxiliary, "split": None}), None, manager)
+        own = _read(replace(request, data=request.auxiliary, split=None), None, manager)
         return Samples(found.images, found.places, found.total, own.images)
     found = _read(request, None if request.limit is None else request.limit + OWN_IMAGES, manager)
     attacked, own_images = set_apart(found.images, request.limit, needing.name)

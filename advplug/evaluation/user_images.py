@@ -45,7 +45,10 @@ def read_images(path: Path, *, dtype: torch.dtype = torch.float32, warn: Warn = 
     InvalidInput: the file is missing or damaged, or its content has another form; the message says which.
     """
     if path.is_dir():
-        pixels, labels, names = read_folder(path, warn)
+        try:
+            pixels, labels, names = read_folder(path, warn)
+        except OSError as error:
+            raise InvalidInput(f"{path}: {error}") from error
         return _images(path, _pixels(path, pixels), labels, names, pixels=True)
     if not path.is_file():
         raise InvalidInput(f"{path}: no such file or folder")
