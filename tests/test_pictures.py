@@ -53,7 +53,8 @@ def test_a_palette_is_looked_up(tmp_path: Path, name: str) -> None:
 def test_cmyk_becomes_colours(tmp_path: Path) -> None:
     """Full cyan takes the red away, full black everything."""
     inks = np.array([[[255, 0, 0, 0], [0, 0, 0, 255], [0, 0, 0, 0]]], np.uint8)
-    found = read_picture(saved(tmp_path, Image.fromarray(inks, "CMYK"), "a.tif"))
+    bands = [Image.fromarray(np.ascontiguousarray(inks[..., band])) for band in range(4)]
+    found = read_picture(saved(tmp_path, Image.merge("CMYK", bands), "a.tif"))
     assert found.tolist() == [[[0, 255, 255], [0, 0, 0], [255, 255, 255]]]
 
 
