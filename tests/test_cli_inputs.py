@@ -114,6 +114,11 @@ def test_floats_of_any_shape_are_taken_as_they_are(evaluate: Evaluate, shape: tu
     assert call.err.startswith("pgd"), "nothing to remark"
 
 
+def test_a_file_of_another_kind_is_no_data_plugin(evaluate: Evaluate) -> None:
+    Path("table.csv").write_text("1,2\n")
+    evaluate("own_mean:zero", "--data", "table.csv", *WIDE).refused("table.csv: give an .npz file with x and y")
+
+
 def test_pixels_are_rescaled_to_the_bounds(evaluate: Evaluate) -> None:
     x = np.array([0, 51, 204, 255], np.uint8).reshape(4, 1, 1, 1)
     data = save("x.npz", x, np.array([0, 0, 1, 1]))
@@ -276,6 +281,14 @@ def test_bounds_for_each_value(evaluate: Evaluate) -> None:
     with np.load(file) as archive:
         reached = np.abs(archive["adversarials"]).max(0)
     assert reached.tolist() == pytest.approx(upper.tolist(), abs=1e-6)
+
+
+@pytest.mark.parametrize("model", ["zero", "double"])
+def test_the_extremes_of_the_data_may_be_the_bounds_in_every_dtype(evaluate: Evaluate, model: str) -> None:
+    x = np.random.default_rng(0).random((8, 5)) - 0.5
+    np.savez("range.npz", lower=x.min(0), upper=x.max(0))
+    arguments = ("--bounds", "range.npz", "--threat", "linf:0.3", "--json")
+    assert evaluate(f"own_mean:{model}", *save("x.npz", x), *arguments).document["clean_accuracy"] == 1
 
 
 def test_a_configuration_file_names_them_too(evaluate: Evaluate) -> None:

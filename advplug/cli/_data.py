@@ -48,6 +48,12 @@ def say(text: str) -> None:
     click.secho(f"! {text}", fg="yellow", err=True)
 
 
+def names_a_file(name: str) -> bool:
+    """Whether ``name`` means a file or folder of the user's, and not a data plugin."""
+    path = Path(name)
+    return path.suffix == ".npz" or path.exists() or "/" in name or os.sep in name
+
+
 def read_samples(request: Request, recipes: Sequence[Recipe], manager: Manager) -> Samples:
     """The images to attack, and those of the attacker's own if one of the attacks needs some."""
     from advplug.evaluation.jobs import OWN_IMAGES, set_apart
@@ -71,7 +77,7 @@ def _read(request: Request, wanted: int | None, manager: Manager) -> Samples:
     from advplug.evaluation.user_images import drawn_order, read_images
 
     name = request.data
-    if Path(name).suffix == ".npz" or Path(name).is_dir() or "/" in name or os.sep in name:
+    if names_a_file(name):
         whole = read_images(Path(name), dtype=request.dtype, warn=say)
         places = torch.arange(len(whole))
         if wanted is not None and request.limit is not None and request.limit < len(whole):

@@ -42,9 +42,6 @@ def read_bounds(text: str | None) -> Bounds:
 
 
 def _bounds_in(path: Path) -> Bounds:
-    """The arrays of the file, rounded to float32 as inputs are, so that an input on a bound stays within."""
-    import numpy as np
-
     from advplug.evaluation.user_images import read_archive
 
     found = read_archive(path, "lower", "upper")
@@ -56,7 +53,7 @@ def _bounds_in(path: Path) -> Bounds:
         raise InvalidInput(f"--bounds {path}: lower and upper have shapes {shapes}: give both that of one input")
     if (lower > upper).any() or not (lower < upper).any():
         raise InvalidInput(f"--bounds {path}: lower is above upper, or nowhere below it: swap them")
-    return lower.astype(np.float32).astype(np.float64), upper.astype(np.float32).astype(np.float64)
+    return lower, upper
 
 
 def read_threat(text: str, bounds: Bounds) -> ThreatModel:
@@ -78,6 +75,11 @@ def read_threat(text: str, bounds: Bounds) -> ThreatModel:
             raise InvalidInput(f"--threat {text}: the budget {threat.budget:.6g} is wider than [{low:.6g}, {high:.6g}]")
     else:
         threat = ThreatModel.parse(text, bounds=(low, high))
+    return within(threat, bounds)
+
+
+def within(threat: ThreatModel, bounds: Bounds) -> ThreatModel:
+    """``threat`` within other bounds."""
     return replace(threat, bounds=cast("tuple[float, float]", bounds))
 
 

@@ -81,8 +81,9 @@ def _samples(
 def _own_job(source: Source, recipes: Sequence[Recipe], device: str, manager: Manager) -> Job:
     import torch
 
+    from advplug.engine.frozen import dtype_of
     from advplug.evaluation import model_job
-    from advplug.evaluation.value_range import in_range
+    from advplug.evaluation.value_range import in_range, rounded
 
     if source.data is None:
         raise InvalidInput("--data is missing: give an .npz file, a folder of images or a data plugin")
@@ -92,22 +93,16 @@ def _own_job(source: Source, recipes: Sequence[Recipe], device: str, manager: Ma
     threat = _limits.read_threat(source.threat, bounds)
     mask = None if source.mask is None else _limits.read_mask(source.mask)
     function = read_function(source.model)
-    dtype = torch.float64 if _computes_in_float64(function) else torch.float32
+    exact = isinstance(function, torch.nn.Module) and dtype_of(function) == torch.float64
+    dtype = torch.float64 if exact else torch.float32
+    bounds = rounded(bounds, dtype)
     samples = _samples(source, source.data, recipes, manager, dtype=dtype)
     images = in_range(samples.images, bounds, source.data, option="--bounds")
     _warn_of_floats(images, source.data, bounds)
     own = None if samples.own is None else in_range(samples.own, bounds, "--auxiliary", option="--bounds")
-    threat = _at(samples, threat, mask, source)
+    threat = _at(samples, _limits.within(threat, bounds), mask, source)
     model = _module(function, images.inputs[:1].to(device), threat.bounds, source.output)
     return replace(model_job(source.model, model, images, threat, recipes, device=device), auxiliary=own)
-
-
-def _computes_in_float64(function: Callable[[Any], Any]) -> bool:
-    """Whether the first parameter of a module is float64."""
-    import torch
-
-    parameter = next(function.parameters(), None) if isinstance(function, torch.nn.Module) else None
-    return parameter is not None and parameter.dtype == torch.float64
 
 
 def _module(
@@ -166,6 +161,7 @@ def _defense_job(source: Source, recipes: Sequence[Recipe], device: str, manager
     import torch
 
     from advplug.evaluation import model_job
+    from advplug.evaluation.value_range import rounded
 
     if source.output is not None:
         raise InvalidInput("--output names an entry of what a model of your own answers: a defense plugin needs none")
@@ -183,6 +179,6 @@ def _defense_job(source: Source, recipes: Sequence[Recipe], device: str, manager
     bounds = model.bounds if source.bounds is None else _limits.read_bounds(source.bounds)
     threat = chosen.threat if source.threat is None else _limits.read_threat(source.threat, bounds)
     if source.bounds is not None:
-        threat = replace(threat, bounds=bounds)
+        threat = _limits.within(threat, rounded(bounds, torch.float32))
     job = model_job(name, model, samples.images, _at(samples, threat, mask, source), recipes, device=device)
     return replace(job, preset=preset, plugins=(f"defense:{name}",), auxiliary=samples.own)

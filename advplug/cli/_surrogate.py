@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
-from advplug.cli._named import read_function
+from advplug.cli._named import read_function, said
 from advplug.errors import InvalidInput
 from advplug.model import Capabilities, PlainModel
 
@@ -62,10 +62,9 @@ def _check(name: str, surrogate: Callable[[Tensor], Tensor], example: Tensor, cl
     try:
         with torch.enable_grad():
             scores = surrogate(example.clone().requires_grad_())
-    except Exception as error:
-        raise InvalidInput(
-            f"--surrogate {name} does not take inputs of shape {tuple(example.shape)}: {type(error).__name__}: {error}"
-        ) from error
+    except (Exception, SystemExit) as error:
+        shape = tuple(example.shape)
+        raise InvalidInput(f"--surrogate {name} does not take inputs of shape {shape}: {said(error)}") from error
     if not isinstance(scores, Tensor) or tuple(scores.shape) != (1, classes):
         shape = tuple(scores.shape) if isinstance(scores, Tensor) else type(scores).__name__
         raise InvalidInput(f"--surrogate {name} must return scores (N, {classes}) as the model does, not {shape}")

@@ -55,7 +55,8 @@ def _defaults(ctx: click.Context, _: click.Parameter, path: Path | None) -> Path
 )
 @click.option(
     "--mask",
-    help="What may be changed: .npy, .npz with mask, or an image, each non-zero there; of one input or (N, ...).",
+    help="A file that is not zero where a value may change, for all inputs or with one row for each: .npy, .npz with "
+    "mask, or an image.",
 )
 @click.option(
     "--surrogate", help="package.module:callable, a differentiable stand-in for the model, for --gradients bpda."

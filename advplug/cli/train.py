@@ -88,11 +88,11 @@ def _target(path: Path) -> Path:
 
 def _images(name: str, split: str) -> Images:
     """The training images: a file or folder of the user, otherwise a data plugin's."""
-    from advplug.cli._data import say
+    from advplug.cli._data import names_a_file, say
     from advplug.evaluation.user_images import read_images
     from advplug.evaluation.value_range import in_range
 
-    if Path(name).suffix == ".npz" or os.sep in name or "/" in name:
+    if names_a_file(name):
         return in_range(read_images(Path(name), warn=say), (0.0, 1.0), name)
     dataset: Dataset = default_manager().load(name if ":" in name else f"data:{name}")()
     return dataset.load(split)

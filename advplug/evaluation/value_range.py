@@ -22,6 +22,14 @@ def span(bounds: Bounds) -> tuple[float, float]:
     return float(np.min(bounds[0])), float(np.max(bounds[1]))
 
 
+def rounded(bounds: Bounds, dtype: torch.dtype) -> Bounds:
+    """Arrays of ``bounds`` rounded as inputs of ``dtype`` are, so that an input on its bound stays within."""
+    if np.ndim(bounds[0]) == 0 or dtype == torch.float64:
+        return bounds
+    lower, upper = (np.asarray(bound, np.float32).astype(np.float64) for bound in bounds)
+    return lower, upper
+
+
 def in_range(images: Images, bounds: Bounds, name: str, *, option: str = "") -> Images:
     """``images`` within ``bounds``, whose ends are rounded inwards to the dtype of the inputs.
 
