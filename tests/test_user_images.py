@@ -128,6 +128,11 @@ def test_npz_errors(tmp_path: Path, arrays: dict[str, Any], message: str) -> Non
         read_images(npz(tmp_path, **arrays))
 
 
+def test_other_arrays_of_the_file_are_not_read(tmp_path: Path) -> None:
+    names = np.array(["cat", None], dtype=object)
+    assert read_images(npz(tmp_path, x=PIXELS, y=LABELS, names=names)).labels.tolist() == [3, 1]
+
+
 def test_files_that_are_not_there_or_something_else(tmp_path: Path) -> None:
     with pytest.raises(InvalidInput, match="no such file"):
         read_images(tmp_path / "absent.npz")

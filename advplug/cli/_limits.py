@@ -44,9 +44,9 @@ def read_bounds(text: str | None) -> Bounds:
 def _bounds_in(path: Path) -> Bounds:
     from advplug.evaluation.user_images import read_archive
 
-    found = read_archive(path, "lower", "upper")
+    found, present = read_archive(path, "lower", "upper")
     if len(found) < 2:
-        raise InvalidInput(f"--bounds {path}: give arrays lower and upper (it has {', '.join(found) or 'neither'})")
+        raise InvalidInput(f"--bounds {path}: give arrays lower and upper (it has {present})")
     lower, upper = (_numbers(f"--bounds {path}: {name}", found[name]) for name in ("lower", "upper"))
     if lower.shape != upper.shape:
         shapes = f"{lower.shape} and {upper.shape}"
@@ -101,9 +101,9 @@ def read_mask(text: str) -> NDArray[np.bool_]:
     if path.suffix.lower() in SUFFIXES:
         values = read_picture(path).max(axis=-1)
     elif path.suffix == ".npz":
-        found = read_archive(path, "mask")
+        found, present = read_archive(path, "mask")
         if not found:
-            raise InvalidInput(f"{option}: it has no array mask")
+            raise InvalidInput(f"{option}: it has no array mask, but {present}")
         values = _numbers(option, found["mask"])
     else:
         values = _array(option, path)

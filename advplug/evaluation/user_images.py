@@ -78,8 +78,8 @@ def drawn_order(labels: torch.Tensor, limit: int, seed: int) -> torch.Tensor:
     return torch.cat((order[:limit].sort().values, order[limit:]))
 
 
-def read_archive(path: Path, *names: str) -> dict[str, Array]:
-    """The arrays of an .npz file that have one of these names; all of them if none is given.
+def read_archive(path: Path, *names: str) -> tuple[dict[str, Array], str]:
+    """The arrays of an .npz file that have one of these names, and what it has in words; no other array is read.
 
     Raises
     ------
@@ -87,7 +87,7 @@ def read_archive(path: Path, *names: str) -> dict[str, Array]:
     """
     try:
         with np.load(path, allow_pickle=False) as archive:
-            return {name: archive[name] for name in archive if name in names or not names}
+            return {name: archive[name] for name in archive if name in names}, ", ".join(archive) or "none"
     except (OSError, EOFError, ValueError, TypeError, AttributeError, MemoryError) as error:
         raise InvalidInput(f"{path}: not an .npz file of plain arrays ({error})") from error
     except (zipfile.BadZipFile, zlib.error, NotImplementedError) as error:
@@ -95,11 +95,11 @@ def read_archive(path: Path, *names: str) -> dict[str, Array]:
 
 
 def _read_npz(path: Path, dtype: torch.dtype) -> Images:
-    found = read_archive(path)
+    found, present = read_archive(path, *(name for pair in ARRAYS for name in pair))
     names = next((pair for pair in ARRAYS if all(name in found for name in pair)), None)
     if names is None:
         wanted = " or ".join(" and ".join(pair) for pair in ARRAYS)
-        raise InvalidInput(f"{path}: no arrays {wanted} (it has {', '.join(found) or 'none'})")
+        raise InvalidInput(f"{path}: no arrays {wanted} (it has {present})")
     x, y = (found[name] for name in names)
     if x.size == 0:
         raise InvalidInput(f"{path}: x is empty, shape {x.shape}")
