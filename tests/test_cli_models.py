@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import sys
 from collections.abc import Iterator
@@ -185,6 +186,20 @@ def test_whatever_leaves_elsewhere_never_ends_in_exit_code_0(evaluate: Call, mon
     answer = evaluate("Net")
     assert (answer.code, answer.out) == (3, "")
     assert "called sys.exit(0) during the command" in answer.err
+
+
+def test_a_reader_that_stops_reading_is_no_fault(evaluate: Call, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As in ``advplug evaluate ... | head -1``; click leaves with exit code 1 then."""
+
+    def unread(*_: Any) -> None:
+        raise BrokenPipeError(errno.EPIPE, "Broken pipe")
+
+    monkeypatch.setattr(sys, "stdout", sys.stdout)
+    monkeypatch.setattr(sys, "stderr", sys.stderr)
+    monkeypatch.setattr("advplug.cli._evaluation.carry_out", unread)
+    with pytest.raises(SystemExit) as left:
+        evaluate("Net")
+    assert left.value.code == 1
 
 
 def test_an_interruption_in_a_factory_passes_through(evaluate: Call) -> None:

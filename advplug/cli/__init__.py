@@ -76,8 +76,8 @@ def run(arguments: Sequence[str] | None = None) -> int:
         error.show()
         return 2
     except (Exception, KeyboardInterrupt, SystemExit) as error:
-        if isinstance(error, SystemExit) and isinstance(error.__context__, BrokenPipeError):
-            return 1  # click leaves so where nobody reads stdout any more
+        if isinstance(error, SystemExit) and error.code:
+            raise  # it says itself that it failed; click leaves so where nobody reads stdout any more
         message, code = explain(error)
         if code == INTERNAL or (isinstance(error, BrokenPlugin) and os.environ.get("ADVPLUG_STRICT") == "1"):
             traceback.print_exc()
@@ -90,8 +90,8 @@ def explain(error: BaseException) -> tuple[str, int]:
     if isinstance(error, click.Abort | KeyboardInterrupt):
         interrupt = error if isinstance(error, KeyboardInterrupt) else error.__cause__  # click raises its own from it
         return str(interrupt or "") or "interrupted", 130
-    if isinstance(error, SystemExit):  # no command of ours does: exit code 0 would pass for a finished run
-        return f"a model, a plugin or a library called sys.exit({error.code!r}) during the command", INTERNAL
+    if isinstance(error, SystemExit):  # no command of ours leaves so: exit code 0 would pass for a finished run
+        return "a model, a plugin or a library called sys.exit(0) during the command", INTERNAL
     if isinstance(error, AdvplugError):
         return str(error), next((code for kind, code in EXIT_CODES.items() if isinstance(error, kind)), 2)
     if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
