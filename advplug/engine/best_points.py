@@ -124,10 +124,14 @@ class BestPoints:
         rows = self.rows
         finite = logits.isfinite().all(-1)
         rate = self._success_rate(x, logits) if judge else torch.zeros_like(rows.best_rate)
+        seen = rate
+        if judge and self._on_copy:  # the attack sees what the copy says that it searches on
+            seen = self._by_scores(logits)
         if logits.ndim == 3:
             finite, logits = finite.all(0), logits.mean(0)
         if condition is not None:
-            rate = torch.where(condition(_accepting(logits), rows.labels, rows.targets), rate, 0)
+            holds = condition(_accepting(logits), rows.labels, rows.targets)
+            rate, seen = torch.where(holds, rate, 0), torch.where(holds, seen, 0)
         smallest = loss if loss.ndim == 1 else loss.amin(1)
         if not comparable:
             smallest = torch.full_like(smallest, torch.inf)
@@ -149,7 +153,7 @@ class BestPoints:
         if self._stops:
             fallen = better & (rate == 1)
             self.finish(self._counter.any_row_of_sample(fallen) if self._shared else fallen)
-        return rate > 0.5, logits
+        return seen > 0.5, logits
 
     def count_unusable(self, gradient: Tensor) -> None:
         """Note for which rows a gradient (n, ...) is zero throughout or not finite."""
@@ -205,11 +209,21 @@ class BestPoints:
 
     def _success_rate(self, x: Tensor, logits: Tensor) -> Tensor:
         """Share of the draws that the criterion counts, float32 (n,)."""
-        criterion, rows = self._problem.criterion, self.rows
+        rows = self.rows
+        if not (self._problem.model.rejects or self._on_copy):
+            return self._by_scores(logits)
         if self._problem.model.rejects:
             self._counter.forward()
-            return criterion(self._gateway.decide(x), rows.labels, rows.targets).float()
-        success = criterion(_accepting(logits), rows.labels, rows.targets)
+        return self._problem.criterion(self._gateway.decide(x), rows.labels, rows.targets).float()
+
+    @property
+    def _on_copy(self) -> bool:
+        """Whether the search asks a copy of the model, which has no say in what counts."""
+        return self._gateway.searched is not self._gateway.model
+
+    def _by_scores(self, logits: Tensor) -> Tensor:
+        """The share of draws that the criterion counts, as logits (..., n, K) say, float32 (n,)."""
+        success = self._problem.criterion(_accepting(logits), self.rows.labels, self.rows.targets)
         return success.float() if success.ndim == 1 else success.float().mean(0)
 
     def _check_finite(self) -> None:

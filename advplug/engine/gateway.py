@@ -7,6 +7,7 @@ rounding of a half-precision model would push points out of their budget.
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
 from contextlib import ExitStack
 from functools import cached_property
@@ -22,6 +23,9 @@ from advplug.model import Decision, DefendedModel
 
 DEFAULT_BUDGET = 2**30
 """Bytes of activations that one forward pass may hold, unless told otherwise."""
+
+ROUNDING_IN_HALF = 3e-2
+"""Share of the largest score that half precision may change in a deep network."""
 
 _NO_MEMORY = ("can't allocate memory", "not enough memory", "out of memory")
 _UNSEEN = 64  # activations of a module that cannot be watched, as a multiple of its input; guessed on the high side
@@ -85,6 +89,35 @@ class Gateway:
         if self._max_rows is None:
             self._max_rows = rows_within(self._memory_budget, self.model, self._example)
         return self._max_rows
+
+    @property
+    def searched(self) -> DefendedModel:
+        """The model that a search asks for scores and gradients: a float32 copy of one in half precision.
+
+        In half precision gradients underflow, and scores move in coarse steps, near the boundary above all. What counts
+        is decided by the model itself.
+        """
+        return self._in_float32 or self.model
+
+    @property
+    def is_half(self) -> bool:
+        """Whether the model computes in half precision."""
+        return dtype_of(self.model) in (torch.float16, torch.bfloat16)
+
+    @cached_property
+    def _in_float32(self) -> DefendedModel | None:
+        """None without a need, and for a model that is random, cannot be copied, or answers otherwise in float32."""
+        if not self.is_half or self.model.stochastic:
+            return None
+        with torch.no_grad():
+            try:
+                twin = copy.deepcopy(self.model).float()
+                answer = ask(twin, twin, self._example)
+            except (RuntimeError, TypeError, ValueError):  # such as one that casts to half precision by itself
+                return None
+            scores = self.ask(self.model, self._example)
+        scale = float(scores.abs().max())
+        return twin if torch.allclose(answer, scores, rtol=0, atol=ROUNDING_IN_HALF * scale) else None
 
     @cached_property
     def draws_per_sample(self) -> bool:

@@ -11,8 +11,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from advplug.engine.frozen import device_of, dtype_of, frozen
-from advplug.engine.gateway import DEFAULT_BUDGET, Gateway, ask
+from advplug.engine.frozen import device_of, frozen
+from advplug.engine.gateway import DEFAULT_BUDGET, ROUNDING_IN_HALF, Gateway, ask
 from advplug.errors import AdvplugError, InvalidInput
 from advplug.model import DefendedModel, FixedBatch, PlainModel
 
@@ -22,7 +22,7 @@ PROBED = 16
 SINGLY = 4
 """How many of them are also asked about alone, at most."""
 
-_REPEATED, _ALONE, _ALONE_IN_HALF = 1e-5, 1e-3, 3e-2
+_REPEATED, _ALONE = 1e-5, 1e-3
 """Shares of the largest score that rounding may change: in an equal pass, in one of another size."""
 
 _SIZES = (2, 3, 4, 8, 10, 16, 20, 32, 50, 64, 100, 128, 256)
@@ -141,8 +141,7 @@ def _undeclared(gateway: Gateway, few: Tensor) -> frozenset[str]:
         return frozenset({"stochastic"})
     if not model.batch_dependent and len(few) > 1:
         alone = torch.cat([gateway.scores(one, finite=False) for one in few[:SINGLY].split(1)])
-        tolerance = _ALONE_IN_HALF if dtype_of(model) in (torch.float16, torch.bfloat16) else _ALONE
-        if not _alike(first[: len(alone)], alone, tolerance):
+        if not _alike(first[: len(alone)], alone, ROUNDING_IN_HALF if gateway.is_half else _ALONE):
             return frozenset({"batch_dependent"})
     return frozenset()
 

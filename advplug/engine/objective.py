@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from advplug.engine.gateway import Gateway
+from advplug.engine.gateway import Gateway, ask
 from advplug.engine.query_counter import QueryCounter
 from advplug.errors import InvalidInput
 from advplug.losses import Loss, View
@@ -36,14 +36,14 @@ class Objective:
     @property
     def model(self) -> DefendedModel:
         """The model whose scores the loss sees."""
-        return self.gateway.model
+        return self.gateway.searched
 
     def __call__(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Per-sample loss (copies * n,) and logits (copies * n, K) at ``x`` (copies * n, ...)."""
         with _captured(self.model, self.loss.layers) as activations:
-            logits = self.gateway.ask(self.model, x)
+            logits = ask(self.model, self.model, x)
             if self.surrogate is not None:
-                stand_in = self.gateway.ask(self.surrogate, x)
+                stand_in = ask(self.model, self.surrogate, x)
                 logits = stand_in + (logits - stand_in).detach()  # the values of one, the gradient of the other
             self.counter.forward(self.copies)
             for name in self.loss.layers:
@@ -96,7 +96,7 @@ class Objective:
             kind = type(self.model).__name__
             raise InvalidInput(f"the loss needs the layer {name!r}: {kind} has no module of that name")
         self.counter.forward(self.copies)
-        return self.gateway.ask(features, x)
+        return ask(self.model, features, x)
 
 
 def _like(values: Tensor, x: Tensor) -> Tensor:

@@ -56,6 +56,10 @@ def check(attack: Attack, problem: Problem) -> None:
         raise InvalidInput(f"{name} brings its own losses: name no other")
 
 
+_IN_HALF = (1e-2, 0.03, 0.1, 0.3)
+"""How much further a point is pushed against a model of half precision, as shares of its distance."""
+
+
 class _Run:
     """The state of one call of :func:`search`."""
 
@@ -172,9 +176,14 @@ class _Run:
             decision = self.gateway.decide(part.best_x)
             detected = (decision.labels != part.labels) & ~decision.accepted
             result.detected[part.samples] = detected & ~result.success[part.samples]
-        if not bool((part.best_rate > 0).any()):
+        found = part.best_rate > 0
+        if (
+            self.gateway.searched is not problem.model
+        ):  # what breaks the copy breaks the model, here or a little further
+            found = found | self._breaks_copy(part)
+        if not bool(found.any()):
             return
-        part = take(part, (part.best_rate > 0).nonzero().squeeze(1))
+        part = take(part, found.nonzero().squeeze(1))
         rows, original, targets = part.samples, problem.inputs[part.samples], part.targets
         region = problem.region.at(rows)
         candidates = shrink_to_budget(part.best_x, original, part.epsilon, problem.threat).to(original.dtype)
@@ -184,7 +193,7 @@ class _Run:
             candidates, rate = self._pushed_over(part, candidates, rate)
         rate = torch.where(allowed(candidates, original, part.epsilon, region), rate, 0)
         if not problem.model.stochastic:  # of one that is, fresh draws are expected to differ
-            result.lost[rows] |= (rate <= 0.5) & ~result.success[rows]
+            result.lost[rows] |= (part.best_rate > 0) & (rate <= 0.5) & ~result.success[rows]
         delta = candidates.double() - original.double()
         distance, cost = norms(delta, problem.threat.norm), self.attack.cost(delta, problem.threat.norm)
         closer = cost < self.cost[rows]
@@ -202,6 +211,12 @@ class _Run:
         if targets is not None:
             result.target[rows] = targets[won]
 
+    def _breaks_copy(self, part: Rows) -> Tensor:
+        """Whether the best points break the copy that is searched, bool (n,)."""
+        model = self.gateway.searched
+        decision = self.gateway.beside(model).decide(part.best_x)
+        return self.problem.criterion(decision, part.labels, part.targets)
+
     def _success_rate(self, part: Rows, candidates: Tensor) -> Tensor:
         """Share of fresh decisions on ``candidates`` that count, float32 (n,)."""
         return self.gateway.success_rate(
@@ -215,11 +230,12 @@ class _Run:
     def _pushed_over(self, part: Rows, candidates: Tensor, rate: Tensor) -> tuple[Tensor, Tensor]:
         """Push candidates that a fresh decision refuses a hair further, at most by a thousandth of their distance.
 
-        The nearest point lies so close to the boundary that the rounding of another batch size can turn its answer. One
-        that is pushed out of its budget is refused all the same.
+        The nearest point lies so close to the boundary that the rounding of another batch size can turn its answer; in
+        half precision the answer turns in steps, and up to a third of the distance is tried. One that is pushed out of
+        its budget is refused all the same.
         """
         clean = part.inputs.to(candidates.dtype)
-        for share in (1e-5, 1e-4, 1e-3):
+        for share in (1e-5, 1e-4, 1e-3, *(_IN_HALF if self.gateway.is_half else ())):
             refused = (rate <= 0.5).nonzero().squeeze(1)
             if not len(refused):
                 break

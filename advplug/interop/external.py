@@ -98,7 +98,7 @@ def run_external(task: Task, attack: str, search: Callable[[Part], Tensor]) -> N
     backwards = torch.zeros_like(labels)
     for epsilon, chosen in _budgets(task):
         part = Part(
-            model=CountedModel(task.problem.model, inputs, attack),
+            model=CountedModel(task.gateway.searched, inputs, attack),
             inputs=inputs[chosen],
             labels=labels[chosen],
             targets=None if targets is None else targets[chosen],
