@@ -17,9 +17,6 @@ if TYPE_CHECKING:
     from advplug.data import Images
     from advplug.plugins.manager import Manager
 
-SHOWN = 5
-"""How many missing classes are named."""
-
 
 @dataclass(frozen=True, kw_only=True)
 class Request:
@@ -88,17 +85,3 @@ def _read(request: Request, wanted: int | None, manager: Manager) -> Samples:
     default = request.split or ("test" if "test" in dataset.splits else dataset.splits[0])
     loaded: Images = dataset.load(chosen or default, wanted)
     return Samples(loaded, torch.arange(len(loaded)), len(loaded))
-
-
-def warn_of_missing_classes(images: Images, num_classes: int) -> None:
-    """One line that names the classes without a sample among ``images``."""
-    missing = images.missing_classes(num_classes)
-    if not missing:
-        return
-    names = images.class_names
-    named = [f"{label} ({names[label]})" if label < len(names) else str(label) for label in missing[:SHOWN]]
-    more = f" and {len(missing) - SHOWN} more" if len(missing) > SHOWN else ""
-    classes = max(num_classes, len(names))
-    say(
-        f"of {classes} classes {len(missing)} have no sample among the {len(images)} attacked: {', '.join(named)}{more}"
-    )

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from advplug.cli import _limits
-from advplug.cli._data import Request, Samples, read_samples, say, warn_of_missing_classes
+from advplug.cli._data import Request, Samples, read_samples, say
 from advplug.cli._named import read_function, said
 from advplug.errors import AdvplugError, InvalidInput, UnknownPlugin
 
@@ -53,7 +53,6 @@ def read_job(source: Source, recipes: Sequence[Recipe], *, device: str, manager:
     other = next((recipe for recipe in job.recipes if recipe.library != "advplug"), None)
     if other is not None and not job.threat.uniform:  # its own check comes when it runs, after other attacks
         raise InvalidInput(f"{other.name} knows no mask, and no bounds or budgets from files: leave it out")
-    warn_of_missing_classes(job.images, job.model.num_classes)
     return job
 
 

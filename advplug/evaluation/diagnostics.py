@@ -7,10 +7,28 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
+from advplug.data import Images
 from advplug.records.evaluation import Evaluation, Row
 from advplug.records.finding import Finding
 
+NAMED = 5  # classes in a message
+
 MANY, CLEARLY = 0.1, 0.05  # shares of the samples: a finding is not made of one or two of them
+
+
+def sign_of_missing_classes(images: Images, num_classes: int) -> Iterator[Finding]:
+    """Classes without a sample: the figures say nothing of them."""
+    missing, names = images.missing_classes(num_classes), images.class_names
+    if missing:
+        named = [f"{label} ({names[label]})" if label < len(names) else str(label) for label in missing[:NAMED]]
+        more = f" and {len(missing) - NAMED} more" if len(missing) > NAMED else ""
+        yield Finding(
+            name="missing-classes",
+            status="warn",
+            message=f"Of {max(num_classes, len(names))} classes {len(missing)} have no sample among the {len(images)} "
+            f"attacked: {', '.join(named)}{more}.",
+            advice="Raise --limit, or give samples of every class.",
+        )
 
 
 def sign_of_chance(evaluation: Evaluation, classes: int) -> Iterator[Finding]:

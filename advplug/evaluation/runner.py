@@ -24,6 +24,7 @@ from advplug.evaluation.convergence import with_twice_the_steps
 from advplug.evaluation.curve import shrink
 from advplug.evaluation.diagnostics import (
     sign_of_chance,
+    sign_of_missing_classes,
     signs_of_few_steps,
     signs_of_lost_successes,
     signs_of_masking,
@@ -120,6 +121,7 @@ class _Runner:
     def _findings(self, job: Job, evaluation: Evaluation, not_run: list[str]) -> list[Finding]:
         """What the host itself sees."""
         found = [
+            *sign_of_missing_classes(job.images, job.model.num_classes),
             *sign_of_chance(evaluation, job.model.num_classes),
             *signs_of_no_gradient(evaluation, not_run),
             *signs_of_lost_successes(evaluation),
