@@ -161,7 +161,7 @@ def test_a_gradient_that_does_not_reach_the_input_is_missing() -> None:
         def forward(self, x: Tensor) -> Tensor:
             return x.detach()[:, :2] * self.__dict__["scale"]
 
-    with pytest.raises(AdvplugError, match="Detached gives no gradient: use FiniteDifference"):
+    with pytest.raises(AdvplugError, match=r"Detached gives no gradient: .* FiniteDifference"):
         Exact()(_objective(Detached()), torch.rand(4, 6), _noise(), 0)
 
 

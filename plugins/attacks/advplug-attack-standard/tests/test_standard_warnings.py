@@ -125,8 +125,9 @@ def test_scores_that_beat_gradients_are_a_finding() -> None:
     evaluation = evaluate(model_job("toy", model, images(model), threat, [Recipe(name="standard", attack=QUICK)]))
     (_, before), (_, after) = evaluation.rows[0].stages[-2:]
     assert after < before - 0.05
-    assert [finding.name for finding in evaluation.findings] == ["masked-gradients"]
-    assert "scores alone break" in evaluation.findings[0].message
+    (finding,) = (finding for finding in evaluation.findings if finding.name != "missing-classes")
+    assert finding.name == "masked-gradients"
+    assert "scores alone break" in finding.message
 
 
 def test_a_model_that_cannot_be_differentiated_gets_the_number_of_what_sees_scores_alone() -> None:
