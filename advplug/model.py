@@ -199,10 +199,10 @@ class FixedBatch(nn.Module):
 
     Parameters
     ----------
-    module: from inputs (size, ...) to scores (size, K), such as an exported program.
+    module: a module or function from inputs (size, ...) to scores (size, K), such as an exported program.
     """
 
-    def __init__(self, module: nn.Module, size: int) -> None:
+    def __init__(self, module: Callable[[Any], Any], size: int) -> None:
         super().__init__()
         self.module, self.size = module, size
 

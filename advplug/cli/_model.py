@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from advplug.cli import _limits
 from advplug.cli._data import Request, Samples, read_samples, say
 from advplug.cli._named import read_function, said
-from advplug.errors import AdvplugError, InvalidInput, UnknownPlugin
+from advplug.errors import InvalidInput, UnknownPlugin
 
 if TYPE_CHECKING:
     import torch
@@ -115,23 +115,17 @@ def _module(
     """
     import torch
 
-    from advplug.model import PlainModel
+    from advplug.engine.model_probe import plain_model
 
-    if isinstance(function, torch.nn.Module) and output is None:
-        return function
+    if isinstance(function, torch.nn.Module):
+        if output is None:
+            return function
+        function = function.to(example.device).eval()
     entry = int(output) if output is not None and output.isdecimal() else output
-    model = PlainModel(function, 2, bounds, output=entry)
-    model.to(example.device).eval()
     try:
-        with torch.no_grad():
-            scores = model(example)
-    except AdvplugError:
-        raise
-    except (Exception, SystemExit) as error:
+        return plain_model(function, example, bounds, output=entry)
+    except SystemExit as error:
         raise InvalidInput(f"the model does not take inputs of shape {tuple(example.shape)}: {said(error)}") from error
-    if scores.ndim == 2:
-        model.num_classes = scores.shape[1]  # what else is wrong with them is found with those of a module
-    return model
 
 
 def _warn_of_floats(images: Images, name: str, bounds: Bounds) -> None:

@@ -6,6 +6,7 @@ A model is treated as it behaves, whatever it declares: scored on one draw, a ra
 from __future__ import annotations
 
 import copy
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -53,7 +54,7 @@ def as_defended(
             _check_scores(model, _asked(model, inputs[:1]))
             defended = model
         else:
-            defended = _plain(model, inputs, bounds)
+            defended = plain_model(model, inputs, bounds)
         gateway = Gateway(defended, inputs[:1], memory_budget=memory_budget)
         return _marked(defended, _undeclared(gateway, inputs[:PROBED]))
 
@@ -66,27 +67,38 @@ def _around(model: Any) -> str:
     return "PlainModel(model, num_classes) around a function of tensors or NumPy arrays"
 
 
-def _plain(module: nn.Module, inputs: Tensor, bounds: tuple[float, float]) -> PlainModel:
-    """``module`` as a model, with the number of its classes."""
-    plain = PlainModel(module, 2, bounds)
-    try:
-        scores = ask(plain, plain, inputs[:1])
-    except AdvplugError:
-        raise
-    except Exception as error:
-        plain = _of_fixed_batch(module, inputs, bounds, error)
-        scores = ask(plain, plain, inputs[:1])
-    if scores.ndim == 2:
-        plain.num_classes = scores.shape[1]
-    _check_scores(plain, scores)
+def plain_model(
+    function: Callable[[Any], Any], inputs: Tensor, bounds: tuple[float, float], *, output: str | int | None = None
+) -> PlainModel:
+    """``function``, a module or a function as of :class:`PlainModel`, with the number of classes that its answer shows.
+
+    One that takes batches of one size alone gets them.
+
+    Raises
+    ------
+    InvalidInput: it does not take ``inputs`` (N, ...), or does not answer with scores (n, K).
+    """
+    plain = PlainModel(function, 2, bounds, output=output)
+    with frozen(plain, 0, inputs.device), torch.no_grad():
+        try:
+            scores = ask(plain, plain, inputs[:1])
+        except AdvplugError:
+            raise
+        except Exception as error:
+            plain = _of_fixed_batch(plain, inputs, error)
+            scores = ask(plain, plain, inputs[:1])
+        if scores.ndim == 2:
+            plain.num_classes = scores.shape[1]
+        _check_scores(plain, scores)
     return plain
 
 
-def _of_fixed_batch(module: nn.Module, inputs: Tensor, bounds: tuple[float, float], error: Exception) -> PlainModel:
-    """``module``, which refused one input with ``error``, given batches of the one size that it takes."""
-    taken = [size for size in (len(inputs), *_SIZES) if size > 1 and _takes(module, inputs[:1], size)]
-    if len(set(taken)) == 1:
-        return PlainModel(FixedBatch(module, taken[0]), 2, bounds)
+def _of_fixed_batch(plain: PlainModel, inputs: Tensor, error: Exception) -> PlainModel:
+    """``plain``, which refused one input with ``error``, given batches of the one size that it takes."""
+    taken = {size for size in (len(inputs), *_SIZES) if size > 1 and _takes(plain, inputs[:1], size)}
+    if len(taken) == 1:
+        inner = plain if plain.output is not None else plain.module
+        return PlainModel(FixedBatch(inner, *taken), 2, plain.bounds)
     shape = tuple(inputs.shape[1:])
     if taken:
         raise InvalidInput(
@@ -99,8 +111,7 @@ def _of_fixed_batch(module: nn.Module, inputs: Tensor, bounds: tuple[float, floa
     ) from error
 
 
-def _takes(module: nn.Module, example: Tensor, size: int) -> bool:
-    plain = PlainModel(module, 2)
+def _takes(plain: PlainModel, example: Tensor, size: int) -> bool:
     try:
         scores = ask(plain, plain, example.expand(size, *example.shape[1:]))
     except Exception:
