@@ -18,7 +18,7 @@ SHORT: dict[str, dict[str, Any]] = {
     "cw": {"steps": 60, "search_steps": 3},
     "ead": {"steps": 60, "search_steps": 5},
     "lbfgs": {"search_steps": 3},
-    "pdpgd": {"steps": 100},
+    "pdpgd": {"steps": 300},
 }
 NEEDS_ITS_OWN_MODEL = ("interpolation", "feature-adversary")
 

@@ -34,9 +34,10 @@ class Rows:
     """Everything that has one row per sample of the batch, so that dropping samples is one operation.
 
     ``best_rate`` is the share of the model's draws that the best point fooled (0 or 1 for deterministic models),
-    ``best_cost`` its loss, or in a minimum-norm run what the attack makes small, its distance as a rule; such runs
-    start from the best point of earlier rounds. ``unusable`` counts steps without a usable gradient. ``place`` is the
-    row of each in the batch as it was at the start.
+    ``best_seen`` the same of the model that is searched, which may be a float32 copy, ``best_cost`` its loss, or in a
+    minimum-norm run what the attack makes small, its distance as a rule; such runs start from the best point of earlier
+    rounds. ``unusable`` counts steps without a usable gradient. ``place`` is the row of each in the batch as it was at
+    the start.
     """
 
     samples: Tensor
@@ -51,6 +52,7 @@ class Rows:
     starting_points: Tensor | None
     best_x: Tensor
     best_rate: Tensor
+    best_seen: Tensor
     best_cost: Tensor
     done: Tensor
     finite: Tensor
@@ -64,6 +66,7 @@ class Rows:
             noise=noise,
             best_x=self.inputs.clone(),
             best_rate=torch.zeros_like(self.best_rate),
+            best_seen=torch.zeros_like(self.best_rate),
             best_cost=torch.full_like(self.best_cost, torch.inf),
             done=torch.zeros_like(self.done),
             finite=torch.ones_like(self.finite),
@@ -140,7 +143,8 @@ class BestPoints:
             better = (rate > 0.5) & (cost < rows.best_cost)
         else:
             cost = smallest.double()
-            better = (rate > rows.best_rate) | ((rate == rows.best_rate) & (cost < rows.best_cost))
+            closer = (seen > rows.best_seen) | ((seen == rows.best_seen) & (cost < rows.best_cost))
+            better = (rate > rows.best_rate) | ((rate == rows.best_rate) & closer)
         # A point that verification would refuse must not stand in the way of one that it accepts.
         better &= finite & self._allowed(x)
         better &= ~rows.done  # a sample that is done keeps its first success, whoever shares its batch
@@ -149,6 +153,7 @@ class BestPoints:
         if not self.on_host or bool(better.any()):
             rows.best_x.copy_(torch.where(better.view(-1, *(1,) * (x.ndim - 1)), x, rows.best_x))
             rows.best_rate.copy_(torch.where(better, rate, rows.best_rate))
+            rows.best_seen.copy_(torch.where(better, seen, rows.best_seen))
             rows.best_cost.copy_(torch.where(better, cost, rows.best_cost))
         if self._stops:
             fallen = better & (rate == 1)

@@ -162,6 +162,7 @@ class _Run:
             starting_points=starting_points,
             best_x=best,
             best_rate=torch.zeros(rows.shape, dtype=torch.float32, device=rows.device),
+            best_seen=torch.zeros(rows.shape, dtype=torch.float32, device=rows.device),
             best_cost=self.cost[rows],
             done=torch.zeros_like(rows, dtype=torch.bool),
             finite=torch.ones_like(rows, dtype=torch.bool),
@@ -176,11 +177,8 @@ class _Run:
             decision = self.gateway.decide(part.best_x)
             detected = (decision.labels != part.labels) & ~decision.accepted
             result.detected[part.samples] = detected & ~result.success[part.samples]
-        found = part.best_rate > 0
-        if (
-            self.gateway.searched is not problem.model
-        ):  # what breaks the copy breaks the model, here or a little further
-            found = found | self._breaks_copy(part)
+        # What breaks the copy that was searched breaks the model, here or a little further.
+        found = (part.best_rate > 0) | (part.best_seen > 0)
         if not bool(found.any()):
             return
         part = take(part, found.nonzero().squeeze(1))
@@ -210,12 +208,6 @@ class _Run:
         result.restart[rows] = restart
         if targets is not None:
             result.target[rows] = targets[won]
-
-    def _breaks_copy(self, part: Rows) -> Tensor:
-        """Whether the best points break the copy that is searched, bool (n,)."""
-        model = self.gateway.searched
-        decision = self.gateway.beside(model).decide(part.best_x)
-        return self.problem.criterion(decision, part.labels, part.targets)
 
     def _success_rate(self, part: Rows, candidates: Tensor) -> Tensor:
         """Share of fresh decisions on ``candidates`` that count, float32 (n,)."""
