@@ -204,6 +204,15 @@ def test_all_classes_there_is_no_remark(evaluate: Evaluate) -> None:
     assert "no sample" not in evaluate("own_mean:zero", *save("x.npz", rows(6)), *WIDE).words
 
 
+def test_a_report_of_a_budget_above_1(evaluate: Evaluate) -> None:
+    """The page read ``linf:8`` as a budget within [0, 1], and failed."""
+    pixels = save("x.npz", np.arange(8, dtype=np.uint8)[:, None, None] * np.full((8, 2, 2), 30, np.uint8))
+    for report in ("--report", "--no-report"):
+        call = evaluate("own_mean:zero", *pixels, "--bounds=0,255", "--threat", "linf:8", report, "--fresh")
+        assert call.code == 0, call.err
+        assert "under linf:8" in call.words
+
+
 def test_a_report_of_inputs_that_are_no_images(evaluate: Evaluate) -> None:
     for shape in ((6,), (2, 5)):
         call = evaluate("own_mean:zero", *save("x.npz", rows(*shape)), *WIDE, "--report", "--out", "there")

@@ -121,7 +121,8 @@ class _Runner:
     def _findings(self, job: Job, evaluation: Evaluation, not_run: list[str]) -> list[Finding]:
         """What the host itself sees."""
         found = [
-            *sign_of_missing_classes(job.images, job.model.num_classes),
+            # A defense may have more classes than its data, such as the unused words of a code.
+            *sign_of_missing_classes(job.images, job.model.num_classes if job.preset is None else 0),
             *sign_of_chance(evaluation, job.model.num_classes),
             *signs_of_no_gradient(evaluation, not_run),
             *signs_of_lost_successes(evaluation),
