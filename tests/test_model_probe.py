@@ -17,6 +17,7 @@ from advplug.data import Images
 from advplug.engine.problem import make_problem
 from advplug.errors import InvalidInput, NoGradient, RobustnessWarning
 from advplug.evaluation import evaluate, model_job
+from advplug.gradients import EOT
 from advplug.model import Decision, DefendedModel, FixedBatch
 
 THREAT = ThreatModel("linf", 16 / 255)
@@ -264,3 +265,32 @@ def test_memory_of_the_host_that_runs_out_halves_every_pass() -> None:
     result = run(load("attack:pgd")(), OnHost(), X, Y, THREAT)
     assert torch.equal(result.success, run(load("attack:pgd")(), network(), X, Y, THREAT).success)
     assert "chance" not in findings(OnHost())
+
+
+class Masked(nn.Module):
+    """Hides a third of the pixels, the same of all inputs of a pass or others of each."""
+
+    stochastic = True
+
+    def __init__(self, of_each: bool) -> None:
+        super().__init__()
+        self.net, self.of_each = network(), of_each
+
+    def forward(self, x: Tensor) -> Tensor:
+        shown = torch.rand(len(x) if self.of_each else 1, 1, 8, 8) > 1 / 3
+        scores: Tensor = self.net(x * shown)
+        return scores
+
+
+@pytest.mark.parametrize("of_each", [False, True])
+def test_the_number_of_a_random_model_does_not_depend_on_the_batch_size(of_each: bool) -> None:
+    """Draws are other draws in other batches; of a hundred inputs the number moves by less than its own interval."""
+    x = torch.rand(100, 3, 8, 8, generator=torch.Generator().manual_seed(1))
+    labels, attack = network()(x).argmax(1), load("attack:pgd")(steps=10)
+    told = [
+        run(attack, Masked(of_each), x, labels, ThreatModel("linf", 0.02), gradient=EOT(4), batch_size=size)
+        for size in (1, 10, None)
+    ]
+    numbers = [result.robust_accuracy for result in told]
+    assert 0.02 < min(numbers) < 0.9
+    assert max(numbers) - min(numbers) < 0.06
