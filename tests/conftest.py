@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
 import pytest
 
 SLOW = (
@@ -22,3 +26,29 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if item.nodeid.partition("[")[0].startswith(SLOW):
             item.add_marker(pytest.mark.slow)
+
+
+class Folder:
+    """A user's working directory."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.modules: list[str] = []
+
+    def write(self, modules: Mapping[str, str]) -> None:
+        """Python modules by name, which are forgotten after the test."""
+        for name, text in modules.items():
+            (self.path / f"{name}.py").write_text(text, encoding="utf-8")
+            self.modules.append(name)
+
+
+@pytest.fixture
+def folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Folder]:
+    """A working directory of its own, from which the command line imports models as an installed command does."""
+    monkeypatch.setattr(sys, "path", [entry for entry in sys.path if entry])
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)
+    monkeypatch.chdir(tmp_path)
+    made = Folder(tmp_path)
+    yield made
+    for name in made.modules:
+        sys.modules.pop(name, None)

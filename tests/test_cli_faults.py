@@ -6,7 +6,7 @@ import errno
 import json
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -54,14 +54,11 @@ Evaluate = Callable[..., Answer]
 
 
 @pytest.fixture
-def evaluate(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], tmp_path: Path) -> Iterator[Evaluate]:
+def evaluate(folder: Any, capfd: pytest.CaptureFixture[str]) -> Evaluate:
     """Runs two attacks on a model that prints a lot, in a folder of its own."""
-    monkeypatch.setattr(sys, "path", [entry for entry in sys.path if entry])
-    monkeypatch.setattr(sys, "dont_write_bytecode", True)
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "loud_net.py").write_text(MODULE)
+    folder.write({"loud_net": MODULE})
     x = np.linspace(0, 1, 8, dtype=np.float32).reshape(8, 1, 1, 1)
-    np.savez(tmp_path / "data.npz", x=x, y=(x.ravel() > 0.5).astype(int))
+    np.savez("data.npz", x=x, y=(x.ravel() > 0.5).astype(int))
 
     def call(*arguments: object) -> Answer:
         own = ("--data", "data.npz", "--threat", "linf:0.25", "--attacks", "fgm,pgd", "--set", "pgd.steps=2")
@@ -69,8 +66,7 @@ def evaluate(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str],
         streams = capfd.readouterr()
         return Answer(code, streams.out, streams.err)
 
-    yield call
-    sys.modules.pop("loud_net", None)
+    return call
 
 
 @pytest.mark.parametrize("out", ["afile", "afile/below", "run", "n" * 300])

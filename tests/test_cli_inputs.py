@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import json
-import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -83,13 +82,9 @@ Evaluate = Callable[..., Call]
 
 
 @pytest.fixture
-def evaluate(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Iterator[Evaluate]:
-    monkeypatch.setattr(sys, "path", [entry for entry in sys.path if entry])
-    monkeypatch.setattr(sys, "dont_write_bytecode", True)
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "own_mean.py").write_text(MODEL)
-    yield Call(capsys)
-    sys.modules.pop("own_mean", None)
+def evaluate(folder: Any, capsys: pytest.CaptureFixture[str]) -> Evaluate:
+    folder.write({"own_mean": MODEL})
+    return Call(capsys)
 
 
 def rows(*shape: int) -> Any:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import errno
 import json
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -140,19 +139,13 @@ class Call:
 
 
 @pytest.fixture
-def evaluate(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Iterator[Call]:
-    monkeypatch.setattr(sys, "path", [entry for entry in sys.path if entry])
-    monkeypatch.setattr(sys, "dont_write_bytecode", True)
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "own_nets.py").write_text(NETS)
-    (tmp_path / "own_exit.py").write_text("import sys\nsys.exit(0)\n")
+def evaluate(folder: Any, capsys: pytest.CaptureFixture[str]) -> Call:
+    folder.write({"own_nets": NETS, "own_exit": "import sys\nsys.exit(0)\n"})
     light = np.random.default_rng(0).random((12, 6)).astype(np.float32)
     x = np.where(light > 0.5, 0.7 + 0.1 * light, 0.2 + 0.2 * light).astype(np.float32)
     y = ((np.round(x) - 0.5) @ np.linspace(-1, 1, 6) > 0).astype(int)
-    np.savez(tmp_path / "x.npz", x=x, y=y)
-    yield Call(capsys)
-    for name in ("own_nets", "own_exit"):
-        sys.modules.pop(name, None)
+    np.savez("x.npz", x=x, y=y)
+    return Call(capsys)
 
 
 def refused(answer: Answer, *parts: str) -> None:
