@@ -140,7 +140,10 @@ class BestPoints:
             smallest = torch.full_like(smallest, torch.inf)
         if rows.epsilon is None:
             cost = self._cost(x - rows.inputs, self._problem.threat.norm)
-            better = (rate > 0.5) & (cost < rows.best_cost)
+            # One that breaks the model stands before one that breaks its copy alone, however far it is.
+            on_copy_alone = (rows.best_rate <= 0.5) & (rows.best_seen > 0.5)
+            better = torch.where(rate > 0.5, (cost < rows.best_cost) | on_copy_alone, False)
+            better |= (seen > 0.5) & (cost < rows.best_cost) & (on_copy_alone | rows.best_cost.isinf())
         else:
             cost = smallest.double()
             closer = (seen > rows.best_seen) | ((seen == rows.best_seen) & (cost < rows.best_cost))

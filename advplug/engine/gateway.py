@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from advplug.criteria import Criterion
 from advplug.engine.frozen import dtype_of, frozen
-from advplug.errors import NonFiniteLogits
+from advplug.errors import InvalidInput, NonFiniteLogits
 from advplug.model import Decision, DefendedModel
 
 DEFAULT_BUDGET = 2**30
@@ -27,7 +27,8 @@ DEFAULT_BUDGET = 2**30
 ROUNDING_IN_HALF = 3e-2
 """Share of the largest score that half precision may change in a deep network."""
 
-_NO_MEMORY = ("can't allocate memory", "not enough memory", "out of memory")
+_NO_MEMORY = ("can't allocate memory", "not enough memory", "out of memory", "ALLOC_FAILED", "bad_alloc")
+_WHOLE = (torch.int64, torch.int32, torch.int16, torch.int8, torch.uint8)
 _UNSEEN = 64  # activations of a module that cannot be watched, as a multiple of its input; guessed on the high side
 _OVERHEAD = 3  # activations are kept for the backward pass, gradients and temporaries come on top
 
@@ -113,11 +114,10 @@ class Gateway:
             try:
                 twin = copy.deepcopy(self.model).float()
                 answer = ask(twin, twin, self._example)
-            except (RuntimeError, TypeError, ValueError):  # such as one that casts to half precision by itself
+            except Exception:  # whatever a model says that casts to half precision by itself, or cannot be copied
                 return None
             scores = self.ask(self.model, self._example)
-        scale = float(scores.abs().max())
-        return twin if torch.allclose(answer, scores, rtol=0, atol=ROUNDING_IN_HALF * scale) else None
+        return twin if scores_alike(scores, answer, ROUNDING_IN_HALF) else None
 
     @cached_property
     def draws_per_sample(self) -> bool:
@@ -132,9 +132,9 @@ class Gateway:
         with frozen(self.model, self._seed, self._example.device), torch.no_grad():  # gives the generators back
             probe = low + (high - low) * torch.rand_like(self._example)
             copies = probe.expand(4, *probe.shape[1:])
-            first, again = self.ask(self.model, copies), self.ask(self.model, copies)
-        once = torch.allclose(first, first[:1].expand_as(first)) and not torch.allclose(first, again)
-        return not once
+            passes = torch.stack([self.ask(self.model, copies) for _ in range(8)])
+        within, total = passes.var(1).mean(), passes.flatten(0, 1).var(0).mean()
+        return bool(within >= total / 2)
 
     def halve(self) -> bool:
         """After a pass that ran out of memory: let half as many inputs into the next. False if it was one."""
@@ -189,7 +189,7 @@ class Gateway:
 
     def _decide(self, x: Tensor) -> Decision:
         if self.model.rejects:
-            return self.model.decide(inside(self.model, x))
+            return _checked(self.model.decide(inside(self.model, x)), len(x))
         logits = self.model(inside(self.model, x))  # in its own dtype, where a tie of another is none
         bad = ~logits.isfinite().all(1)
         if bool(bad.any()):
@@ -213,6 +213,32 @@ class Gateway:
                 self._max_rows = min(self.max_rows, len(part) // 2)
                 waiting = [half for whole in (part, *waiting) for half in whole.split(self.max_rows)]
         return answers
+
+
+def _checked(decision: Decision, count: int) -> Decision:
+    """``decision``, if it is one on ``count`` inputs.
+
+    Raises
+    ------
+    InvalidInput: another form, which would be read as something else.
+    """
+    labels, accepted = getattr(decision, "labels", None), getattr(decision, "accepted", None)
+    for name, value, kinds in (("labels", labels, _WHOLE), ("accepted", accepted, (torch.bool,))):
+        if not isinstance(value, Tensor) or value.shape != (count,) or value.dtype not in kinds:
+            found = f"{value.dtype} {tuple(value.shape)}" if isinstance(value, Tensor) else type(value).__name__
+            raise InvalidInput(f"decide returned {name} as {found}: return Decision(int64 (N,), bool (N,))")
+    return decision
+
+
+def scores_alike(one: Tensor, other: Tensor, tolerance: float) -> bool:
+    """Whether scores (n, K) are the same but for rounding: ``tolerance`` of the largest that is not of every input.
+
+    A class that is switched off by -1e9 would hide all that the others do.
+    """
+    varies = (one != one[:1]).any(0) if len(one) > 1 else torch.ones_like(one[0], dtype=torch.bool)
+    sizes = one[:, varies] if bool(varies.any()) else one
+    scale = float(sizes.nan_to_num(0, 0, 0).abs().max())
+    return torch.allclose(one, other, rtol=1e-6, atol=tolerance * max(scale, 1e-12), equal_nan=True)
 
 
 def out_of_memory(error: Exception) -> bool:

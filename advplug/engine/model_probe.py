@@ -13,15 +13,18 @@ import torch
 from torch import Tensor, nn
 
 from advplug.engine.frozen import device_of, frozen
-from advplug.engine.gateway import DEFAULT_BUDGET, ROUNDING_IN_HALF, Gateway, ask
+from advplug.engine.gateway import DEFAULT_BUDGET, ROUNDING_IN_HALF, Gateway, ask, scores_alike
 from advplug.errors import AdvplugError, InvalidInput
 from advplug.model import DefendedModel, FixedBatch, PlainModel
 
 PROBED = 16
 """How many inputs are asked about, at most."""
 
-SINGLY = 4
-"""How many of them are also asked about alone, at most."""
+COMPANY = 4
+"""How many inputs at least; noise where the caller has fewer."""
+
+PASSES = 4
+"""How often they are asked about, for answers that are random now and then."""
 
 _REPEATED, _ALONE = 1e-5, 1e-3
 """Shares of the largest score that rounding may change: in an equal pass, in one of another size."""
@@ -146,15 +149,26 @@ def _undeclared(gateway: Gateway, few: Tensor) -> frozenset[str]:
     model = gateway.model
     if model.stochastic:
         return frozenset()
-    few = gateway.cast(few)
+    few = _with_company(gateway.cast(few), model.bounds)
     first = gateway.scores(few, finite=False)
-    if not _alike(first, gateway.scores(few, finite=False), _REPEATED) or _decides_at_random(gateway, few):
+    again = (gateway.scores(few, finite=False) for _ in range(PASSES - 1))
+    if not all(scores_alike(first, other, _REPEATED) for other in again) or _decides_at_random(gateway, few):
         return frozenset({"stochastic"})
-    if not model.batch_dependent and len(few) > 1:
-        alone = torch.cat([gateway.scores(one, finite=False) for one in few[:SINGLY].split(1)])
-        if not _alike(first[: len(alone)], alone, ROUNDING_IN_HALF if gateway.is_half else _ALONE):
+    if not model.batch_dependent:
+        rows = sorted({0, 1, len(few) // 2, len(few) - 1})
+        alone, repeated = (torch.cat([gateway.scores(few[row : row + 1], finite=False) for row in rows]) for _ in "12")
+        if not scores_alike(alone, repeated, _REPEATED):
+            return frozenset({"stochastic"})
+        if not scores_alike(first[rows], alone, ROUNDING_IN_HALF if gateway.is_half else _ALONE):
             return frozenset({"batch_dependent"})
     return frozenset()
+
+
+def _with_company(few: Tensor, bounds: tuple[float, float]) -> Tensor:
+    """``few`` (n, ...) with noise up to ``COMPANY`` inputs: one alone tells nothing of batch-mates."""
+    missing = max(0, COMPANY - len(few))
+    noise = bounds[0] + (bounds[1] - bounds[0]) * torch.rand(missing, *few.shape[1:]).to(few)
+    return torch.cat((few, noise))
 
 
 def _decides_at_random(gateway: Gateway, few: Tensor) -> bool:
@@ -163,12 +177,6 @@ def _decides_at_random(gateway: Gateway, few: Tensor) -> bool:
         return False
     first, second = gateway.decide(few), gateway.decide(few)
     return not (torch.equal(first.labels, second.labels) and torch.equal(first.accepted, second.accepted))
-
-
-def _alike(one: Tensor, other: Tensor, tolerance: float) -> bool:
-    """Whether scores (n, K) are the same but for rounding: ``tolerance`` of the largest."""
-    scale = float(one.nan_to_num(0, 0, 0).abs().max())
-    return torch.allclose(one, other, rtol=0, atol=tolerance * max(scale, 1e-12), equal_nan=True)
 
 
 def _marked(model: DefendedModel, found: frozenset[str]) -> DefendedModel:

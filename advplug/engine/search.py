@@ -130,8 +130,8 @@ class _Run:
             restart=restart,
             shared=shared,
         )
-        if self.problem.epsilon is None and task.starting_points is not None:
-            task.evaluate(task.clip(task.starting_points))  # an adversarial one counts, wherever the attack begins
+        if task.starting_points is not None:
+            task.evaluate(task.project(task.starting_points))  # an adversarial one counts, wherever the attack begins
         self.attack.run(task)
         parts, trace = task.close()
         for part in parts:
