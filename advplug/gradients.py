@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, is_dataclass, replace
 from typing import NamedTuple
 
 import torch
@@ -12,6 +12,7 @@ from torch import Tensor
 
 from advplug.engine.objective import Objective
 from advplug.errors import InvalidInput, NoGradient
+from advplug.hyperparameters import Count, Positive, check_hyperparameters
 from advplug.numerics.random_numbers import Noise
 from advplug.threat import ThreatModel
 
@@ -29,6 +30,11 @@ class Estimate(NamedTuple):
 
 class GradientEstimator(ABC):
     """Value and gradient of a per-sample objective. Knows nothing of the attack that asks."""
+
+    def __post_init__(self) -> None:
+        """Check the settings of a dataclass. Override to check them against each other, and call this first."""
+        if is_dataclass(self):
+            check_hyperparameters(self)
 
     @abstractmethod
     def __call__(self, objective: Objective, x: Tensor, noise: Noise, step: int) -> Estimate:
@@ -57,11 +63,8 @@ class EOT(GradientEstimator):
     Gradients are averaged, never logits; the logits of every draw are kept, so that a success counts as a fraction.
     """
 
-    draws: int
+    draws: Count
     of: GradientEstimator = field(default_factory=Exact)
-
-    def __post_init__(self) -> None:
-        _at_least_one(self.draws)
 
     def __call__(self, objective: Objective, x: Tensor, noise: Noise, step: int) -> Estimate:
         loss, gradient, logits = _averaged(self, objective, x, noise, step, scale=0.0)
@@ -81,14 +84,11 @@ class Smoothed(GradientEstimator):
     centre: the gradient at ``x`` itself joins the mean, as one more draw, so that the loss falls there as well.
     """
 
-    sigma: float
-    draws: int
+    sigma: Positive
+    draws: Count
     of: GradientEstimator = field(default_factory=Exact)
     clip: bool = False
     centre: bool = False
-
-    def __post_init__(self) -> None:
-        _at_least_one(self.draws)
 
     def __call__(self, objective: Objective, x: Tensor, noise: Noise, step: int) -> Estimate:
         here = self.of(objective, x, noise, step) if self.centre else None
@@ -123,12 +123,11 @@ class FiniteDifference(GradientEstimator):
         from that step on.
     """
 
-    sigma: float
+    sigma: Positive
     queries: int | tuple[tuple[int, int], ...] = 100
 
     def __post_init__(self) -> None:
-        if not self.sigma > 0:
-            raise InvalidInput(f"sigma is {self.sigma}: give a positive number")
+        super().__post_init__()
         steps = [step for step, _ in self._schedule]
         if not steps or steps[0] != 0 or steps != sorted(set(steps)) or min(m for _, m in self._schedule) < 2:
             raise InvalidInput(f"queries {self.queries}: M >= 2, or pairs (step, M) with ascending steps from 0")
@@ -190,7 +189,12 @@ def _gradient(loss: Tensor, x: Tensor, objective: Objective, *, keep: bool) -> T
     """
     found = None
     if loss.requires_grad:
-        found = torch.autograd.grad(loss.sum(), x, retain_graph=keep, allow_unused=True)[0]
+        try:
+            found = torch.autograd.grad(loss.sum(), x, retain_graph=keep, allow_unused=True)[0]
+        except RuntimeError as error:
+            if "use_reentrant" not in str(error):
+                raise
+            raise InvalidInput("the model is checkpointed: call checkpoint with use_reentrant=False") from error
     if found is None:
         raise NoGradient(
             f"{type(objective.model).__name__} gives no gradient: use an attack on scores (square), FiniteDifference "
@@ -229,8 +233,3 @@ def _averaged(
         logits.append(inner.logits.reshape(-1, len(x), inner.logits.shape[-1]))
     loss, gradient = (torch.stack(parts).sum(0) / estimator.draws for parts in (losses, gradients))
     return Estimate(loss, gradient, torch.cat(logits))
-
-
-def _at_least_one(draws: int) -> None:
-    if draws < 1:
-        raise InvalidInput(f"draws is {draws}: average over at least one")

@@ -176,7 +176,10 @@ def scores_in(answer: Any, output: str | int | None, device: torch.device) -> Te
         raise InvalidInput(f"the model answers with {_listed(entries)}: name the one with the scores, as in {example}")
     if not isinstance(answer, Tensor | np.ndarray):
         raise InvalidInput(f"the model must return logits (N, K), it returned a {type(answer).__name__}")
-    return torch.as_tensor(answer, device=device)
+    scores = torch.as_tensor(answer, device=device)
+    if scores.is_complex():
+        raise InvalidInput(f"the model returned scores of type {scores.dtype}: return their magnitudes")
+    return scores if scores.is_floating_point() else scores.float()  # votes, or one-hot
 
 
 def _entries(answer: Any) -> dict[str | int, Any]:

@@ -5,10 +5,13 @@ from __future__ import annotations
 import random
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from itertools import islice
 
 import numpy as np
 import torch
-from torch import nn
+from torch import Tensor, nn
+
+_LOOKED_AT = 8  # tensors; the dtype is asked for in every pass
 
 _DTYPES = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 
@@ -21,8 +24,8 @@ def frozen(model: nn.Module, seed: int, device: torch.device) -> Iterator[None]:
     (torch, numpy, random) matter only to stochastic defenses that draw from them.
     """
     modes = [(module, module.training) for module in model.modules() if hasattr(module, "training")]
-    trainable = [(parameter, parameter.requires_grad) for parameter in model.parameters()]
-    buffers = [(buffer, buffer.clone()) for buffer in model.buffers()]
+    trainable = [one for one in model.parameters() if one.requires_grad and not one.is_inference()]
+    buffers = list(_buffers(model))
     numpy_state, python_state = np.random.get_state(), random.getstate()
     try:
         with ExitStack() as state:
@@ -37,18 +40,39 @@ def frozen(model: nn.Module, seed: int, device: torch.device) -> Iterator[None]:
             np.random.seed(seed % 2**32)
             random.seed(seed)
             _in_evaluation_mode(model)
-            for parameter, _ in trainable:
+            for parameter in trainable:
                 parameter.requires_grad_(False)
             yield
     finally:
-        for parameter, flag in trainable:
-            parameter.requires_grad_(flag)
+        for parameter in trainable:
+            parameter.requires_grad_(True)
         for module, mode in modes:
             module.training = mode
-        for buffer, value in buffers:
-            buffer.copy_(value)
+        for buffer in buffers:
+            _give_back(*buffer)
         np.random.set_state(numpy_state)
         random.setstate(python_state)
+
+
+def _buffers(model: nn.Module) -> Iterator[tuple[nn.Module, str, Tensor, Tensor]]:
+    """Each buffer with its module, its name and a copy; those that are not dense are never written to in place."""
+    for module in model.modules():
+        for name, buffer in module.named_buffers(recurse=False):
+            if buffer.layout == torch.strided:
+                yield module, name, buffer, buffer.clone()
+
+
+def _give_back(module: nn.Module, name: str, buffer: Tensor, value: Tensor) -> None:
+    """Put a buffer back that was replaced, and its value if that was changed."""
+    scripted = isinstance(module, torch.jit.ScriptModule)
+    if not scripted and module._buffers.get(name) is not buffer:
+        module._buffers[name] = buffer
+    if torch.equal(buffer, value):
+        return
+    if scripted or not (buffer.is_inference() or 0 in buffer.stride()):
+        buffer.copy_(value)
+    else:  # made in inference mode, or expanded: nothing can be written to it
+        module._buffers[name] = value
 
 
 def _in_evaluation_mode(model: nn.Module) -> None:
@@ -68,10 +92,10 @@ def device_of(model: nn.Module) -> torch.device | None:
 def dtype_of(model: nn.Module) -> torch.dtype | None:
     """The dtype in which the model computes, that of its first floating-point parameter, else buffer; None without.
 
-    Quantised models hold whole numbers besides.
+    Quantised models hold whole numbers besides, and a temperature of one value says nothing.
     """
     for tensors in (model.parameters(), model.buffers()):
-        found = next((tensor.dtype for tensor in tensors if tensor.dtype in _DTYPES), None)
-        if found is not None:
-            return found
+        floating = [tensor for tensor in islice(tensors, _LOOKED_AT) if tensor.dtype in _DTYPES]
+        if floating:
+            return next((tensor for tensor in floating if tensor.numel() > 1), floating[0]).dtype
     return None

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from advplug.engine.frozen import device_of, frozen
-from advplug.engine.gateway import DEFAULT_BUDGET, ROUNDING_IN_HALF, Gateway, ask, scores_alike
+from advplug.engine.gateway import DEFAULT_BUDGET, ROUNDING_IN_HALF, Gateway, ask, inside, out_of_memory, scores_alike
 from advplug.errors import AdvplugError, InvalidInput
 from advplug.model import DefendedModel, FixedBatch, PlainModel
 
@@ -59,7 +59,17 @@ def as_defended(
         else:
             defended = plain_model(model, inputs, bounds)
         gateway = Gateway(defended, inputs[:1], memory_budget=memory_budget)
-        return _marked(defended, _undeclared(gateway, inputs[:PROBED]))
+        versions = _versions(model)
+        found = _undeclared(gateway, inputs[:PROBED])
+        changed = [name for name, version in _versions(model).items() if version != versions[name]]
+        if changed:
+            raise InvalidInput(f"the model changes its parameter {changed[0]} when it is asked: freeze it there")
+        return _marked(defended, found)
+
+
+def _versions(model: nn.Module) -> dict[str, int]:
+    """How often each parameter was written to; those made in inference mode do not tell."""
+    return {name: tensor._version for name, tensor in model.named_parameters() if not tensor.is_inference()}
 
 
 def _around(model: Any) -> str:
@@ -123,13 +133,19 @@ def _takes(plain: PlainModel, example: Tensor, size: int) -> bool:
 
 
 def _asked(model: DefendedModel, x: Tensor) -> Tensor:
-    """Scores for ``x`` (n, ...), and a message of ours where the model raises an error."""
+    """Scores for ``x`` (n, ...), and a message of ours where the model raises an error, or returns something else."""
     try:
-        return ask(model, model, x)
-    except (AdvplugError, torch.OutOfMemoryError):
+        answer: Any = model(inside(model, x))
+    except AdvplugError:
         raise
     except Exception as error:
+        if out_of_memory(error):
+            raise
         raise InvalidInput(f"the model does not take inputs of shape {tuple(x.shape)}: {_said(error)}") from error
+    if not isinstance(answer, Tensor):
+        kind = type(answer).__name__
+        raise InvalidInput(f"{type(model).__name__}.forward returned a {kind}: return the scores (N, K) alone")
+    return answer.to(x.dtype)
 
 
 def _said(error: Exception) -> str:
@@ -186,5 +202,8 @@ def _marked(model: DefendedModel, found: frozenset[str]) -> DefendedModel:
     marked = copy.copy(model)
     marked.undeclared = model.undeclared | found
     for name in found:
-        setattr(marked, name, True)
+        try:
+            setattr(marked, name, True)
+        except AttributeError as error:
+            raise InvalidInput(f"the answers of the model say that {name} is True: return that") from error
     return marked

@@ -5,7 +5,8 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal
+from numbers import Integral
+from typing import Annotated, Any, Literal
 
 import torch
 from torch import Tensor, nn
@@ -19,6 +20,7 @@ from advplug.engine.query_counter import QueryCounter
 from advplug.engine.region import Region
 from advplug.errors import InvalidInput, RobustnessWarning
 from advplug.gradients import Exact, GradientEstimator
+from advplug.hyperparameters import Count, Interval, check_hyperparameters
 from advplug.losses import Loss
 from advplug.model import DefendedModel
 from advplug.threat import ThreatModel
@@ -45,21 +47,17 @@ class Options:
     progress: called after every step.
     """
 
-    seed: int = 0
-    restarts: int = 1
+    seed: Annotated[int, Interval(-(2**63), 2**63 - 1)] = 0
+    restarts: Count = 1
     early_end: bool = True
-    batch_size: int | None = None
-    memory_budget: int = DEFAULT_BUDGET
-    targets_at_once: int = 1
-    draws: int = 10
+    batch_size: Count | None = None
+    memory_budget: Count = DEFAULT_BUDGET
+    targets_at_once: Count = 1
+    draws: Count = 10
     progress: Progress | None = None
 
     def __post_init__(self) -> None:
-        for name in ("restarts", "draws", "memory_budget", "targets_at_once"):
-            if getattr(self, name) < 1:
-                raise InvalidInput(f"{name} is {getattr(self, name)}: give at least 1")
-        if self.batch_size is not None and self.batch_size < 1:
-            raise InvalidInput(f"batch_size is {self.batch_size}: give at least 1, or None")
+        check_hyperparameters(self)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -173,6 +171,7 @@ def make_problem(
     ------
     InvalidInput: anything that no attack can work on; the message says what to change.
     """
+    _check_components(threat=threat, loss=loss, gradient=gradient, criterion=criterion, num_targets=num_targets)
     inputs, labels, targets, epsilon, starting_points = map(
         _trackable, (inputs, labels, targets, epsilon, starting_points)
     )
@@ -221,6 +220,23 @@ def make_problem(
     return problem
 
 
+_COMPONENTS: dict[str, tuple[type, str]] = {
+    "threat": (ThreatModel, "a ThreatModel, such as ThreatModel('linf', 8 / 255)"),
+    "loss": (Loss, "a loss, such as Margin()"),
+    "gradient": (GradientEstimator, "a gradient estimator, such as EOT(20)"),
+    "criterion": (Criterion, "a criterion, such as Misclassified()"),
+    "num_targets": (Integral, "a whole number"),
+}
+
+
+def _check_components(**given: Any) -> None:
+    """Refuse what stands in the place of a component: its class, its name, or that of another library."""
+    for name, value in given.items():
+        kind, remedy = _COMPONENTS[name]
+        if value is not None and not isinstance(value, kind):
+            raise InvalidInput(f"{name} is {value!r}: pass {remedy}")
+
+
 def _warn(model: DefendedModel, threat: ThreatModel) -> None:
     """Of what makes a number mean something else than the caller may think; an evaluation makes findings of it."""
     told = {
@@ -253,7 +269,7 @@ def check_loss(loss: Loss, problem: Problem) -> None:
 
 def _check_inputs(inputs: Tensor, threat: ThreatModel) -> Region:
     """The region around ``inputs``, once they are found to be in it."""
-    if not isinstance(inputs, Tensor):
+    if not isinstance(inputs, Tensor) or inputs.layout != torch.strided or inputs.is_meta:
         raise InvalidInput(f"inputs is a {type(inputs).__name__}: pass a torch or eagerpy tensor")
     if inputs.dtype not in (torch.float32, torch.float64):
         raise InvalidInput(f"inputs have dtype {inputs.dtype}: convert them to float32 in {threat.bounds}")
@@ -278,16 +294,20 @@ def _check_inputs(inputs: Tensor, threat: ThreatModel) -> Region:
     return region
 
 
+_WHOLE = (torch.int64, torch.int32, torch.int16, torch.int8, torch.uint8, torch.uint16, torch.uint32)
+
+
 def _classes(name: str, classes: Tensor, inputs: Tensor, count: int) -> Tensor:
-    if not isinstance(classes, Tensor) or classes.is_floating_point() or classes.dtype == torch.bool:
+    if not isinstance(classes, Tensor) or classes.dtype not in _WHOLE:
         kind = getattr(classes, "dtype", type(classes).__name__)
         raise InvalidInput(f"{name} are {kind}: pass an integer tensor of class numbers, shape (N,), not one-hot")
     if classes.shape != inputs.shape[:1]:
         raise InvalidInput(f"{name} have shape {tuple(classes.shape)} for {len(inputs)} inputs: give one class each")
+    classes = classes.to(inputs.device, torch.int64)
     lowest, highest = int(classes.min()), int(classes.max())
     if lowest < 0 or highest >= count:
         raise InvalidInput(f"{name} span {lowest} to {highest}, the model has classes 0 to {count - 1}")
-    return classes.to(inputs.device, torch.int64)
+    return classes
 
 
 def _budget(epsilon: Tensor | None, inputs: Tensor, threat: ThreatModel) -> Tensor | None:
@@ -295,7 +315,7 @@ def _budget(epsilon: Tensor | None, inputs: Tensor, threat: ThreatModel) -> Tens
         return None if threat.epsilon is None else inputs.new_full((len(inputs),), threat.epsilon, dtype=torch.float64)
     if threat.epsilon is None:
         raise InvalidInput("a budget for each sample needs a threat model with an epsilon, not minimum norm")
-    if not isinstance(epsilon, Tensor):
+    if not isinstance(epsilon, Tensor) or epsilon.is_complex():
         raise InvalidInput(f"epsilon is a {type(epsilon).__name__}: give a tensor of one number for each input, (N,)")
     if epsilon.shape != inputs.shape[:1] or not bool((epsilon >= 0).all()) or not bool(epsilon.isfinite().all()):
         raise InvalidInput(f"epsilon has shape {tuple(epsilon.shape)}: give one finite number >= 0 for each input")
@@ -303,9 +323,16 @@ def _budget(epsilon: Tensor | None, inputs: Tensor, threat: ThreatModel) -> Tens
 
 
 def _starting_points(points: Tensor | None, inputs: Tensor) -> Tensor | None:
-    if points is not None and points.shape != inputs.shape:
+    if points is None:
+        return None
+    if not isinstance(points, Tensor) or not points.is_floating_point():
+        kind = getattr(points, "dtype", type(points).__name__)
+        raise InvalidInput(f"starting_points are {kind}: pass a floating-point tensor like the inputs")
+    if points.shape != inputs.shape:
         raise InvalidInput(f"starting_points have shape {tuple(points.shape)}, the inputs {tuple(inputs.shape)}")
-    return points
+    if not bool(points.isfinite().all()):
+        raise InvalidInput("starting_points hold NaN or infinite values: leave them out, or correct them")
+    return points.detach().to(inputs.device)
 
 
 def _own_images(auxiliary: Images, inputs: Tensor, threat: ThreatModel, classes: int) -> Images:

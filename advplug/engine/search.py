@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
@@ -17,7 +18,7 @@ from advplug.engine.query_counter import QueryCounter
 from advplug.engine.result import AttackResult
 from advplug.engine.task import Task
 from advplug.engine.verification import allowed, shrink_to_budget
-from advplug.errors import InvalidInput
+from advplug.errors import InvalidInput, RobustnessWarning
 from advplug.numerics.random_numbers import Noise
 from advplug.numerics.tensors import norms
 from advplug.numerics.trees import take
@@ -31,11 +32,12 @@ def search(attack: Attack, problem: Problem) -> AttackResult:
     InvalidInput: the attack does not work on this problem.
     NonFiniteLogits: the model returned NaN or infinite logits.
     """
-    check(attack, problem)
     with problem.gateway() as gateway:
         run = _Run(attack, problem, gateway)
         for number, targets in run.rounds():
-            run.round(number, targets)
+            run.round(number, targets, run.standing())
+        run.search_deeper_for_lost()
+        run.judge_afresh()
         return run.result
 
 
@@ -73,7 +75,9 @@ class _Run:
         self.result = AttackResult.empty(problem.inputs, wrong < 0.5, wrong)
         self.counter = QueryCounter(len(problem.inputs), problem.inputs.device)
         self.cost = torch.full_like(self.result.distance, torch.inf)
-        self.steps_done = 0
+        self.steps_done = self.rounds_done = 0
+        self.points, self.aims = problem.inputs.clone(), torch.full_like(problem.labels, -1)
+        """The best points so far and the classes that they aimed at, of a random model also those below one half."""
         self.classes = problem.target_classes
         self.at_once = min(problem.options.targets_at_once, self.classes, gateway.max_rows)
         self.total_rounds = problem.options.restarts * -(-self.classes // self.at_once)
@@ -81,7 +85,7 @@ class _Run:
 
     def _prepare(self) -> Any:
         """What the attack makes of the problem before the search; its queries are shared among the attacked samples."""
-        attacked = self._standing()
+        attacked = self.standing()
         if not bool(attacked.any()):
             return None
         before = self.gateway.asked
@@ -93,12 +97,13 @@ class _Run:
         """Pairs (restart, targets (N,) or (N, several)) until nothing is left to attack."""
         for restart in range(self.problem.options.restarts):
             for targets in self._target_sets():
-                if bool(self._standing().any()):
+                if bool(self.standing().any()):
                     yield restart, targets
 
-    def round(self, restart: int, targets: Tensor | None) -> None:
-        """Attack everything that still stands, in batches that fit."""
-        rows = self._standing().nonzero().squeeze(1)
+    def round(self, restart: int, targets: Tensor | None, attacked: Tensor) -> None:
+        """Attack the samples that are ``attacked``, bool (N,), in batches that fit."""
+        self.rounds_done += 1
+        rows = attacked.nonzero().squeeze(1)
         size = min(self.problem.options.batch_size or len(rows), max(1, self.gateway.max_rows // self.at_once))
         traces: list[Trace] = []
         queue = list(rows.split(size))
@@ -111,6 +116,36 @@ class _Run:
                     raise  # otherwise the batch is repeated: random numbers belong to samples, so they are the same
                 queue[:0] = chunk.split(max(1, len(chunk) // 2))
         self._store_traces(traces)
+
+    def search_deeper_for_lost(self) -> None:
+        """Attack samples again whose success did not hold, past the first success: they left the search too early."""
+        if not self.stops or not bool(self.result.lost.any()):
+            return
+        self.problem = replace(self.problem, options=replace(self.problem.options, early_end=False))
+        for targets in self._target_sets():
+            self.round(self.problem.options.restarts, targets, self.result.lost & ~self.result.success)
+        if count := int(self.result.lost.sum()):
+            told = f"{count} samples broke in the search and not when they were judged again; they count as robust"
+            warnings.warn(told, RobustnessWarning, stacklevel=5)
+
+    def judge_afresh(self) -> None:
+        """Judge the best points of a random model once more: the best of many estimates is too good by chance."""
+        problem, result = self.problem, self.result
+        rows = (result.success_rate > 0).nonzero().squeeze(1)
+        if not problem.model.stochastic or self.rounds_done < 2 or not len(rows):
+            return
+        rate = self.gateway.success_rate(
+            self.gateway.cast(self.points[rows]),
+            problem.criterion,
+            labels=problem.labels[rows],
+            targets=self.aims[rows] if problem.has_targets else None,
+            draws=problem.options.draws,
+        )
+        result.success_rate[rows] = rate
+        fallen = rows[(rate <= 0.5) & result.success[rows]]
+        result.success[fallen], result.distance[fallen] = False, torch.nan
+        result.adversarials[fallen] = problem.inputs[fallen]
+        result.restart[fallen], result.target[fallen] = -1, -1
 
     def _batch(self, rows: Tensor, restart: int, targets: Tensor | None) -> Trace:
         if targets is not None:
@@ -197,6 +232,9 @@ class _Run:
         closer = cost < self.cost[rows]
         better = (rate > result.success_rate[rows]) | ((rate == result.success_rate[rows]) & (rate > 0) & closer)
         result.success_rate[rows[better]] = rate[better]
+        self.points[rows[better]] = candidates[better]
+        if targets is not None:
+            self.aims[rows[better]] = targets[better]
         won = better & (rate > 0.5)
         rows = rows[won]
         result.success[rows] = True
@@ -237,7 +275,7 @@ class _Run:
             rate = rate.index_copy(0, refused, self._success_rate(take(part, refused), further))
         return candidates, rate
 
-    def _standing(self) -> Tensor:
+    def standing(self) -> Tensor:
         """Samples worth another round: right before the attack, and not broken unless better points still count.
 
         Of a stochastic model a point counts for more than another as long as some draw withstands it.

@@ -28,6 +28,8 @@ def run_attack(attack: Attack, problem: Problem) -> AttackResult:
     InvalidInput: the attack does not work on this problem.
     NonFiniteLogits: the model returned NaN or infinite logits.
     """
+    if not isinstance(attack, Attack):
+        raise InvalidInput(f"the attack is {attack!r}: pass an attack, such as load('attack:pgd')()")
     check(attack, problem)
     stages = attack.stages(problem)
     return search(attack, problem) if stages is None else _run_stages(stages)

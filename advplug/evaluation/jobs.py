@@ -112,7 +112,9 @@ def model_job(
     """The job behind ``advplug evaluate``: any module from images in ``threat.bounds`` to logits."""
     if not recipes:
         raise InvalidInput("no attacks to run: name at least one")
-    images, model = images.to(device), model.to(device).eval()
+    if not isinstance(model, nn.Module):
+        raise InvalidInput(f"the model is a {type(model).__name__}: pass a torch.nn.Module, or a PlainModel around it")
+    images, model = images.to(device), model.to(device)
     return Job(
         case=name,
         model=as_defended(model, images.inputs, threat.bounds),

@@ -32,15 +32,15 @@ class FixedArray:
     def __init__(self, values: Any, *, name: str, dtype: type = np.float64) -> None:
         if isinstance(values, FixedArray):
             values = values.array
-        for method in ("detach", "cpu", "numpy"):  # of a tensor, on whichever device
-            values = getattr(values, method, lambda values=values: values)()
         try:
+            if hasattr(values, "detach"):  # a tensor, on whichever device
+                values = values.detach().cpu().tolist()
             array = np.array(values)
             if not (np.issubdtype(array.dtype, np.number) or array.dtype == np.bool_):
                 raise ValueError(f"of type {array.dtype}")
             if dtype is np.bool_ and not np.isin(array, (0, 1)).all():
                 raise ValueError("with other values than 0 and 1")
-        except ValueError as error:
+        except (ValueError, TypeError, RuntimeError) as error:
             raise InvalidInput(f"{name} is an array {error}: give plain numbers in one shape") from error
         self.array = array.astype(dtype)
         self.array.setflags(write=False)
