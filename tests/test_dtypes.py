@@ -49,3 +49,20 @@ def test_robust_accuracy_does_not_depend_on_the_dtype(name: str, norm: Norm) -> 
     true = robust_accuracy(name, norm, torch.float32)
     for dtype in (*HALF, torch.float64):
         assert abs(robust_accuracy(name, norm, dtype) - true) <= NEAR.get((name, norm), 0.01) + 1e-9, dtype
+
+
+@pytest.mark.parametrize(
+    ("name", "norm", "budget"),
+    [("deepfool", "l2", 1.5), ("deepfool", "linf", 0.12), ("fab", "l2", 1.3), ("ddn", "l2", 1.3), ("fmn", "l2", 1.3)],
+)
+def test_smallest_perturbations_are_found_in_half_precision(name: str, norm: Norm, budget: float) -> None:
+    """DeepFool under l2 found none for half of the digits."""
+    settings = {"steps": 100} if name in ("fab", "ddn") else {}
+    x, y = (part[:50] for part in digits())
+    told = []
+    for dtype in (torch.float32, *HALF):
+        result = run(load(f"attack:{name}")(**settings), network(dtype), x, y, ThreatModel(norm, None))
+        assert result.robust_accuracy == 0
+        told.append(result.robust_accuracy_at(budget))
+    assert 0.2 < told[0] < 0.6
+    assert max(told) - min(told) <= 0.02 + 1e-9
