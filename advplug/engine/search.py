@@ -13,12 +13,12 @@ from torch import Tensor
 from advplug.attack import Attack
 from advplug.engine.best_points import Rows, Trace
 from advplug.engine.gateway import Gateway, out_of_memory
-from advplug.engine.problem import Problem, check_loss
+from advplug.engine.problem import Problem
 from advplug.engine.query_counter import QueryCounter
 from advplug.engine.result import AttackResult
 from advplug.engine.task import Task
 from advplug.engine.verification import allowed, shrink_to_budget
-from advplug.errors import InvalidInput, RobustnessWarning
+from advplug.errors import RobustnessWarning
 from advplug.numerics.random_numbers import Noise
 from advplug.numerics.tensors import norms
 from advplug.numerics.trees import take
@@ -29,7 +29,6 @@ def search(attack: Attack, problem: Problem) -> AttackResult:
 
     Raises
     ------
-    InvalidInput: the attack does not work on this problem.
     NonFiniteLogits: the model returned NaN or infinite logits.
     """
     with problem.gateway() as gateway:
@@ -39,23 +38,6 @@ def search(attack: Attack, problem: Problem) -> AttackResult:
         run.search_deeper_for_lost()
         run.judge_afresh()
         return run.result
-
-
-def check(attack: Attack, problem: Problem) -> None:
-    """Raise InvalidInput if ``attack`` does not work on ``problem``."""
-    norm, name = problem.threat.norm, type(attack).__name__
-    if norm not in attack.norms:
-        raise InvalidInput(f"{name} does not work under {norm}: choose one of {', '.join(attack.norms)}")
-    if problem.epsilon is None and not attack.minimum_norm:
-        raise InvalidInput(f"{name} needs a budget: give the threat model an epsilon, such as {norm}:0.3")
-    if attack.needs_auxiliary and problem.auxiliary is None:
-        raise InvalidInput(
-            f"{name} needs images that the attacker owns besides those attacked: pass auxiliary=Images(...)"
-        )
-    if problem.loss is None:
-        check_loss(attack.default_loss, problem)
-    elif attack.fixed_loss:
-        raise InvalidInput(f"{name} brings its own losses: name no other")
 
 
 _IN_HALF = (1e-2, 0.03, 0.1, 0.3)

@@ -10,9 +10,9 @@ from typing import Any
 import torch
 
 from advplug.attack import Attack, Stage
-from advplug.engine.problem import Problem
+from advplug.engine.problem import Problem, check_loss
 from advplug.engine.result import AttackResult
-from advplug.engine.search import check, search
+from advplug.engine.search import search
 from advplug.errors import InvalidInput, NoGradient, RobustnessWarning
 from advplug.gradients import FiniteDifference, instead_of_exact, noise_within
 
@@ -30,7 +30,7 @@ def run_attack(attack: Attack, problem: Problem) -> AttackResult:
     """
     if not isinstance(attack, Attack):
         raise InvalidInput(f"the attack is {attack!r}: pass an attack, such as load('attack:pgd')()")
-    check(attack, problem)
+    _check(attack, problem)
     stages = attack.stages(problem)
     return search(attack, problem) if stages is None else _run_stages(stages)
 
@@ -59,6 +59,23 @@ def run_sweep(attack: Attack, problem: Problem, epsilons: Sequence[float]) -> li
         step = replace(problem, threat=threat, epsilon=budget)
         results.append(_continue(attack, step, results[-1] if results else None))
     return results
+
+
+def _check(attack: Attack, problem: Problem) -> None:
+    """Raise InvalidInput if ``attack`` does not work on ``problem``."""
+    norm, name = problem.threat.norm, type(attack).__name__
+    if norm not in attack.norms:
+        raise InvalidInput(f"{name} does not work under {norm}: choose one of {', '.join(attack.norms)}")
+    if problem.epsilon is None and not attack.minimum_norm:
+        raise InvalidInput(f"{name} needs a budget: give the threat model an epsilon, such as {norm}:0.3")
+    if attack.needs_auxiliary and problem.auxiliary is None:
+        raise InvalidInput(
+            f"{name} needs images that the attacker owns besides those attacked: pass auxiliary=Images(...)"
+        )
+    if problem.loss is None:
+        check_loss(attack.default_loss, problem)
+    elif attack.fixed_loss:
+        raise InvalidInput(f"{name} brings its own losses: name no other")
 
 
 def _run_stages(stages: Sequence[Stage]) -> AttackResult:
