@@ -105,7 +105,8 @@ class _Run:
             return
         self.problem = replace(self.problem, options=replace(self.problem.options, early_end=False))
         for targets in self._target_sets():
-            self.round(self.problem.options.restarts, targets, self.result.lost & ~self.result.success)
+            if bool(self.result.lost.any()):
+                self.round(self.problem.options.restarts, targets, self.result.lost.clone())
         if count := int(self.result.lost.sum()):
             told = f"{count} samples broke in the search and not when they were judged again; they count as robust"
             warnings.warn(told, RobustnessWarning, stacklevel=5)
