@@ -198,3 +198,43 @@ def test_two_label_files_are_refused(tmp_path: Path) -> None:
         read_images(tmp_path)
     with pytest.raises(InvalidInput, match=r"annotations\.csv and labels\.csv"):
         read_images(tmp_path / "images")
+
+
+def test_folders_of_one_number_are_no_two_classes(tmp_path: Path) -> None:
+    for name in ("0", "01", "1"):
+        save(tmp_path / name / "a.png", 10)
+    with pytest.raises(InvalidInput, match="01 and 1 are one class: merge them"):
+        read(tmp_path)
+
+
+def test_deeper_images_and_links_that_lead_nowhere_are_counted(tmp_path: Path) -> None:
+    for name in ("0/a.png", "0/more/b.png", "0/more/c.png", "0/.thumbnails/a.png", "1/a.png"):
+        save(tmp_path / name, 10)
+    (tmp_path / "1" / "b.png").symlink_to("absent.png")
+    images, lines = read(tmp_path)
+    assert images.labels.tolist() == [0, 1]
+    assert lines == [
+        f"{tmp_path}: 2 images in deeper folders are left out, such as 0/more/b.png",
+        f"{tmp_path}: 1 links that lead nowhere are left out, such as 1/b.png",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("labels.csv", "file,label\na.png,cat\nb.png,\n", "the label of b.png is empty"),
+        ("labels.csv", "file,label\na.png,cat\nb.png,nan\n", "the label of b.png is nan"),
+        ("labels.json", '{"a.png": 0, "b.png": NaN}', "the label of b.png is nan"),
+        ("labels.json", '{"a.png": 0, "b.png": 1' + "0" * 400 + "}", "is no class"),
+        ("labels.json", '{"a.png": 0, "b.png": 1, "a.png": 1}', "a name stands in it twice"),
+        ("labels.json", "[" * 100_000, "no list of images and labels"),
+    ],
+    ids=["empty", "nan", "json nan", "401 digits", "twice", "deep"],
+)
+def test_labels_that_are_none_are_no_class(tmp_path: Path, name: str, content: str, message: str) -> None:
+    for picture in ("a.png", "b.png"):
+        save(tmp_path / picture, 10)
+    (tmp_path / name).write_text(content)
+    with pytest.raises(InvalidInput, match=message) as caught:
+        read(tmp_path)
+    assert "\n" not in str(caught.value)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import warnings
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -157,6 +159,65 @@ def test_a_truncated_archive_is_refused_in_one_line(tmp_path: Path) -> None:
         with pytest.raises(InvalidInput, match=r"not an \.npz file of plain arrays") as caught:
             read_images(tmp_path / name)
         assert "\n" not in str(caught.value)
+
+
+HEADERS = {
+    "one line only": b"{'descr': '<f4', 'fortran_order': False, 'shape': (9, '''4), }",
+    "too large": b"{'descr': '<f4', 'fortran_order': False, 'shape': (999999999999999999999, 4), }",
+    "too deep": b"(" * 2000,
+}
+
+
+def with_header(header: bytes) -> bytes:
+    """An .npy file that starts with ``header``."""
+    header += b" " * (-(len(header) + 11) % 64) + b"\n"
+    return b"\x93NUMPY\x01\x00" + len(header).to_bytes(2, "little") + header + bytes(144)
+
+
+@pytest.mark.parametrize("name", ["x", "x.npy"])
+@pytest.mark.parametrize("content", [b"hello", *map(with_header, HEADERS.values())], ids=["text", *HEADERS])
+def test_members_that_are_no_arrays_are_refused_in_one_line(tmp_path: Path, name: str, content: bytes) -> None:
+    path = npz(tmp_path, y=LABELS)
+    with zipfile.ZipFile(path, "a") as archive:
+        archive.writestr(name, content)
+    with pytest.raises(InvalidInput, match=r"mine\.npz: ") as caught:
+        read_images(path)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("method", [zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+def test_damaged_archives_of_other_methods_are_refused(tmp_path: Path, method: int) -> None:
+    plain, path = npz(tmp_path, x=PIXELS, y=LABELS), tmp_path / "packed.npz"
+    with zipfile.ZipFile(plain) as source, zipfile.ZipFile(path, "w", method) as packed:
+        for name in source.namelist():
+            packed.writestr(name, source.read(name))
+    assert read_images(path).labels.tolist() == [3, 1]
+    content = bytearray(path.read_bytes())
+    content[50:80] = bytes(30)
+    path.write_bytes(content)
+    with pytest.raises(InvalidInput, match="damaged"):
+        read_images(path)
+
+
+def test_encrypted_archives_are_refused(tmp_path: Path) -> None:
+    path = npz(tmp_path, x=PIXELS, y=LABELS)
+    content = path.read_bytes()
+    for mark, place in ((b"PK\x03\x04", 6), (b"PK\x01\x02", 8)):
+        parts = content.split(mark)
+        content = mark.join([parts[0], *(part[: place - 4] + b"\x01" + part[place - 3 :] for part in parts[1:])])
+    path.write_bytes(content)
+    with pytest.raises(InvalidInput, match="encrypted"):
+        read_images(path)
+
+
+def test_files_of_python_2_are_read_without_a_warning(tmp_path: Path) -> None:
+    path = npz(tmp_path, y=LABELS)
+    header = b"{'descr': '<f4', 'fortran_order': False, 'shape': (2L, 18L), }"
+    with zipfile.ZipFile(path, "a") as archive:
+        archive.writestr("x.npy", with_header(header))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert read_images(path).inputs.shape == (2, 18)
 
 
 def test_the_first_of_the_drawn_order_cover_the_classes_and_the_seed_fixes_them() -> None:

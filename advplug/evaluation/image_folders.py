@@ -30,7 +30,9 @@ def read_folder(path: Path, warn: Callable[[str], object]) -> tuple[Bytes, npt.N
     inside = [file for folder in folders for file in images_in(folder)]
     loose = images_in(path)
     if not inside and not loose:
+        _warn_of_left_out(path, set(), warn)
         raise InvalidInput(f"{path}: no images ({', '.join(sorted(SUFFIXES))}) in the folder or its sub-folders")
+    _warn_of_left_out(path, {*inside, *loose}, warn)
     lists = label_files(path)
     if len(lists) > 1:
         raise InvalidInput(f"{path}: {_names(lists)} may both hold the labels: move all but one away")
@@ -53,6 +55,17 @@ def images_in(folder: Path) -> list[Path]:
     return sorted(file for file in folder.iterdir() if file.suffix.lower() in SUFFIXES and file.is_file())
 
 
+def _warn_of_left_out(path: Path, taken: set[Path], warn: Callable[[str], object]) -> None:
+    """One line each about images deeper than a class folder, and about links that lead nowhere."""
+    others = [file for file in sorted(path.rglob("*")) if file.suffix.lower() in SUFFIXES and file not in taken]
+    others = [file for file in others if not any(part.startswith(".") for part in file.relative_to(path).parts)]
+    deeper = [file for file in others if file.is_file()]
+    dangling = [file for file in others if file.is_symlink() and not file.exists()]
+    for files, what in ((deeper, "images in deeper folders"), (dangling, "links that lead nowhere")):
+        if files:
+            warn(f"{path}: {len(files)} {what} are left out, such as {files[0].relative_to(path)}")
+
+
 def _of_folders(path: Path, folders: list[Path], warn: Callable[[str], object]) -> Labels:
     if len(folders) == 1:
         raise InvalidInput(
@@ -61,6 +74,10 @@ def _of_folders(path: Path, folders: list[Path], warn: Callable[[str], object]) 
             "file names end in _LABEL"
         )
     numbered = all(folder.name.isdecimal() for folder in folders)
+    owner: dict[int, Path] = {}
+    for folder in folders if numbered else ():
+        if owner.setdefault(int(folder.name), folder) is not folder:
+            raise InvalidInput(f"{path}: {owner[int(folder.name)].name} and {folder.name} are one class: merge them")
     numbers = []
     for place, folder in enumerate(folders):
         number = int(folder.name) if numbered else place

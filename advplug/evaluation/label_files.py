@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import csv
 import json
+import math
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -23,6 +24,9 @@ _NAME = re.compile(
     r"|(?:metadata|train|val|test)\.(?:csv|tsv|txt)",
     re.IGNORECASE,
 )
+_MISSING = ("", "nan")
+"""Labels that are none; pandas writes either."""
+
 _TABLES = {".csv", ".tsv", ".txt"}
 
 Rows = list[tuple[str, str]]
@@ -61,6 +65,8 @@ def read_labels(path: Path, images: Sequence[Path], root: Path) -> Labels:
     rows = _rows(path, images, root)
     texts: dict[str, str] = {}
     for name, label in rows:
+        if label.lower() in _MISSING:
+            raise InvalidInput(f"{path}: the label of {name} is {label or 'empty'}: add it, or leave the line out")
         if texts.setdefault(name, label) != label:
             raise InvalidInput(f"{path}: {name} is labelled {texts[name]} and {label}: give one class for each image")
     numbers = _numbers(path, set(texts.values()))
@@ -108,13 +114,21 @@ def _unreadable(path: Path, why: str) -> InvalidInput:
 
 def _json_rows(path: Path, text: str) -> Rows:
     try:
-        content = json.loads(text)
-    except ValueError as error:
+        content = json.loads(text, object_pairs_hook=_object)
+    except (ValueError, RecursionError) as error:
         raise _unreadable(path, str(error)) from error
     entries = list(content.items()) if isinstance(content, dict) else content
     if not isinstance(entries, list):
         raise _unreadable(path, "it is neither an object nor a list")
     return [_json_row(path, entry) for entry in entries]
+
+
+def _object(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    """A JSON object, whose names stand in it once."""
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        raise ValueError("a name stands in it twice")
+    return found
 
 
 def _json_row(path: Path, entry: object) -> tuple[str, str]:
@@ -181,11 +195,11 @@ def _numbers(path: Path, labels: set[str]) -> dict[str, int]:
     if all(number is None for number in numbers.values()):
         return {label: place for place, label in enumerate(sorted(labels))}
     for label, number in sorted(numbers.items()):
-        if number is None or number < 0 or number != int(number):
+        if number is None or not 0 <= number < math.inf or number != int(number):
             raise InvalidInput(f"{path}: the label {label!r} is no class: give class numbers from 0, or names alone")
     return {label: int(number) for label, number in numbers.items() if number is not None}
 
 
 def _number(label: str) -> float | None:
-    """``label`` as a finite number, None if it is none."""
-    return float(label) if re.fullmatch(r"[+-]?\d{1,18}(\.\d*)?", label) else None
+    """``label`` as a number, None if it is none."""
+    return float(label) if re.fullmatch(r"[+-]?\d+(\.\d*)?", label) else None

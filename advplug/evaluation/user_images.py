@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import warnings
-import zipfile
-import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -85,13 +84,26 @@ def read_archive(path: Path, *names: str) -> tuple[dict[str, Array], str]:
     ------
     InvalidInput: damaged, or it holds something else than plain arrays.
     """
+    trouble = f"{path}: damaged, or not an .npz file of plain arrays"
+    with readable(trouble), np.load(path, allow_pickle=False) as archive:
+        found = {name: archive[name] for name in archive if name in names}
+        present = ", ".join(archive) or "none"
+    other = next((name for name, array in found.items() if not isinstance(array, np.ndarray)), None)
+    if other is not None:  # NumPy gives the bytes of what is no .npy file
+        raise InvalidInput(f"{path}: {other} in it is no array: write the file with numpy.savez")
+    return found, present
+
+
+@contextmanager
+def readable(trouble: str) -> Iterator[None]:
+    """Say what is wrong with a file of NumPy's in one line, instead of how its parser failed."""
     try:
-        with np.load(path, allow_pickle=False) as archive:
-            return {name: archive[name] for name in archive if name in names}, ", ".join(archive) or "none"
-    except (OSError, EOFError, ValueError, TypeError, AttributeError, MemoryError) as error:
-        raise InvalidInput(f"{path}: not an .npz file of plain arrays ({error})") from error
-    except (zipfile.BadZipFile, zlib.error, NotImplementedError) as error:
-        raise InvalidInput(f"{path}: damaged, not an .npz file of plain arrays ({error})") from error
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)  # files of Python 2 are read, slowly
+            yield
+    except Exception as error:  # whatever NumPy, zipfile and its decompressors make of foreign bytes
+        why = f"{error}".partition("\n")[0] or type(error).__name__
+        raise InvalidInput(f"{trouble} ({why})") from error
 
 
 def _read_npz(path: Path, dtype: torch.dtype) -> Images:
