@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from fractions import Fraction
 from numbers import Real
 from typing import Any, Literal, cast, get_args
 
@@ -14,6 +13,7 @@ from numpy.typing import NDArray
 
 from advplug.errors import InvalidInput
 from advplug.numerics.fixed_array import FixedArray
+from advplug.numerics.written_numbers import number_in
 
 Norm = Literal["linf", "l2", "l1", "l0"]
 
@@ -129,8 +129,8 @@ class ThreatModel:
         if not separator:
             raise InvalidInput(f"threat {text!r}: write norm:epsilon, such as linf:8/255 or l2:min")
         try:
-            epsilon = None if budget == "min" else float(Fraction(budget))
-        except (ValueError, ZeroDivisionError):
+            epsilon = None if budget == "min" else number_in(budget)
+        except (ValueError, ZeroDivisionError, OverflowError):
             raise InvalidInput(f"epsilon {budget!r} in threat {text!r}: write a number, a fraction or min") from None
         threat = cls(cast(Norm, norm), epsilon, bounds)
         width = bounds[1] - bounds[0]

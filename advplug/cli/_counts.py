@@ -17,6 +17,11 @@ BUDGETS = 1000
 SEEDS = 2**63
 """Seeds, and sizes that torch computes with, lie below."""
 
+LARGEST = 1e15
+"""Largest bound or budget: float32 holds no sum of the squares of many larger ones."""
+
+_DIGITS = 100
+
 MOST = {
     "restarts": 10_000,
     "steps": 10_000_000,
@@ -26,6 +31,22 @@ MOST = {
     "num_targets": 100_000,
 }
 """Most of each count by its name, in a recipe, its attack or its gradient: far beyond what anybody waits for."""
+
+
+def check_seed(seed: int) -> None:
+    """Refuse a seed that torch does not take.
+
+    Raises
+    ------
+    InvalidInput: the message says which it takes.
+    """
+    if not -SEEDS <= seed < SEEDS:
+        raise InvalidInput(f"--seed {seed}: give a number of at most 63 bits")
+
+
+def whole(text: str) -> int | None:
+    """The number that ``text`` writes in digits; None if it writes another thing, or more digits than any count has."""
+    return int(text) if text.isdecimal() and len(text) <= _DIGITS else None
 
 
 def check_counts(job: Job) -> None:

@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
+from advplug.cli._counts import LARGEST
 from advplug.errors import InvalidInput
 
 if TYPE_CHECKING:
@@ -38,7 +39,15 @@ def read_bounds(text: str | None) -> Bounds:
         raise InvalidInput(f"--bounds {text}: {remedy}") from None
     if not low < high:
         raise InvalidInput(f"--bounds {text}: give the lower bound first")
+    _check_size(f"--bounds {text}", low, high, high - low)
     return low, high
+
+
+def _check_size(option: str, *values: float) -> None:
+    """Refuse what float32 does not hold, or not squared: it would overflow, perhaps when all attacks are done."""
+    largest = max(abs(value) for value in values)
+    if not largest <= LARGEST:
+        raise InvalidInput(f"{option}: {largest:.6g} is too large for float32: rescale the inputs")
 
 
 def _bounds_in(path: Path) -> Bounds:
@@ -53,6 +62,7 @@ def _bounds_in(path: Path) -> Bounds:
         raise InvalidInput(f"--bounds {path}: lower and upper have shapes {shapes}: give both that of one input")
     if (lower > upper).any() or not (lower < upper).any():
         raise InvalidInput(f"--bounds {path}: lower is above upper, or nowhere below it: swap them")
+    _check_size(f"--bounds {path}", float(lower.min()), float(upper.max()), float((upper - lower).max()))
     return lower, upper
 
 
@@ -75,6 +85,8 @@ def read_threat(text: str, bounds: Bounds) -> ThreatModel:
             raise InvalidInput(f"--threat {text}: the budget {threat.budget:.6g} is wider than [{low:.6g}, {high:.6g}]")
     else:
         threat = ThreatModel.parse(text, bounds=(low, high))
+    if threat.epsilon is not None:
+        _check_size(f"--threat {text}", threat.epsilon)
     return within(threat, bounds)
 
 
@@ -131,6 +143,20 @@ def rows_of(option: str, array: NDArray[Any], images: Images, places: torch.Tens
     raise InvalidInput(f"{option}: it has shape {array.shape}, an input has {shape}: give that, or a row for each")
 
 
+def without_room(threat: ThreatModel, images: Images) -> int:
+    """How many samples have no value that the attacker may change, by mask and budgets."""
+    import numpy as np
+
+    free = np.asarray((threat.epsilon is None) or np.float32(threat.epsilon) > 0)
+    for allowed in (threat.mask, threat.shares):
+        if allowed is not None:
+            free = free & (allowed.array > 0)
+    if free.ndim < images.inputs.ndim:
+        return 0 if free.any() else len(images)
+    found = free.reshape(len(free), -1).any(axis=1)
+    return int((~np.broadcast_to(found, len(images))).sum())
+
+
 def _broadcasts(shape: tuple[int, ...], wanted: tuple[int, ...]) -> bool:
     import numpy as np
 
@@ -146,10 +172,10 @@ def _array(option: str, path: Path) -> NDArray[Any]:
 
     if path.suffix != ".npy":
         raise InvalidInput(f"{option}: give an .npy file, or another that --help names")
-    try:
+    from advplug.evaluation.user_images import readable
+
+    with readable(f"{option}: not an .npy file of a plain array"):
         found = np.load(path, allow_pickle=False)
-    except (OSError, EOFError, ValueError, MemoryError) as error:
-        raise InvalidInput(f"{option}: not an .npy file of a plain array ({error})") from error
     if not isinstance(found, np.ndarray):
         raise InvalidInput(f"{option}: not an .npy file of a plain array")
     return _numbers(option, found)

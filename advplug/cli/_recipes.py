@@ -7,9 +7,9 @@ import inspect
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from difflib import get_close_matches
-from fractions import Fraction
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from advplug.cli._counts import whole
 from advplug.errors import InvalidInput
 from advplug.plugins.manager import Manager
 
@@ -99,9 +99,10 @@ def read_targets(text: str | None) -> Targets:
     """
     if text is None or text == "each":
         return Targets(each=text is not None)
-    if not text.isdecimal() or int(text) < 1:
+    number = whole(text)
+    if not number:
         raise InvalidInput(f"--targets {text}: write each, or a number of classes")
-    return Targets(likeliest=int(text))
+    return Targets(likeliest=number)
 
 
 def read_gradients(texts: Sequence[str]) -> list[Gradient]:
@@ -121,9 +122,9 @@ def read_gradients(texts: Sequence[str]) -> list[Gradient]:
         count = GRADIENTS[name]
         if colon and count is None:
             raise InvalidInput(f"--gradients {text}: {name} takes no number")
-        if colon and not number.isdecimal():
+        if colon and whole(number) is None:
             raise InvalidInput(f"--gradients {text}: write a whole number after the colon, such as {name}:{count}")
-        found.append((name, int(number) if colon else count))
+        found.append((name, whole(number) if colon else count))
     return found
 
 
@@ -189,13 +190,15 @@ def _settings(texts: Sequence[str], attacks: Sequence[str]) -> dict[str, dict[st
 
 def _value(text: str) -> Any:
     """A Python literal, ``true``, ``false`` or ``none`` in any case, a fraction, or else the text itself."""
+    from advplug.numerics.written_numbers import number_in
+
     constants = {"true": True, "false": False, "none": None}
     if text.lower() in constants:
         return constants[text.lower()]
-    for read in (ast.literal_eval, lambda fraction: float(Fraction(fraction))):
+    for read in (ast.literal_eval, number_in):
         try:
             return read(text)
-        except (ValueError, SyntaxError, ZeroDivisionError):
+        except (ValueError, SyntaxError, ZeroDivisionError, OverflowError, RecursionError, MemoryError):
             continue
     return text
 
