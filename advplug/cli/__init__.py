@@ -16,6 +16,7 @@ from collections.abc import Sequence
 import click
 
 from advplug import __version__
+from advplug.cli._console import Unprinted
 from advplug.cli._group import LazyGroup
 from advplug.errors import (
     COMPUTING,
@@ -68,6 +69,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def run(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit code; errors become one line on stderr."""
+    _fill_closed_streams()
     try:
         # With standalone_mode off click returns the code of ctx.exit() instead of ending the process.
         code = cli.main(arguments, prog_name="advplug", standalone_mode=False)
@@ -85,6 +87,14 @@ def run(arguments: Sequence[str] | None = None) -> int:
         return code
 
 
+def _fill_closed_streams() -> None:
+    """Open nothing in place of a closed stream: else a file of ours gets its number, and what C code prints there."""
+    number = os.open(os.devnull, os.O_RDWR)
+    while number <= 2:
+        number = os.open(os.devnull, os.O_RDWR)
+    os.close(number)
+
+
 def explain(error: BaseException) -> tuple[str, int]:
     """The one-line message and the exit code for an error."""
     if isinstance(error, click.Abort | KeyboardInterrupt):
@@ -94,8 +104,9 @@ def explain(error: BaseException) -> tuple[str, int]:
         return "a model, a plugin or a library called sys.exit(0) during the command", INTERNAL
     if isinstance(error, AdvplugError):
         return str(error), next((code for kind, code in EXIT_CODES.items() if isinstance(error, kind)), 2)
-    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return f"{error}: make room, then give the same command again", 1
+    if isinstance(error, Unprinted) or (isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)):
+        remedy = "open it" if isinstance(error, Unprinted) else "make room"
+        return f"{error}: {remedy}, then give the same command again", 1
     if isinstance(error, ModuleNotFoundError) and (error.name or "").split(".")[0] in COMPUTING:
         return f"{error.name} is not installed: pip install 'advplug[torch]'", 4
     return f"internal error: {type(error).__name__}: {error}", INTERNAL

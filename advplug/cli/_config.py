@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
@@ -14,6 +15,9 @@ if sys.version_info >= (3, 11):
     import tomllib
 else:
     import tomli as tomllib
+
+_COMMAND_LINE = ("fresh", "json", "config")
+"""Options that a file of settings has not: they concern one call."""
 
 
 class Settings(BaseModel):
@@ -54,14 +58,14 @@ def read(path: Path) -> dict[str, Any]:
     """
     try:
         document = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+    except (OSError, ValueError, RecursionError) as error:  # undecodable bytes, no TOML, a number of 5000 digits
         raise InvalidInput(f"--config {path}: {error}") from error
     if isinstance(document.get("bounds"), list):
         document["bounds"] = tuple(document["bounds"])  # TOML has no tuples, and strict checks take no lists for them
     try:
         settings = Settings.model_validate(document)
     except ValidationError as error:
-        wrong = "; ".join(f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors())
+        wrong = "; ".join(map(_said, error.errors()))
         raise InvalidInput(f"--config {path}: {wrong}") from error
     fields = settings.model_dump(exclude_none=True)
     for name in ("attacks", "losses", "gradients", "bounds", "epsilons"):
@@ -73,3 +77,11 @@ def read(path: Path) -> dict[str, Any]:
     chosen = fields.pop("set", {})
     fields["settings"] = [f"{attack}.{key}={pairs[key]!r}" for attack, pairs in chosen.items() for key in pairs]
     return fields
+
+
+def _said(error: Mapping[str, Any]) -> str:
+    """What pydantic finds wrong with a field."""
+    field = ".".join(map(str, error["loc"]))
+    if field in _COMMAND_LINE:
+        return f"{field}: give --{field} on the command line"
+    return f"{field}: {error['msg']}"

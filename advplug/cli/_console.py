@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import sys
@@ -18,6 +19,11 @@ if TYPE_CHECKING:
 
 SCHEMA_VERSION = 1
 """Version of the form of everything that ``--json`` prints."""
+
+
+class Unprinted(OSError):
+    """Stdout is closed: what a command prints is its result, and exit code 0 would say that it is there."""
+
 
 _document: TextIO | None = None  # where the document goes while everything else is kept off stdout
 
@@ -84,13 +90,24 @@ def _flush(stream: TextIO) -> None:
 
 
 def out() -> Console:
-    """Console for data."""
-    return _console(sys.stdout)
+    """Console for data.
+
+    Raises
+    ------
+    Unprinted: stdout is closed.
+    """
+    return _console(_open(sys.stdout))
 
 
 def err() -> Console:
-    """Console for progress, warnings and errors."""
-    return _console(sys.stderr)
+    """Console for progress, warnings and errors, which go nowhere if stderr is closed."""
+    return _console(io.StringIO() if sys.stderr is None else sys.stderr)
+
+
+def _open(stream: TextIO | None) -> TextIO:
+    if stream is None:
+        raise Unprinted("stdout is closed, so the result is not printed")
+    return stream
 
 
 def _console(stream: TextIO) -> Console:
@@ -106,7 +123,7 @@ def _console(stream: TextIO) -> Console:
 def print_json(content: Mapping[str, Any]) -> None:
     """Print ``content`` on stdout as one JSON object that starts with its ``schema_version``."""
     text = json.dumps({"schema_version": SCHEMA_VERSION, **content}, indent=2, default=_plain)
-    click.echo(text, file=_document)
+    click.echo(text, file=_document or _open(sys.stdout))
 
 
 def _plain(value: Any) -> Any:

@@ -12,5 +12,6 @@ def usable_device(name: str) -> str:
     try:
         torch.empty(0, device=name)
     except (RuntimeError, AssertionError, NotImplementedError) as error:
-        raise InvalidInput(f"--device {name}: {str(error).splitlines()[0]}") from error
+        why = (str(error).splitlines() or [type(error).__name__])[0].partition(". ")[0]  # of a page on each backend
+        raise InvalidInput(f"--device {name}: {why}") from error
     return name

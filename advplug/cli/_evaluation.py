@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import math
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, fields, replace
-from fractions import Fraction
 from functools import wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from advplug.cli import _console
-from advplug.cli._counts import BUDGETS, SEEDS, check_counts
+from advplug.cli._counts import BUDGETS, LARGEST, SEEDS, check_counts, check_seed
+from advplug.cli._paths import UserPath, refuse_overwriting
 from advplug.cli._progress import watching
 from advplug.errors import InvalidInput
 from advplug.plugins.manager import Manager, default_manager
@@ -34,10 +33,13 @@ _OPTIONS = (
     click.option("--batch-size", type=click.IntRange(min=1), help="Samples attacked at once; else as many as fit."),
     click.option("--epsilons", help="Smaller budgets to judge every attack at as well: 0.1,0.2 or 2/255,4/255."),
     click.option("--sweep", type=click.IntRange(2, BUDGETS), help="The same at N even steps up to the full budget."),
-    click.option("--out", type=click.Path(path_type=Path), help=f"Run directory; otherwise one in {RUNS}."),
+    click.option("--out", type=UserPath(), help=f"Run directory; otherwise one in {RUNS}."),
     click.option("--fresh", is_flag=True, help="Forget what the run directory holds instead of resuming."),
     click.option("--report/--no-report", "report", default=True, help="Whether to write report.html."),
 )  # fmt: skip
+
+_FILES = ("data", "auxiliary", "bounds", "mask", "threat", "weights")
+"""Options of either command that may name a file of the user's."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,7 +64,7 @@ def options(command: Callable[..., Any]) -> Callable[..., Any]:
     @wraps(command)
     def gathered(*arguments: Any, **values: Any) -> Any:
         common = Options(**{field.name: values.pop(field.name) for field in fields(Options)})
-        _check(common)
+        _check(common, {name: values.get(name) for name in _FILES})
         return command(*arguments, options=common, **values)
 
     for option in reversed(_OPTIONS):
@@ -70,15 +72,18 @@ def options(command: Callable[..., Any]) -> Callable[..., Any]:
     return gathered
 
 
-def _check(options: Options) -> None:
+def _check(options: Options, files: Mapping[str, Any]) -> None:
     """Refuse what can be refused before a model is loaded: a seed that torch has not, a directory of no use."""
     from advplug.evaluation.run_directory import RunDirectory
 
-    if not -SEEDS <= options.seed < SEEDS:
-        raise InvalidInput(f"--seed {options.seed}: give a number of at most 63 bits")
+    check_seed(options.seed)
     if options.limit >= SEEDS or (options.batch_size or 0) >= SEEDS:
         raise InvalidInput("--limit and --batch-size: give numbers of at most 63 bits, or 0 and nothing for all")
-    RunDirectory(options.out or RUNS).try_place()
+    directory = RunDirectory(options.out or RUNS)
+    refuse_overwriting(directory, **files)
+    if options.out is not None:
+        directory.refuse_foreign()
+    directory.try_place()
 
 
 def _smaller_budgets(threat: ThreatModel, epsilons: str | None, sweep: int | None) -> tuple[float, ...]:
@@ -94,20 +99,16 @@ def _smaller_budgets(threat: ThreatModel, epsilons: str | None, sweep: int | Non
     texts = str(epsilons).split(",")
     if len(texts) > BUDGETS:
         raise InvalidInput(f"--epsilons names {len(texts)} budgets: give at most {BUDGETS}")
+    from advplug.numerics.written_numbers import number_in
+
     try:
-        budgets = sorted({_number(text) for text in texts})
+        budgets = sorted({number_in(text) for text in texts})
     except (ValueError, ZeroDivisionError, OverflowError):
         raise InvalidInput(f"--epsilons {epsilons}: write numbers or fractions, such as 2/255,4/255") from None
-    highest = math.inf if threat.epsilon is None else threat.epsilon
-    if not all(0 < budget <= highest and math.isfinite(budget) for budget in budgets):
+    highest = LARGEST if threat.epsilon is None else threat.epsilon
+    if not all(0 < budget <= highest for budget in budgets):
         raise InvalidInput(f"--epsilons {epsilons}: give budgets above 0 and at most {highest:.6g}")
     return tuple(budget for budget in budgets if budget < highest)
-
-
-def _number(text: str) -> float:
-    """A float, or a fraction of whole numbers: of 1e99999999 a Fraction would write out all digits."""
-    above, slash, below = text.strip().partition("/")
-    return float(Fraction(int(above), int(below))) if slash else float(above)
 
 
 def _run_directory(job: Job, out: Path | None) -> Path:
@@ -155,24 +156,28 @@ def _resumable(directory: Path, *, fresh: bool) -> Iterator[None]:
 
 
 def _present(evaluation: Evaluation, *, as_json: bool, report: bool) -> str:
-    """Print the table or the JSON document, write the page, and name plugins whose findings or sections failed.
+    """Write the page, print the table or the JSON document, and name plugins whose findings or sections failed.
 
-    Returns one line on what could not be written, "" where all was.
+    The page comes first: what is printed may go to where nobody reads, or into a full disk. Returns one line on what
+    could not be written, "" where all was.
     """
+    page = None
+    if report:
+        from advplug.report import write_report
+
+        try:
+            page = write_report(evaluation)
+        except OSError as error:
+            reasons = {**evaluation.unsaved, "report.html": error.strerror or str(error)}
+            evaluation = replace(evaluation, unsaved=reasons)
     if as_json:
         _console.print_json(evaluation.to_json())
     else:
         from advplug.cli import _table
 
         _table.print_table(evaluation)
-    if report:
-        from advplug.report import write_report
-
-        try:
-            click.echo(f"report: {write_report(evaluation)}", err=as_json)
-        except OSError as error:
-            reasons = {**evaluation.unsaved, "report.html": error.strerror or str(error)}
-            evaluation = replace(evaluation, unsaved=reasons)
+    if page is not None:
+        click.echo(f"report: {page}", err=as_json)
     _console.warn_of_hooks(default_manager().failures)
     return evaluation.not_saved
 

@@ -8,14 +8,15 @@ import click
 
 from advplug.cli import _evaluation
 from advplug.cli._device import usable_device
+from advplug.cli._paths import UserPath
 from advplug.plugins.manager import default_manager
 
 
 @click.command("break")
 @click.argument("case")
 @click.option("--preset", default="mnist", show_default=True, help="Configuration of the defense.")
-@click.option("--data", type=click.Path(path_type=Path), help=".npz file or folder of images instead of the preset's.")
-@click.option("--weights", type=click.Path(path_type=Path), help="Weights instead of the shipped ones, .safetensors.")
+@click.option("--data", type=UserPath(), help=".npz file or folder of images instead of the preset's.")
+@click.option("--weights", type=UserPath(), help="Weights instead of the shipped ones, .safetensors.")
 @click.option("--attack", "attacks", multiple=True, metavar="NAME", help="Another attack at its defaults; repeatable.")
 @_evaluation.options
 @click.pass_context

@@ -9,6 +9,7 @@ import click
 
 from advplug.cli import _evaluation, _model, _recipes
 from advplug.cli._device import usable_device
+from advplug.cli._paths import UserPath
 from advplug.errors import InvalidInput
 from advplug.plugins.manager import default_manager
 
@@ -23,8 +24,8 @@ def _defaults(ctx: click.Context, _: click.Parameter, path: Path | None) -> Path
 
 @click.command("evaluate")
 @click.argument("model")
-@click.option("--config", type=click.Path(path_type=Path), is_eager=True, expose_value=False, callback=_defaults,
-              help="TOML file with any of these options.")  # fmt: skip
+@click.option("--config", type=UserPath(), is_eager=True, expose_value=False, callback=_defaults,
+              help="TOML file with any of these options but --fresh, --json and --config.")  # fmt: skip
 @click.option("--data", help="FILE.npz, a folder of images, or a data plugin as NAME[:SPLIT].")
 @click.option(
     "--threat",

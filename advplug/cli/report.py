@@ -7,12 +7,13 @@ from pathlib import Path
 import click
 
 from advplug.cli import _console
+from advplug.cli._paths import UserPath
 from advplug.errors import InvalidInput
 from advplug.plugins.manager import default_manager
 
 
 @click.command("report")
-@click.argument("directory", metavar="RUN", type=click.Path(path_type=Path))
+@click.argument("directory", metavar="RUN", type=UserPath())
 @click.option("--format", "form", type=click.Choice(("html", "json", "md")), default="html", show_default=True,
               help="html writes RUN/report.html and prints its path; json and md print.")  # fmt: skip
 @click.option("--open", "show", is_flag=True, help="Open the page in the browser.")

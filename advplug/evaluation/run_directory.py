@@ -22,7 +22,9 @@ from advplug.records.files import LEFT_OVER, replace_file
 
 FOLDERS = ("rows", "behaviours")
 
-_WRITTEN = ("evaluation.json", "inputs.npz", "report.html", "rows/*.json", "rows/*.npz", "behaviours/*.npz")
+_KEY = "[0-9a-f]" * 16
+_KEYED = (f"rows/{_KEY}.json", f"rows/{_KEY}.npz", f"behaviours/{_KEY}.npz")
+_NAMED = ("evaluation.json", "inputs.npz", "report.html")
 _TRIAL = bytes(1 << 16)  # a full disk may still hold an empty file
 _NUMBERS = ("robust_accuracy", "queries", "gradients", "seconds")
 _MENDS = "the same command again mends it"
@@ -48,6 +50,36 @@ class RunDirectory:
             with tempfile.TemporaryFile(dir=place) as file:
                 file.write(_TRIAL)
 
+    def refuse_foreign(self) -> None:
+        """Make sure that no file of somebody else's has a name that a run would replace or delete.
+
+        Raises
+        ------
+        InvalidInput: one has, and nothing beside it shows that a run wrote it.
+        """
+        with self.refusing():
+            taken = next((name for name in _NAMED if (self.path / name).is_file()), None)
+        if taken is None or self._holds_a_run():
+            return
+        raise InvalidInput(
+            f"{self.path} holds a file {taken} that no run of advplug left there, and a run would replace it: give "
+            "another directory, or move the file away"
+        )
+
+    def _holds_a_run(self) -> bool:
+        """Whether there is a row, the answers of a model or an evaluation, whole or damaged."""
+        if any(next(self.path.glob(pattern), None) for pattern in _KEYED):
+            return True
+        try:
+            return {"keys", "rows"} <= set(json.loads((self.path / "evaluation.json").read_bytes()))
+        except (OSError, ValueError, TypeError, RecursionError):
+            return False
+
+    def writes(self, path: Path) -> bool:
+        """Whether a run here would write the file ``path``."""
+        own, other = self.path.resolve(), path.resolve()
+        return other in [own / name for name in _NAMED] or other.parent in [own / name for name in FOLDERS]
+
     def make_writable(self) -> None:
         """Make the directory, and make sure that it can be written: before an attack has cost an hour.
 
@@ -71,7 +103,7 @@ class RunDirectory:
     def forget(self) -> None:
         """Delete what advplug wrote into the directory, and nothing else that may lie there."""
         with self.refusing():
-            for pattern in _WRITTEN:
+            for pattern in (*_NAMED, *_KEYED):
                 for file in self.path.glob(pattern):
                     file.unlink(missing_ok=True)
 

@@ -41,8 +41,12 @@ def opened(path: Path | None, tell: Tell) -> Iterator[Store]:
 
 @contextmanager
 def claimed(path: Path, tell: Tell) -> Iterator[RunDirectory]:
-    """A run directory that exists, can be written, and is locked until the end; raises as :func:`opened`."""
+    """A run directory that exists, can be written, and is locked until the end; raises as :func:`opened`.
+
+    Nothing of somebody else's lies in the way there.
+    """
     directory = RunDirectory(path)
+    directory.refuse_foreign()
     with ExitStack() as stack:
         with directory.refusing():
             path.mkdir(parents=True, exist_ok=True)
