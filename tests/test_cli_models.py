@@ -108,6 +108,28 @@ class Smooth(nn.Module):
         light = (torch.sigmoid(self.slope * (x - 0.5)) - 0.5) @ W.double()
         return torch.stack((-light, light), 1)
 
+def build(size):
+    return nn.Linear(size, 2)
+
+def scale(x, by):
+    return scores(x) * by
+
+def __getattr__(name):
+    if name == "broken":
+        raise RuntimeError("no such luck\\nat all")
+    raise AttributeError(name)
+
+class Scorer:
+    @property
+    def predict_proba(self):
+        raise RuntimeError("no such luck")
+
+scorer = Scorer()
+
+class DictDefended(HardDefended):
+    def forward(self, x):
+        return {"logits": hard(x)}
+
 def named(x):
     return {"logits_of_heads": scores(x), "hidden": x}
 
@@ -217,7 +239,11 @@ def test_functions_of_arrays_and_estimators_are_attacked_through_their_scores(ev
     [
         ("labels", ("own_nets:labels is of type Labels", "PlainModel(model.predict_proba, K)")),
         ("Labels", ("own_nets:Labels is of type Labels", "PlainModel")),
-        ("Needs", ("own_nets:Needs() failed: TypeError",)),
+        ("Needs", ("own_nets:Needs needs size: name what makes the model without an argument",)),
+        ("build", ("If own_nets:build makes the model, let it take no argument",)),
+        ("scale", ("own_nets:scale needs x, by",)),
+        ("broken", ("own_nets:broken: reading broken failed: RuntimeError: no such luck",)),
+        ("scorer", ("own_nets:scorer: reading predict_proba failed: RuntimeError: no such luck",)),
         ("W", ("own_nets:W is of type Tensor",)),
         ("shape", ("must return logits (N, K)", "(1,)")),
         ("text", ("returned a str",)),
@@ -226,6 +252,31 @@ def test_functions_of_arrays_and_estimators_are_attacked_through_their_scores(ev
 )
 def test_what_is_no_model_is_refused(evaluate: Call, model: str, parts: tuple[str, ...]) -> None:
     refused(evaluate(model), *parts)
+
+
+@pytest.mark.parametrize("output", ["logits", "1" * 5000])
+def test_an_output_of_a_defended_model_is_refused_since_it_would_lose_its_decisions(
+    evaluate: Call, output: str
+) -> None:
+    refused(evaluate("DictDefended", "--output", output), "own_nets:DictDefended is a DictDefended: leave --output out")
+
+
+@pytest.mark.parametrize(
+    ("name", "remedy"),
+    [
+        ("own_nets.py:Net", "write own_nets:Net"),
+        ("./own_nets.py:Net", "write own_nets:Net"),
+        ("nets/small:Net", "write nets.small:Net"),
+        ("../own_nets.py:Net", "write own_nets:Net in the folder .."),
+        ("types:Net", "which hides your types.py: give that another name"),
+    ],
+)
+def test_a_file_is_named_as_its_module(
+    evaluate: Call, folder: Any, capsys: pytest.CaptureFixture[str], name: str, remedy: str
+) -> None:
+    (folder.path / "types.py").write_text(NETS)
+    code = run(["evaluate", name, "--data", "x.npz", "--threat", "linf:0.3"])
+    refused(Answer(code, *capsys.readouterr()), remedy)
 
 
 @pytest.mark.parametrize("stand_in", ["smooth", "Smooth"])

@@ -113,6 +113,37 @@ def test_own_floats_lie_in_the_range_of_images(capsys: pytest.CaptureFixture[str
     assert "mine.npz: x ranges over [7, 7], outside the bounds [0, 1]: rescale it" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("shape", "labels", "message"),
+    [
+        ((2, 3, 1, 1), [0, 1], "--data mine.npz: images of shape (3, 1, 1), the preset takes (1, 1, 1)"),
+        ((2, 4), [0, 1], "--data mine.npz: images of shape (4,), the preset takes (1, 1, 1)"),
+        ((2, 1, 1, 1), [0, 2], "--data mine.npz: the label 2, the preset has classes 0 to 1"),
+    ],
+)
+def test_own_images_fit_the_preset(
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    shape: tuple[int, ...],
+    labels: list[int],
+    message: str,
+) -> None:
+    monkeypatch.setattr(Dots, "shape", (1, 1, 1))
+    np.savez("mine.npz", x=np.full(shape, 0.5), y=labels)
+    assert run(["train", "line", "--data", "mine.npz"]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert message in line
+
+
+def test_a_folder_of_the_name_is_not_the_presets_own_data(capsys: pytest.CaptureFixture[str]) -> None:
+    Path("dots").mkdir()
+    assert run(["train", "line", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["data"] == "dots-fit"
+    assert run(["train", "line", "--data", "dots"]) == 2
+    lines = capsys.readouterr().err.splitlines()
+    assert "! --data dots is read from the folder here: data:dots is the plugin" in lines
+
+
 def test_only_the_part_that_was_trained_is_written(monkeypatch: pytest.MonkeyPatch) -> None:
     """A detector around a classifier that ships elsewhere writes its own statistics, and loads them back."""
 
@@ -168,6 +199,8 @@ def test_a_full_disk_is_one_line(monkeypatch: pytest.MonkeyPatch, capsys: pytest
     [
         (["train", "line", "--preset", "none"], 2, "choose one of thin, thick"),
         (["train", "line", "--preset", "thick", "--data", "dots"], 2, "too thick"),
+        (["train", "data:dots"], 2, "data:dots is no defense"),
+        (["train", "line", "--seed", str(2**70)], 2, "at most 63 bits"),
         (["train", "lime"], 4, "did you mean defense:line?"),
         (["train", "line", "--data", "dits"], 4, "did you mean data:dots?"),
         (["train", "line", "--data", "absent.npz"], 2, "no such file"),

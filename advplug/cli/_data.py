@@ -45,10 +45,15 @@ def say(text: str) -> None:
     click.secho(f"! {text}", fg="yellow", err=True)
 
 
-def names_a_file(name: str) -> bool:
-    """Whether ``name`` means a file or folder of the user's, and not a data plugin."""
+def names_a_file(name: str, manager: Manager) -> bool:
+    """Whether ``name`` means a file or folder of the user's, and not a data plugin; one line where it is both."""
+    if name.startswith("data:"):
+        return False
     path = Path(name)
-    return path.suffix == ".npz" or path.exists() or "/" in name or os.sep in name
+    found = path.exists()
+    if found and any(spec.name == name.partition(":")[0] for spec in manager.specs("data")):
+        say(f"--data {name} is read from the {'folder' if path.is_dir() else 'file'} here: data:{name} is the plugin")
+    return path.suffix == ".npz" or found or "/" in name or os.sep in name
 
 
 def read_samples(request: Request, recipes: Sequence[Recipe], manager: Manager) -> Samples:
@@ -74,7 +79,7 @@ def _read(request: Request, wanted: int | None, manager: Manager) -> Samples:
     from advplug.evaluation.user_images import drawn_order, read_images
 
     name = request.data
-    if names_a_file(name):
+    if names_a_file(name, manager):
         whole = read_images(Path(name), dtype=request.dtype, warn=say)
         places = torch.arange(len(whole))
         if wanted is not None and request.limit is not None and request.limit < len(whole):

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from advplug.cli import _limits
+from advplug.cli._counts import whole
 from advplug.cli._data import Request, Samples, read_samples, say
 from advplug.cli._named import read_function, said
 from advplug.errors import InvalidInput, UnknownPlugin
@@ -100,12 +101,12 @@ def _own_job(source: Source, recipes: Sequence[Recipe], device: str, manager: Ma
     _warn_of_floats(images, source.data, bounds)
     own = None if samples.own is None else in_range(samples.own, bounds, "--auxiliary", option="--bounds")
     threat = _at(samples, _limits.within(threat, bounds), mask, source)
-    model = _module(function, images.inputs[:1].to(device), threat.bounds, source.output)
+    model = _module(source, function, images.inputs[:1].to(device), threat.bounds)
     return replace(model_job(source.model, model, images, threat, recipes, device=device), auxiliary=own)
 
 
 def _module(
-    function: Callable[[Any], Any], example: torch.Tensor, bounds: tuple[float, float], output: str | None
+    source: Source, function: Callable[[Any], Any], example: torch.Tensor, bounds: tuple[float, float]
 ) -> nn.Module:
     """``function`` if it is a module with one answer; else as a model, whose answer to one input tells the classes.
 
@@ -116,14 +117,25 @@ def _module(
     import torch
 
     from advplug.engine.model_probe import plain_model
+    from advplug.model import DefendedModel
 
+    output, is_module = source.output, isinstance(function, torch.nn.Module)
     if isinstance(function, torch.nn.Module):
         if output is None:
             return function
+        if isinstance(function, DefendedModel):  # wrapped once more it would no longer decide or reject
+            raise InvalidInput(
+                f"--output {output}: {source.model} is a {type(function).__name__}: leave --output out, and let its "
+                "forward return the scores alone"
+            )
         function = function.to(example.device).eval()
-    entry = int(output) if output is not None and output.isdecimal() else output
+    number = None if output is None else whole(output)
     try:
-        return plain_model(function, example, bounds, output=entry)
+        return plain_model(function, example, bounds, output=output if number is None else number)
+    except InvalidInput as error:
+        if is_module:
+            raise
+        raise InvalidInput(f"{error}. If {source.model} makes the model, let it take no argument") from error
     except SystemExit as error:
         raise InvalidInput(f"the model does not take inputs of shape {tuple(example.shape)}: {said(error)}") from error
 
@@ -147,6 +159,12 @@ def _at(samples: Samples, threat: ThreatModel, mask: Any, source: Source) -> Thr
         threat = replace(threat, epsilon=_limits.rows_of(f"--threat {source.threat}", threat.budgets, *place))
     if mask is not None:
         threat = replace(threat, mask=_limits.rows_of(f"--mask {source.mask}", mask, *place))
+    fixed = _limits.without_room(threat, samples.images)
+    if fixed:
+        say(
+            f"{fixed} of {len(samples.images)} samples have no value that may change (a mask or a budget of 0): "
+            "no attack can break them"
+        )
     return threat
 
 
@@ -167,7 +185,7 @@ def _defense_job(source: Source, recipes: Sequence[Recipe], device: str, manager
     chosen = defense.preset(preset)
     mask = None if source.mask is None else _limits.read_mask(source.mask)
     split = None if source.data else chosen.test_split
-    samples = _samples(source, source.data or chosen.data, recipes, manager, dtype=torch.float32, split=split)
+    samples = _samples(source, source.data or f"data:{chosen.data}", recipes, manager, dtype=torch.float32, split=split)
     model = defense.build(preset, device)
     bounds = model.bounds if source.bounds is None else _limits.read_bounds(source.bounds)
     threat = chosen.threat if source.threat is None else _limits.read_threat(source.threat, bounds)

@@ -5,8 +5,10 @@ from __future__ import annotations
 import inspect
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from importlib import import_module
+from pathlib import Path
 from typing import Any
 
 from advplug.errors import InvalidInput
@@ -26,16 +28,14 @@ def read_function(name: str) -> Callable[[Any], Any]:
     """
     from torch import nn
 
-    found = _found(name)
-    if not isinstance(found, nn.Module) and callable(found) and _needs_nothing(found):
-        try:
-            found = found()
-        except (Exception, SystemExit) as error:
-            raise InvalidInput(f"{name}() failed: {said(error)}") from error
+    with _working_directory():
+        found = _found(name)
+        if not isinstance(found, nn.Module) and callable(found):
+            found = _made(name, found)
     if isinstance(found, nn.Module):
         return found
-    if hasattr(found, SCORES) and not inspect.isclass(found):
-        scores: Callable[[Any], Any] = getattr(found, SCORES)
+    scores: Callable[[Any], Any] | None = None if inspect.isclass(found) else _attribute(name, found, SCORES)
+    if scores is not None:
         return scores
     if callable(found) and not inspect.isclass(found):
         function: Callable[[Any], Any] = found
@@ -46,8 +46,38 @@ def read_function(name: str) -> Callable[[Any], Any]:
     )
 
 
+@contextmanager
+def _working_directory() -> Iterator[None]:
+    """Go back to where the user is: a module may go elsewhere, and other options name files from here."""
+    before = os.getcwd()
+    try:
+        yield
+    finally:
+        os.chdir(before)
+
+
+def _made(name: str, found: Callable[..., Any]) -> Any:
+    """What ``found`` returns if it needs no argument, else itself.
+
+    Raises
+    ------
+    InvalidInput: it fails, or is no function of one argument either.
+    """
+    required = _required(found)
+    if required is not None and (len(required) > 1 or (required and inspect.isclass(found))):
+        wanted = "name what makes the model without an argument, or a function of inputs alone"
+        raise InvalidInput(f"{name} needs {', '.join(required)}: {wanted}")
+    if required is None or required:
+        return found
+    try:
+        return found()
+    except (Exception, SystemExit) as error:
+        raise InvalidInput(f"{name}() failed: {said(error)}") from error
+
+
 def _found(name: str) -> Any:
     path, _, attribute = name.partition(":")
+    _refuse_file(name, path, attribute)
     if os.getcwd() not in sys.path and "" not in sys.path:
         sys.path.insert(0, os.getcwd())  # as `python -m` does; the console script does not
     found: Any
@@ -59,23 +89,56 @@ def _found(name: str) -> Any:
         raise InvalidInput(f"{name}: {path} needs {error.name}, which is not installed") from error
     except (Exception, SystemExit) as error:
         raise InvalidInput(f"{name}: {path} could not be imported: {said(error)}") from error
+    module = found
     for part in attribute.split("."):
-        if not hasattr(found, part):
-            raise InvalidInput(f"{name}: {path} has no {attribute or 'attribute of no name'}")
-        found = getattr(found, part)
+        found = _attribute(name, found, part)
+        if found is None:
+            missing = f"{name}: {path} has no {attribute or 'attribute of no name'}"
+            raise InvalidInput(f"{missing}: {_file_of(path, module)}")
     return found
 
 
-def _needs_nothing(function: Callable[..., Any]) -> bool:
-    """Whether ``function`` can be called without arguments; classes are called in any case, for what they say."""
-    if inspect.isclass(function):
-        return True
+def _refuse_file(name: str, path: str, attribute: str) -> None:
+    """Refuse ``net.py:build`` and ``models/net:build``, and say how the module is written."""
+    file = Path(path)
+    if not ({"/", os.sep} & set(path) or (file.suffix == ".py" and file.is_file())):
+        return
+    parts = (file.with_suffix("") if file.suffix == ".py" else file).parts
+    inside = not file.is_absolute() and ".." not in parts
+    module, where = (".".join(parts), "") if inside else (parts[-1], f" in the folder {file.parent}")
+    raise InvalidInput(f"{name} names a file: write {module}:{attribute}{where}")
+
+
+def _file_of(path: str, module: Any) -> str:
+    """Where the module was found: one of the same name may hide the user's."""
+    file = getattr(module, "__file__", None) or "a part of Python itself"
+    own = Path(*path.split(".")).with_suffix(".py")
+    if own.is_file() and not (os.path.isfile(file) and own.samefile(file)):
+        return f"it is {file}, which hides your {own}: give that another name"
+    return f"it is {file}"
+
+
+def _attribute(name: str, found: Any, part: str) -> Any:
+    """The attribute ``part``, None if there is none.
+
+    Raises
+    ------
+    InvalidInput: a ``__getattr__`` or property of the user's fails.
+    """
+    try:
+        return getattr(found, part, None)
+    except (Exception, SystemExit) as error:
+        raise InvalidInput(f"{name}: reading {part} failed: {said(error)}") from error
+
+
+def _required(function: Callable[..., Any]) -> list[str] | None:
+    """Names of the arguments that ``function`` needs, None if it does not say so; a class then needs none."""
     try:
         parameters = inspect.signature(function).parameters.values()
     except (TypeError, ValueError):  # functions written in C have no signature
-        return False
+        return [] if inspect.isclass(function) else None
     several = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
-    return all(one.default is not one.empty or one.kind in several for one in parameters)
+    return [one.name for one in parameters if one.default is one.empty and one.kind not in several]
 
 
 def said(error: BaseException) -> str:

@@ -13,7 +13,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from advplug.cli import _console
+from advplug.cli._counts import check_seed
 from advplug.cli._device import usable_device
+from advplug.cli._paths import UserPath
 from advplug.cli._progress import progress
 from advplug.errors import InvalidInput
 from advplug.plugins.manager import default_manager
@@ -30,20 +32,25 @@ if TYPE_CHECKING:
 @click.option("--preset", help="Configuration to train; the first one of the defense if left out.")
 @click.option("--seed", default=0, show_default=True, help="Seed of initial weights and batch order.")
 @click.option("--data", help="Data plugin, .npz file or folder of images, instead of the preset's data.")
-@click.option("--out", type=click.Path(path_type=Path), help="Weights file, .safetensors; a .json record goes beside.")
+@click.option("--out", type=UserPath(), help="Weights file, .safetensors; a .json record goes beside.")
 @click.option("--device", default="cpu", show_default=True, help="Torch device to train on.")
 @_console.json_option
 def command(
     *, defense: str, preset: str | None, seed: int, data: str | None, out: Path | None, device: str, as_json: bool
 ) -> None:
     """Train a preset of DEFENSE from scratch and write its weights."""
+    check_seed(seed)
     manager = default_manager()
     key = defense if ":" in defense else f"defense:{defense}"
+    if manager.find(key).kind != "defense":
+        raise InvalidInput(f"{key} is no defense: name one of those that advplug list --kind defense shows")
     plugin = manager.load(key)()
     preset = preset or next(iter(plugin.presets))
     chosen = plugin.preset(preset)
     path = _target(out or Path(f"{key.rpartition(':')[2]}-{preset}-seed{seed}.safetensors"))
-    images = _images(data or chosen.data, chosen.train_split)
+    images = _images(data or f"data:{chosen.data}", chosen.train_split)
+    if data is not None:
+        _check_form(images, data, chosen.data)
     target = usable_device(device)
 
     metrics: dict[str, float] = {}
@@ -92,10 +99,25 @@ def _images(name: str, split: str) -> Images:
     from advplug.evaluation.user_images import read_images
     from advplug.evaluation.value_range import in_range
 
-    if names_a_file(name):
+    if names_a_file(name, default_manager()):
         return in_range(read_images(Path(name), warn=say), (0.0, 1.0), name)
     dataset: Dataset = default_manager().load(name if ":" in name else f"data:{name}")()
     return dataset.load(split)
+
+
+def _check_form(images: Images, name: str, expected: str) -> None:
+    """Refuse images of another shape than those of the data plugin ``expected``, or of a class that it has not."""
+    dataset: Dataset = default_manager().load(f"data:{expected}")()
+    shape, classes = tuple(images.inputs.shape[1:]), len(dataset.class_names)
+    if dataset.shape is not None and shape != tuple(dataset.shape):
+        raise InvalidInput(
+            f"--data {name}: images of shape {shape}, the preset takes {tuple(dataset.shape)}: resize them"
+        )
+    if classes and int(images.labels.max()) >= classes:
+        label = int(images.labels.max())
+        raise InvalidInput(
+            f"--data {name}: the label {label}, the preset has classes 0 to {classes - 1}: number them so"
+        )
 
 
 def _versions(distribution: str, version: str) -> dict[str, str]:
