@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from advplug.cli import COMMANDS, _console, cli, run
-from advplug.evaluation.lock import locked
+from advplug.evaluation.lock import NAME, locked
 from advplug.evaluation.run_directory import RunDirectory
 
 MODULE = """
@@ -218,7 +218,7 @@ def test_an_interrupt_says_how_to_go_on(evaluate: Evaluate, tmp_path: Path, fres
     (line,) = answer.told
     assert line.startswith(f"Error: interrupted: {command}")
     assert line.endswith("goes on from here, with what run holds")
-    assert not (tmp_path / "run" / ".lock").exists()
+    assert not (tmp_path / "run" / NAME).exists()
     (tmp_path / "interrupt.txt").unlink()
     assert len(list((tmp_path / "run" / "rows").glob("*.json"))) == 1
     again = evaluate("--out", "run", "--no-report")

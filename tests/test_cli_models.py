@@ -126,6 +126,14 @@ class Scorer:
 
 scorer = Scorer()
 
+class Moody:
+    def __getattr__(self, name):
+        raise RuntimeError("no such luck")
+    def __call__(self, x):
+        return scores(x)
+
+moody = Moody()
+
 class DictDefended(HardDefended):
     def forward(self, x):
         return {"logits": hard(x)}
@@ -243,6 +251,7 @@ def test_functions_of_arrays_and_estimators_are_attacked_through_their_scores(ev
         ("build", ("If own_nets:build makes the model, let it take no argument",)),
         ("scale", ("own_nets:scale needs x, by",)),
         ("broken", ("own_nets:broken: reading broken failed: RuntimeError: no such luck",)),
+        ("moody", ("own_nets:moody: reading predict_proba failed: RuntimeError: no such luck",)),
         ("scorer", ("own_nets:scorer: reading predict_proba failed: RuntimeError: no such luck",)),
         ("W", ("own_nets:W is of type Tensor",)),
         ("shape", ("must return logits (N, K)", "(1,)")),

@@ -118,6 +118,16 @@ def test_a_job_in_python_spares_them_too(tmp_path: Path) -> None:
     assert contents(tmp_path) == {str(tmp_path / "inputs.npz"): b"mine"}
 
 
+def test_a_run_beside_files_of_others_leaves_them_alone(evaluate: Evaluate, tmp_path: Path) -> None:
+    names = (".lock", ".notes.part.txt", "rows/.mine.part.npz", "behaviours/mine.npz")
+    for name in names:
+        (tmp_path / "own" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "own" / name).write_text("mine")
+    for more in ([], ["--fresh"]):
+        assert evaluate("--out", "own", *more).code == 0
+        assert [(tmp_path / "own" / name).read_text() for name in names] == ["mine"] * 4
+
+
 def test_fresh_deletes_what_a_run_wrote_and_nothing_else(evaluate: Evaluate, tmp_path: Path) -> None:
     assert evaluate("--out", "run").code == 0
     (tmp_path / "run" / "rows" / "mine.json").write_text("mine")
@@ -170,7 +180,7 @@ def test_a_folder_of_the_name_is_not_the_defenses_own_data(
         with np.load("run/inputs.npz") as archive:
             found.append(archive["labels"].tolist())
         assert json.loads(document)["samples"] == 2
-        assert ("! --data mnist is read from the folder here: data:mnist is the plugin\n" in err) == bool(
+        assert ("! mnist is the folder of that name here: data:mnist means the plugin\n" in err) == bool(
             data[1:] == ["mnist"]
         )
     assert found == [found[1], found[1], [3, 7]]

@@ -109,7 +109,7 @@ def test_a_folder_that_is_removed_in_the_middle_is_written_again(tmp_path: Path)
     ran = Ran(folder, at_start=lambda name: shutil.rmtree(folder) if name == "third" else None)
     assert not ran.evaluation.unsaved
     assert RunDirectory(folder).load().rows == ran.evaluation.rows
-    assert not (folder / ".lock").exists()
+    assert not (folder / ".advplug.lock").exists()
 
 
 def test_a_permission_that_is_lost_in_the_middle_does_not_end_the_run(
@@ -321,9 +321,10 @@ def test_a_file_is_on_the_disk_before_it_has_its_name(tmp_path: Path, monkeypatc
 
 def test_what_a_killed_process_left_is_removed(tmp_path: Path) -> None:
     Ran(tmp_path)
-    for folder in ("", "rows", "behaviours"):
-        (tmp_path / folder / ".0123.npz.abcd.part.npz").write_bytes(b"half")
-    (tmp_path / ".mine").write_text("note")
+    key = "0123456789abcdef"
+    for name in (".evaluation.json.a.part.json", f"rows/.{key}.npz.a.part.npz", f"behaviours/.{key}.npz.a.part.npz"):
+        (tmp_path / name).write_bytes(b"half")
+    (tmp_path / ".mine.part.txt").write_text("note")
     again = Ran(tmp_path)
     assert (again.attacks, again.lines) == ([], [])
-    assert [path.name for path in tmp_path.rglob(".*")] == [".mine"]
+    assert [path.name for path in tmp_path.rglob(".*")] == [".mine.part.txt"]

@@ -141,7 +141,7 @@ def test_a_folder_of_the_name_is_not_the_presets_own_data(capsys: pytest.Capture
     assert json.loads(capsys.readouterr().out)["data"] == "dots-fit"
     assert run(["train", "line", "--data", "dots"]) == 2
     lines = capsys.readouterr().err.splitlines()
-    assert "! --data dots is read from the folder here: data:dots is the plugin" in lines
+    assert "! dots is the folder of that name here: data:dots means the plugin" in lines
 
 
 def test_only_the_part_that_was_trained_is_written(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -180,6 +180,16 @@ def test_a_failed_write_keeps_the_earlier_file(monkeypatch: pytest.MonkeyPatch) 
     assert run(["train", "line", "--out", "w.safetensors"]) == 3
     assert Path("w.safetensors").read_bytes() == b"earlier"
     assert [path.name for path in Path().iterdir()] == ["w.safetensors"]
+
+
+def test_a_record_replaces_records_alone(capsys: pytest.CaptureFixture[str]) -> None:
+    Path("w.json").write_text('{"mine": 1}')
+    assert run(["train", "line", "--out", "w.safetensors"]) == 2
+    assert "would replace w.json, which is no record" in capsys.readouterr().err
+    assert Path("w.json").read_text() == '{"mine": 1}'
+    Path("w.json").unlink()
+    assert [run(["train", "line", "--out", "w.safetensors", "--seed", seed]) for seed in "01"] == [0, 0]
+    assert json.loads(Path("w.json").read_text())["seed"] == 1
 
 
 def test_a_full_disk_is_one_line(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

@@ -52,7 +52,7 @@ def names_a_file(name: str, manager: Manager) -> bool:
     path = Path(name)
     found = path.exists()
     if found and any(spec.name == name.partition(":")[0] for spec in manager.specs("data")):
-        say(f"--data {name} is read from the {'folder' if path.is_dir() else 'file'} here: data:{name} is the plugin")
+        say(f"{name} is the {'folder' if path.is_dir() else 'file'} of that name here: data:{name} means the plugin")
     return path.suffix == ".npz" or found or "/" in name or os.sep in name
 
 

@@ -135,7 +135,7 @@ def _required(function: Callable[..., Any]) -> list[str] | None:
     """Names of the arguments that ``function`` needs, None if it does not say so; a class then needs none."""
     try:
         parameters = inspect.signature(function).parameters.values()
-    except (TypeError, ValueError):  # functions written in C have no signature
+    except Exception:  # functions written in C have no signature, and other objects may fail as they like
         return [] if inspect.isclass(function) else None
     several = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
     return [one.name for one in parameters if one.default is one.empty and one.kind not in several]

@@ -90,7 +90,18 @@ def _target(path: Path) -> Path:
         raise InvalidInput(f"--out {path}: the folder {path.parent} does not exist, or the file is a folder")
     if not os.access(path.parent, os.W_OK):
         raise InvalidInput(f"--out {path}: no permission to write in {path.parent}")
+    record = path.with_suffix(".json")
+    if record.exists() and not _is_record(record):
+        raise InvalidInput(f"--out {path}: the record beside it would replace {record}, which is no record: rename one")
     return path
+
+
+def _is_record(path: Path) -> bool:
+    """Whether ``path`` is a record of this command."""
+    try:
+        return {"defense", "preset", "versions"} <= set(json.loads(path.read_bytes()))
+    except (OSError, ValueError, TypeError, RecursionError):
+        return False
 
 
 def _images(name: str, split: str) -> Images:

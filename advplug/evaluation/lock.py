@@ -22,7 +22,8 @@ from advplug.errors import InvalidInput
 if sys.platform != "win32":
     import fcntl
 
-NAME = ".lock"
+NAME = ".advplug.lock"
+"""Not ".lock", which may be the user's own: the file is emptied and removed."""
 
 _NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EINVAL)
 _held: set[Any] = set()

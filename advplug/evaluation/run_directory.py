@@ -96,8 +96,9 @@ class RunDirectory:
     def tidy(self) -> None:
         """Remove what processes left that were killed while they wrote; only for who holds the lock."""
         with self.refusing():
-            for folder in (self.path, *(self.path / name for name in FOLDERS)):
-                for file in folder.glob(LEFT_OVER):
+            for pattern in (*_NAMED, *_KEYED):
+                folder, _, name = pattern.rpartition("/")
+                for file in (self.path / folder).glob(LEFT_OVER.format(name)):
                     file.unlink(missing_ok=True)
 
     def forget(self) -> None:

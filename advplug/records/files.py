@@ -10,8 +10,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-LEFT_OVER = ".*.part.*"
-"""Names of what a process leaves behind that was killed while it wrote, as a pattern."""
+LEFT_OVER = ".{}.*.part.*"
+"""Names of what a process leaves behind that was killed while it wrote the file of that name, as a pattern."""
 
 _NO_FOLDERS = (errno.EINVAL, errno.ENOTSUP, errno.EACCES)
 """What file systems answer that cannot flush a folder; the file itself is on the disk by then."""
