@@ -77,6 +77,15 @@ def test_what_nothing_can_hold_is_one_line(evaluate: Evaluate, arguments: list[s
     assert not Path("run").exists()
 
 
+@pytest.mark.parametrize("option", ["--data", "--auxiliary", "--mask", "--bounds", "--threat"])
+@pytest.mark.parametrize("model", ["own_light:light", "kwta"])
+def test_options_given_as_nothing_are_refused(
+    evaluate: Evaluate, capsys: pytest.CaptureFixture[str], option: str, model: str
+) -> None:
+    assert run(["evaluate", model, option, ""]) == 2
+    assert capsys.readouterr().err == f"Error: {option} is empty: name what is meant, or leave it out\n"
+
+
 def test_a_report_of_no_possible_name_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["report", "a\0b"]) == 2
     assert capsys.readouterr().err == "Error: 'RUN' is 'a\\x00b': name a file or folder\n"

@@ -225,7 +225,7 @@ def test_deeper_images_and_links_that_lead_nowhere_are_counted(tmp_path: Path) -
         ("labels.csv", "file,label\na.png,cat\nb.png,\n", "the label of b.png is empty"),
         ("labels.csv", "file,label\na.png,cat\nb.png,nan\n", "the label of b.png is nan"),
         ("labels.json", '{"a.png": 0, "b.png": NaN}', "the label of b.png is nan"),
-        ("labels.json", '{"a.png": 0, "b.png": 1' + "0" * 400 + "}", "is no class"),
+        ("labels.json", '{"a.png": 1' + "0" * 400 + ', "b.png": 1' + "0" * 400 + "}", "is no class"),
         ("labels.json", '{"a.png": 0, "b.png": 1, "a.png": 1}', "a name stands in it twice"),
         ("labels.json", "[" * 100_000, "no list of images and labels"),
     ],

@@ -210,6 +210,7 @@ def test_a_full_disk_is_one_line(monkeypatch: pytest.MonkeyPatch, capsys: pytest
         (["train", "line", "--preset", "none"], 2, "choose one of thin, thick"),
         (["train", "line", "--preset", "thick", "--data", "dots"], 2, "too thick"),
         (["train", "data:dots"], 2, "data:dots is no defense"),
+        (["train", "line", "--data", ""], 2, "--data is empty"),
         (["train", "line", "--seed", str(2**70)], 2, "at most 63 bits"),
         (["train", "lime"], 4, "did you mean defense:line?"),
         (["train", "line", "--data", "dits"], 4, "did you mean data:dots?"),

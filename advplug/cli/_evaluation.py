@@ -14,7 +14,7 @@ import click
 
 from advplug.cli import _console
 from advplug.cli._counts import BUDGETS, LARGEST, SEEDS, check_counts, check_seed
-from advplug.cli._paths import UserPath, refuse_overwriting
+from advplug.cli._paths import UserPath, refuse_empty, refuse_overwriting
 from advplug.cli._progress import watching
 from advplug.errors import InvalidInput
 from advplug.plugins.manager import Manager, default_manager
@@ -73,12 +73,13 @@ def options(command: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _check(options: Options, files: Mapping[str, Any]) -> None:
-    """Refuse what can be refused before a model is loaded: a seed that torch has not, a directory of no use."""
+    """Refuse what can be refused before a model is loaded: a seed that torch has not, a directory of no use, ""."""
     from advplug.evaluation.run_directory import RunDirectory
 
     check_seed(options.seed)
     if options.limit >= SEEDS or (options.batch_size or 0) >= SEEDS:
         raise InvalidInput("--limit and --batch-size: give numbers of at most 63 bits, or 0 and nothing for all")
+    refuse_empty(**files)
     directory = RunDirectory(options.out or RUNS)
     refuse_overwriting(directory, **files)
     if options.out is not None:

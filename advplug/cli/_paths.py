@@ -29,6 +29,18 @@ class UserPath(click.Path):
         return super().convert(value, param, ctx)
 
 
+def refuse_empty(**names: str | os.PathLike[str] | None) -> None:
+    """Refuse an option that was given as "": the working directory, or what stands in without the option, is not meant.
+
+    Raises
+    ------
+    InvalidInput: the message names the option.
+    """
+    for option, name in names.items():
+        if name is not None and not os.fspath(name).strip():
+            raise InvalidInput(f"--{option} is empty: name what is meant, or leave it out")
+
+
 def refuse_overwriting(directory: RunDirectory, **files: str | os.PathLike[str] | None) -> None:
     """Refuse a run directory whose files are among ``files``, which the user gave by option; None was not given.
 

@@ -15,7 +15,7 @@ import click
 from advplug.cli import _console
 from advplug.cli._counts import check_seed
 from advplug.cli._device import usable_device
-from advplug.cli._paths import UserPath
+from advplug.cli._paths import UserPath, refuse_empty
 from advplug.cli._progress import progress
 from advplug.errors import InvalidInput
 from advplug.plugins.manager import default_manager
@@ -40,6 +40,7 @@ def command(
 ) -> None:
     """Train a preset of DEFENSE from scratch and write its weights."""
     check_seed(seed)
+    refuse_empty(data=data)
     manager = default_manager()
     key = defense if ":" in defense else f"defense:{defense}"
     if manager.find(key).kind != "defense":
