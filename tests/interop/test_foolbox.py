@@ -164,7 +164,7 @@ def test_bad_combinations_are_refused(model: PlainModel, blobs: Blobs) -> None:
         lambda: pgd(fmodel, inputs, labels, epsilons=0.1, norm="l2", distance=foolbox.distances.linf),
         lambda: pgd(model, inputs, labels, epsilons=0.1),
         lambda: from_foolbox_model(model),
-        lambda: from_foolbox_model(foolbox.PyTorchModel(model, (0, 1))),
+        lambda: from_foolbox_model(foolbox.PyTorchModel(model.module, (0, 1))),
         lambda: FoolboxAttack("NoSuchAttack"),
         lambda: FoolboxAttack("LinfPGD", {"stride": 3}),
         lambda: FoolboxAttack(foolbox.attacks.LinfPGD().repeat(3)),

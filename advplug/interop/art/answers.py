@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from typing import Any, cast
 
 import numpy as np
@@ -15,8 +16,9 @@ from torch import Tensor, nn
 
 from advplug.engine.frozen import device_of
 from advplug.errors import InvalidInput
+from advplug.interop.arrays import tensor_of
 from advplug.interop.art.models import ArtBackedModel, postprocessed
-from advplug.model import Decision, DefendedModel
+from advplug.model import Capabilities, Decision, DefendedModel
 
 Bounds = tuple[float, float]
 
@@ -42,7 +44,7 @@ class AnsweringModel(DefendedModel):
         if scores.shape != wanted:
             name = type(self.estimator).__name__
             raise InvalidInput(f"{name}.predict returned shape {scores.shape}, not {wanted}: give each class a score")
-        return torch.as_tensor(scores).to(x)
+        return tensor_of("the answer of predict", scores).to(x)
 
 
 class ProbabilityModel(AnsweringModel):
@@ -68,7 +70,8 @@ class SmoothedNetwork(AbstainingModel):
 
     def surrogate(self, x: Tensor) -> Tensor:
         """Scores (n, K) of the network for one noisy copy of each input; EOT averages the gradients of several."""
-        return cast(Tensor, self.voter(x + self.estimator.scale * torch.randn_like(x)))
+        scores = self.voter.capabilities.surrogate or self.voter
+        return cast(Tensor, scores(x + self.estimator.scale * torch.randn_like(x)))
 
 
 class DetectingModel(AnsweringModel):
@@ -106,9 +109,21 @@ class EnsembleModel(DefendedModel):
         self.stochastic = stochastic
 
     def forward(self, x: Tensor) -> Tensor:
+        return postprocessed(self.estimator, self._sum(list(self.members), x))
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """A surrogate, the sum of those of the members, if one of them has one."""
+        members = cast("list[DefendedModel]", list(self.members))
+        stand_ins = [member.capabilities.surrogate for member in members]
+        if not any(stand_ins):
+            return Capabilities()
+        functions = [stand_in or member for stand_in, member in zip(stand_ins, members, strict=True)]
+        return Capabilities(surrogate=partial(self._sum, functions))
+
+    def _sum(self, functions: Sequence[Callable[[Tensor], Tensor]], x: Tensor) -> Tensor:
         weights = torch.as_tensor(self.estimator.classifier_weights).to(x)
-        scores = [weight * member(x) for weight, member in zip(weights, self.members, strict=True)]
-        return postprocessed(self.estimator, cast(Tensor, sum(scores)))
+        return cast(Tensor, sum(weight * function(x) for weight, function in zip(weights, functions, strict=True)))
 
 
 def answering_model(estimator: Any, bounds: Bounds, stochastic: bool | None) -> DefendedModel:

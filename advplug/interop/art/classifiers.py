@@ -30,7 +30,7 @@ def from_art_classifier(
     Parameters
     ----------
     bounds: range of valid inputs, if the classifier has no ``clip_values``, or different ones for different features.
-    stochastic: whether its preprocessing or network draws random numbers; None for what a model of ours inside says,
+    stochastic: whether its preprocessing or network draws random numbers; None for what the module inside says,
         True under randomised smoothing and transformations that draw, and False for others.
 
     Raises
@@ -44,6 +44,8 @@ def from_art_classifier(
     bounds = _range(classifier, bounds)
     if type(classifier) is EnsembleClassifier and all(map(_answers_by_network, classifier.classifiers)):
         members = [from_art_classifier(member, bounds=bounds) for member in classifier.classifiers]
+        if any(member.rejects for member in members):
+            raise InvalidInput("EnsembleClassifier averages scores, and a model in it rejects inputs: attack it alone")
         random = any(member.stochastic for member in members) if stochastic is None else stochastic
         return EnsembleModel(classifier, members, bounds, random)
     if not _answers_by_network(classifier):
@@ -52,9 +54,8 @@ def from_art_classifier(
     changed = _changes_inputs(classifier) or classifier.postprocessing_defences
     if isinstance(model, DefendedModel) and not changed and tuple(model.bounds) == bounds:
         return model
-    if stochastic is None:
-        draws = any(isinstance(step, EoTPyTorch) for step in classifier.preprocessing_operations)
-        stochastic = draws or (isinstance(model, DefendedModel) and model.stochastic)
+    if stochastic is None and any(isinstance(step, EoTPyTorch) for step in classifier.preprocessing_operations):
+        stochastic = True
     return ArtBackedModel(classifier, bounds, stochastic)
 
 

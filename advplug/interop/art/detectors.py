@@ -12,6 +12,7 @@ from torch import Tensor
 from advplug.engine.frozen import device_of
 from advplug.engine.gateway import inside
 from advplug.errors import InvalidInput
+from advplug.interop.arrays import tensor_of
 from advplug.model import Decision, DefendedModel
 
 _ROWS = 128
@@ -34,7 +35,7 @@ class AdvplugDetector(EvasionDetector):  # type: ignore[misc]
 
         A ``stochastic`` model decides on fresh draws in every call, from torch's global generator.
         """
-        inputs = inside(self.model, torch.as_tensor(x).to(device_of(self.model)))
+        inputs = inside(self.model, tensor_of("x", x).to(device_of(self.model)))
         decisions = [self.model.decide(chunk) for chunk in inputs.split(batch_size)]
         labels = torch.cat([decision.labels for decision in decisions]).cpu().numpy()
         return {"predictions": labels}, ~torch.cat([decision.accepted for decision in decisions]).cpu().numpy()

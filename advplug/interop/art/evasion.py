@@ -23,6 +23,7 @@ from advplug.interop.art.parameters import (
     check_eps,
     check_options,
     classes_of,
+    inputs_of,
     mask_of,
     norm_named,
     starting_points,
@@ -110,7 +111,9 @@ class AdvplugEvasionAttack(EvasionAttack):  # type: ignore[misc]
             raise InvalidInput(f"{type(self._attack).__name__} does not take these parameters: {error}") from error
 
     def generate(self, x: Any, y: Any = None, **kwargs: Any) -> Any:
-        """Adversarial examples for ``x`` (N, ...), of its type and dtype; see :func:`as_art_attack`.
+        """Adversarial examples for ``x`` (N, ...), of its type; see :func:`as_art_attack`.
+
+        They are of its dtype, or float32 where it holds whole numbers or is of half precision.
 
         Parameters
         ----------
@@ -122,8 +125,9 @@ class AdvplugEvasionAttack(EvasionAttack):  # type: ignore[misc]
             raise InvalidInput("a targeted attack needs the target classes: pass y")
         model = from_art_classifier(self.estimator, bounds=self._threat.bounds)
         device = getattr(self.estimator, "device", None) or device_of(model) or "cpu"
-        inputs = torch.as_tensor(x).to(device)
-        goal = Goal(None if y is None else classes_of(y).to(inputs.device), bool(self.targeted))
+        inputs = inputs_of(x).to(device)
+        widths = (model.num_classes, int(self.estimator.nb_classes))  # a detector's last class is none of the model's
+        goal = Goal(None if y is None else classes_of(y, widths).to(inputs.device), bool(self.targeted))
         options = {**self._options, "seed": self.seed}
         if self._worst_case:
             options |= {"criterion": _Anything(), "early_end": False}

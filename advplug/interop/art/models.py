@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import nullcontext
+from functools import partial
 from typing import Any, cast
 
 import torch
@@ -12,7 +14,9 @@ from torch import Tensor, nn
 
 from advplug.engine.frozen import device_of
 from advplug.errors import InvalidInput
-from advplug.model import Decision, DefendedModel
+from advplug.interop.arrays import tensor_of
+from advplug.interop.inner import as_inner, declare_like, offered
+from advplug.model import Capabilities, Decision, DefendedModel, scores_in
 
 
 def as_art_classifier(
@@ -67,18 +71,26 @@ class ArtBackedModel(DefendedModel):
     Scores are those of ART's ``predict``. Gradients pass torch preprocessing by its ``estimate_forward`` where it has
     its own, numpy preprocessing by its ``estimate_gradient`` (both of which ART's gradients may miss), and
     postprocessing as if it were not there. The scores of several samples that a preprocessor makes of an input are
-    averaged. What a defended model inside rejects stays rejected.
+    averaged. What the module inside declares, offers and rejects holds for the whole.
     """
 
-    def __init__(self, classifier: PyTorchClassifier, bounds: tuple[float, float], stochastic: bool) -> None:
+    def __init__(self, classifier: PyTorchClassifier, bounds: tuple[float, float], stochastic: bool | None) -> None:
         super().__init__(int(classifier.nb_classes), bounds)
         self.classifier = classifier
         self.network = classifier._model
-        self.stochastic = stochastic
+        self.inner = as_inner(classifier.model, self.num_classes, bounds)
+        declare_like(self, self.inner)
+        if stochastic is not None:
+            self.stochastic = stochastic
 
     @property
     def rejects(self) -> bool:
-        return isinstance(self.classifier.model, DefendedModel) and self.classifier.model.rejects
+        return self.inner.rejects
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """What the module inside offers beyond scores, after the preprocessing."""
+        return offered(self.inner, lambda offer: partial(self._averaged, offer))
 
     def decide(self, x: Tensor) -> Decision:
         if not self.rejects:
@@ -89,7 +101,7 @@ class ArtBackedModel(DefendedModel):
                 f"the preprocessing makes {len(inputs)} inputs of {len(x)}, and decisions have no average: "
                 "let the transformation make one sample"
             )
-        decision: Decision = self.classifier.model.decide(inputs)
+        decision = self.inner.decide(inputs)
         if not self.classifier.postprocessing_defences:
             return decision
         return Decision(self(x).argmax(1), decision.accepted)
@@ -101,10 +113,15 @@ class ArtBackedModel(DefendedModel):
         return x
 
     def forward(self, x: Tensor) -> Tensor:
-        scores = cast(Tensor, self.network(self._preprocessed(x))[-1])
-        if len(scores) != len(x):  # transformations that make several samples of each input
-            scores = scores.unflatten(0, (len(x), -1)).mean(1)
-        return postprocessed(self.classifier, scores)
+        return postprocessed(self.classifier, self._averaged(self._scores, x))
+
+    def _scores(self, x: Tensor) -> Tensor:
+        return scores_in(self.network(x)[-1], None, x.device)
+
+    def _averaged(self, function: Callable[..., Tensor], x: Tensor, *rest: Any) -> Tensor:
+        """``function`` (n, ...) of the preprocessed ``x``; the mean over the samples that are made of each input."""
+        values = function(self._preprocessed(x), *rest)
+        return values if len(values) == len(x) else values.unflatten(0, (len(x), -1)).mean(1)
 
 
 def postprocessed(estimator: Any, scores: Tensor) -> Tensor:
@@ -112,7 +129,7 @@ def postprocessed(estimator: Any, scores: Tensor) -> Tensor:
     if not estimator.postprocessing_defences:
         return scores
     answer = estimator._apply_postprocessing(scores.detach().cpu().numpy(), fit=False)
-    return scores + (torch.as_tensor(answer).to(scores) - scores).detach()
+    return scores + (tensor_of("the postprocessed scores", answer).to(scores) - scores).detach()
 
 
 def _preprocess(step: Any, x: Tensor) -> Tensor:
@@ -132,10 +149,10 @@ class _NumpyStep(torch.autograd.Function):
     def forward(ctx: Any, x: Tensor, step: Any) -> Tensor:
         ctx.save_for_backward(x)
         ctx.step = step
-        return torch.as_tensor(step(x.detach().cpu().numpy())[0]).to(x)
+        return tensor_of("the preprocessed inputs", step(x.detach().cpu().numpy())[0]).to(x)
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
         (x,) = ctx.saved_tensors
         estimate = ctx.step.estimate_gradient(x.detach().cpu().numpy(), gradient.cpu().numpy())
-        return torch.as_tensor(estimate).to(gradient), None
+        return tensor_of("estimate_gradient", estimate).to(gradient), None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from numbers import Real
 from typing import Any, NamedTuple, cast, get_args
 
@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from advplug.errors import InvalidInput
+from advplug.interop.arrays import numbers, tensor_of
 from advplug.threat import Norm
 
 _BY_NUMBER: dict[float, Norm] = {math.inf: "linf", 2.0: "l2", 1.0: "l1", 0.0: "l0"}
@@ -39,7 +40,7 @@ def norm_named(norm: Any) -> Norm:
     if isinstance(norm, str):
         found = _BY_TEXT.get(norm)
     elif isinstance(norm, Real) and not isinstance(norm, bool | np.bool_):
-        found = _BY_NUMBER.get(float(norm))
+        found = _BY_NUMBER.get(cast(float, norm))
     if found is None:
         raise InvalidInput(f"norm is {norm!r}: give np.inf, 2, 1 or 0, or one of {', '.join(get_args(Norm))}")
     return found
@@ -112,7 +113,7 @@ def starting_points(options: Mapping[str, Any], inputs: Tensor) -> Tensor | None
     given = {name: options[name] for name in _STARTS if options.get(name) is not None}
     if len(given) > 1:
         raise InvalidInput(f"generate was given {', '.join(given)}: they mean the same, give one of them")
-    return next((torch.from_numpy(_numbers(name, points)).to(inputs) for name, points in given.items()), None)
+    return next((tensor_of(name, points).to(inputs) for name, points in given.items()), None)
 
 
 def check_options(options: Mapping[str, Any]) -> None:
@@ -122,23 +123,40 @@ def check_options(options: Mapping[str, Any]) -> None:
         raise InvalidInput(f"generate does not take {', '.join(unknown)}: give mask or {_STARTS[0]}, or leave it out")
 
 
-def classes_of(y: Any) -> Tensor:
-    """Class numbers int64 (N,) from numbers (N,) or (N, 1), or from one-hot (N, K)."""
-    classes = torch.as_tensor(y)
+def inputs_of(x: Any) -> Tensor:
+    """``x`` (N, ...) as a tensor; whole numbers, bool and half precision become float32, as ART's attacks cast them."""
+    inputs = tensor_of("x", x).detach()
+    return inputs if inputs.dtype in (torch.float32, torch.float64) else inputs.float()
+
+
+def classes_of(y: Any, widths: Collection[int]) -> Tensor:
+    """Class numbers int64 (N,) from numbers (N,) or (N, 1), or from one-hot or soft rows (N, K), K one of ``widths``.
+
+    Raises
+    ------
+    InvalidInput: rows of another width, without a single largest value, or what is no class number.
+    """
+    classes = tensor_of("y", y)
+    if classes.ndim > 2 or not bool(classes.isfinite().all()):
+        raise InvalidInput(f"y has shape {tuple(classes.shape)} or holds NaN: pass class numbers (N,) or rows (N, K)")
     if classes.ndim == 2 and classes.shape[1] > 1:
-        return classes.argmax(1)
+        return _largest(classes.double(), widths)
     if classes.is_floating_point() and bool((classes != classes.round()).any()):
         raise InvalidInput("y holds fractions: pass class numbers or one-hot rows")
     return classes.reshape(-1).long()
 
 
+def _largest(rows: Tensor, widths: Collection[int]) -> Tensor:
+    if rows.shape[1] not in widths:
+        raise InvalidInput(f"y has rows of {rows.shape[1]} values: give one for each of the {min(widths)} classes")
+    tied = (rows == rows.amax(1, keepdim=True)).sum(1) > 1
+    if bool(tied.any()):
+        raise InvalidInput(f"y[{int(tied.nonzero()[0])}] has no single largest value: give it 1 at its class, else 0")
+    return rows.argmax(1)
+
+
 def _numbers(name: str, values: Any) -> NDArray[np.float64]:
-    if isinstance(values, Tensor):
-        values = values.detach().cpu()
-    array = np.asarray(values)
-    if not (np.issubdtype(array.dtype, np.number) or array.dtype == np.bool_):
-        raise InvalidInput(f"{name} is of type {array.dtype}: give an array of numbers")
-    return cast("NDArray[np.float64]", array.astype(np.float64))
+    return numbers(name, values).astype(np.float64)
 
 
 def _broadcasts(values: NDArray[Any], shape: tuple[int, ...]) -> bool:

@@ -17,9 +17,10 @@ from advplug.attack import Attack
 from advplug.engine.stages import run_attack, run_sweep
 from advplug.engine.verification import TOLERANCE
 from advplug.errors import InvalidInput
+from advplug.interop.arrays import tensor_of
 from advplug.interop.calls import pose
 from advplug.interop.foolbox.goals import goal_of
-from advplug.interop.foolbox.models import from_foolbox_model
+from advplug.interop.foolbox.models import model_answering
 from advplug.interop.foolbox.norms import norm_of, usual_norm
 from advplug.numerics.tensors import raw, wrap
 from advplug.threat import Norm, ThreatModel
@@ -67,6 +68,7 @@ def call_as_foolbox(
     InvalidInput: what no attack can work on, a criterion other than those, None for an attack that needs a budget.
     """
     point = raw(inputs)
+    _check_inputs(point)
     restore = wrap if isinstance(inputs, ep.Tensor) else raw
     budgets, many = _budgets(epsilons)
     goal = goal_of(criterion)
@@ -77,7 +79,7 @@ def call_as_foolbox(
         raise InvalidInput(f"the model is a {type(fmodel).__name__}: pass a foolbox.Model, such as PyTorchModel")
     bounds = (fmodel.bounds.lower, fmodel.bounds.upper)
     threat = ThreatModel(_norm(attack, norm, distance), minimum, bounds, goal.targeted, cast(Any, raw(mask)))
-    model = from_foolbox_model(fmodel, num_classes=_count_classes(fmodel, point))
+    model = model_answering(fmodel, point)
     given = _like("starting_points", starting_points, point)
     call = pose(model, point, goal, threat, starting_points=given, **options)
 
@@ -157,7 +159,10 @@ def _budget(value: Any, name: str) -> float:
     number: Any = raw(value)
     if getattr(number, "ndim", None) == 0:
         number = number.item()
-    size = float(number) if isinstance(number, Real) and not isinstance(number, bool) else math.nan
+    try:
+        size = float(number) if isinstance(number, Real) and not isinstance(number, bool | np.bool_) else math.nan
+    except OverflowError:
+        raise InvalidInput(f"{name} holds a number too large for a float: give finite numbers >= 0") from None
     if not 0 <= size < math.inf:
         raise InvalidInput(f"{name} holds {value!r}: give finite numbers >= 0, or None for the smallest perturbation")
     return size
@@ -178,12 +183,10 @@ def _like(name: str, points: Any, inputs: Tensor) -> Tensor | None:
         return None
     if not isinstance(raw(points), Tensor | np.ndarray):
         raise InvalidInput(f"{name} is a {type(points).__name__}: give a tensor or array like the inputs")
-    return torch.as_tensor(raw(points)).to(inputs)
+    return tensor_of(name, points).to(inputs)
 
 
-def _count_classes(fmodel: Any, inputs: Any) -> int:
+def _check_inputs(inputs: Any) -> None:
     if not isinstance(inputs, Tensor) or not inputs.is_floating_point() or inputs.ndim < 2 or not len(inputs):
         kind = f"{getattr(inputs, 'dtype', type(inputs).__name__)} of shape {tuple(getattr(inputs, 'shape', ()))}"
         raise InvalidInput(f"inputs are {kind}: give a float torch or eagerpy tensor (N, ...), N >= 1")
-    with torch.no_grad():
-        return int(fmodel(inputs[:1]).shape[-1])

@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-import torch
 from foolbox.criteria import Misclassification, TargetedMisclassification, _And
 from torch import Tensor
 
 from advplug.errors import InvalidInput
+from advplug.interop.arrays import tensor_of
 from advplug.interop.calls import Goal
 from advplug.numerics.tensors import raw
 
@@ -50,8 +50,6 @@ def _parts(criterion: Any) -> tuple[Tensor | None, Tensor | None]:
 
 def _classes(labels: Any) -> Tensor:
     classes = raw(labels)
-    if isinstance(classes, np.ndarray):
-        return torch.as_tensor(classes)
-    if not isinstance(classes, Tensor):
+    if not isinstance(classes, Tensor | np.ndarray):
         raise InvalidInput(f"criterion is a {type(classes).__name__}: give {_KNOWN}")
-    return classes
+    return tensor_of("criterion", classes)
