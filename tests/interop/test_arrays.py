@@ -11,13 +11,15 @@ import numpy as np
 import pytest
 import torch
 from advplug_attack_pgd import PGD
-from art.estimators.classification import PyTorchClassifier
+from art.defences.preprocessor import Preprocessor
+from art.estimators.classification import BlackBoxClassifier, PyTorchClassifier
 from torch import Tensor, nn
 
 from advplug.errors import InvalidInput
 from advplug.interop.arrays import tensor_of
-from advplug.interop.art import as_art_attack
+from advplug.interop.art import as_art_attack, as_art_detector, from_art_classifier
 from advplug.interop.art.evasion import AdvplugEvasionAttack
+from advplug.model import Decision, PlainModel
 from advplug.threat import ThreatModel
 
 Blobs = tuple[Tensor, Tensor]
@@ -62,6 +64,37 @@ def test_arrays_in_every_form(form: Callable[[Any], Any], pgd: AdvplugEvasionAtt
     given = torch.from_numpy(inputs)
     success = attack(fmodel, given, form(labels), epsilons=0.1, starting_points=form(inputs))[2]
     assert torch.equal(success, attack(fmodel, given, blobs[1][:20], epsilons=0.1, starting_points=given)[2])
+
+
+class Mirrored(Preprocessor):  # type: ignore[misc]
+    """Turns features round, in views with negative strides."""
+
+    def __call__(self, x: Any, y: Any = None) -> tuple[Any, Any]:
+        return x[:, ::-1], y
+
+    def estimate_gradient(self, x: Any, grad: Any) -> Any:
+        return grad[:, ::-1]
+
+
+def test_views_that_parts_of_art_return(network: nn.Module, model: PlainModel, blobs: Blobs) -> None:
+    inputs = blobs[0][:20]
+    settings = {"clip_values": (0, 1), "preprocessing_defences": Mirrored()}
+    mirrored = from_art_classifier(PyTorchClassifier(network, nn.CrossEntropyLoss(), (12,), 4, **settings))
+    x = inputs.clone().requires_grad_()
+    scores = mirrored(x)
+    torch.testing.assert_close(scores, network(inputs.flip(1)))
+    gradient = torch.autograd.grad(scores.sum(), x)[0]
+    y = inputs.flip(1).requires_grad_()
+    torch.testing.assert_close(gradient, torch.autograd.grad(network(y).sum(), y)[0].flip(1))
+    scored = BlackBoxClassifier(lambda x: network(torch.from_numpy(x)).detach().numpy()[:, ::-1], (12,), 4, (0, 1))
+    torch.testing.assert_close(from_art_classifier(scored)(inputs), network(inputs).flip(1))
+    detector = as_art_detector(Bright(model.module, 4).eval())
+    assert np.array_equal(detector.detect(inputs.numpy()[:, ::-1])[1], inputs.mean(1).numpy() >= 0.5)
+
+
+class Bright(PlainModel):
+    def decide(self, x: Tensor) -> Decision:
+        return Decision(self(x).argmax(1), x.mean(1) < 0.5)
 
 
 def test_one_column_that_numpy_calls_contiguous() -> None:

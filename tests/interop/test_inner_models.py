@@ -10,7 +10,12 @@ import foolbox
 import pytest
 import torch
 from advplug_attack_pgd import PGD
-from art.estimators.classification import EnsembleClassifier, PyTorchClassifier
+from art.estimators.certification.randomized_smoothing import PyTorchRandomizedSmoothing
+from art.estimators.classification import (
+    EnsembleClassifier,
+    PyTorchClassifier,
+    QueryEfficientGradientEstimationClassifier,
+)
 from art.estimators.classification.classifier import ClassifierMixin
 from foolbox.models import wrappers
 from foolbox.models.base import Model
@@ -21,7 +26,7 @@ from advplug.attack import Attack
 from advplug.engine.gateway import Gateway
 from advplug.errors import InvalidInput
 from advplug.gradients import BPDA
-from advplug.interop.art import as_art_attack, from_art_classifier
+from advplug.interop.art import as_art_attack, as_art_detector, from_art_classifier, from_art_detector
 from advplug.interop.foolbox import as_foolbox_model, from_foolbox_model
 from advplug.model import Decision, DefendedModel, PlainModel
 from advplug.threat import ThreatModel
@@ -222,8 +227,11 @@ def test_layers_that_know_no_decisions_are_refused(network: nn.Module) -> None:
         with pytest.raises(InvalidInput, match=rf"{layer.__name__} .*as_foolbox_model"):
             from_foolbox_model(layer(as_foolbox_model(Gridded(network).eval())), num_classes=4)
         assert from_foolbox_model(layer(in_foolbox(network)), num_classes=4).num_classes == 4
-    with pytest.raises(InvalidInput, match="EnsembleClassifier"):
-        from_art_classifier(together(in_art(Gridded(network).eval())))
+    member = in_art(Gridded(network).eval())
+    black_box = QueryEfficientGradientEstimationClassifier(member, 2, 0.1)
+    for classifier in (together(member), black_box):
+        with pytest.raises(InvalidInput, match=rf"{type(classifier).__name__} .*attack"):
+            from_art_classifier(classifier)
 
 
 def test_a_layer_of_the_users_own_decides(network: nn.Module, few: Blobs) -> None:
@@ -231,6 +239,25 @@ def test_a_layer_of_the_users_own_decides(network: nn.Module, few: Blobs) -> Non
     assert torch.equal(model(few[0]), Stepped(network)(few[0]) / 2)
     assert model.capabilities.surrogate is None
     assert torch.equal(broken(Halved(in_foolbox(network)), *few), broken(in_foolbox(network), *few))
+
+
+def test_what_a_model_behind_a_detector_declares_holds(network: nn.Module, few: Blobs) -> None:
+    model = PlainModel(Stepped(network), 4).eval()
+    detected = from_art_detector(model, as_art_detector(Gridded(network).eval()))
+    assert detected.capabilities.surrogate is not None
+    torch.testing.assert_close(detected.capabilities.surrogate(few[0]), network(few[0]))
+
+
+def test_votes_have_the_gradient_of_the_surrogate(network: nn.Module, few: Blobs) -> None:
+    settings = {"clip_values": (0, 1), "sample_size": 10, "alpha": 1.0, "device_type": "cpu"}
+    loss = nn.CrossEntropyLoss()
+    smoothed = PyTorchRandomizedSmoothing(Stepped(network).eval(), loss, (12,), 4, scale=0.05, **settings)
+    surrogate = from_art_classifier(smoothed).capabilities.surrogate
+    assert surrogate is not None
+    x = few[0].clone().requires_grad_()
+    surrogate(x).sum().backward()
+    assert x.grad is not None
+    assert x.grad.any()
 
 
 PREPROCESSING = ([0.05], [1.25])

@@ -131,10 +131,13 @@ def answering_model(estimator: Any, bounds: Bounds, stochastic: bool | None) -> 
 
     Raises
     ------
-    InvalidInput: the estimator does not tell how many classes it has.
+    InvalidInput: the estimator does not tell how many classes it has, or a model inside rejects inputs.
     """
+    name = type(estimator).__name__
     if getattr(estimator, "nb_classes", None) is None or int(estimator.nb_classes) < 2:
-        raise InvalidInput(f"{type(estimator).__name__} names no classes: fit it first")
+        raise InvalidInput(f"{name} names no classes: fit it first")
+    if any(isinstance(network, DefendedModel) and network.rejects for network in _networks(estimator)):
+        raise InvalidInput(f"{name} answers for a model that rejects inputs, and knows no decisions: attack that model")
     smoothed = isinstance(estimator, RandomizedSmoothingMixin)
     kind = AnsweringModel
     if smoothed:

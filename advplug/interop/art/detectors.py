@@ -13,7 +13,8 @@ from advplug.engine.frozen import device_of
 from advplug.engine.gateway import inside
 from advplug.errors import InvalidInput
 from advplug.interop.arrays import tensor_of
-from advplug.model import Decision, DefendedModel
+from advplug.interop.inner import declare_like
+from advplug.model import Capabilities, Decision, DefendedModel
 
 _ROWS = 128
 
@@ -60,7 +61,13 @@ class DetectedModel(DefendedModel):
         super().__init__(model.num_classes, model.bounds)
         self.model = model
         self.detector = detector
+        declare_like(self, model)
         self.stochastic = stochastic
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """What the model offers beyond scores; the detector offers nothing."""
+        return self.model.capabilities
 
     def forward(self, x: Tensor) -> Tensor:
         return cast(Tensor, self.model(x))
