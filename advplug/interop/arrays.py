@@ -20,11 +20,13 @@ def numbers(name: str, values: Any) -> NDArray[Any]:
 
     Raises
     ------
-    InvalidInput: no array of real numbers, in one shape.
+    InvalidInput: no array of real numbers, in one shape; or some of them are masked.
     """
     values = raw(values)
     if isinstance(values, Tensor):
         values = values.detach().cpu()
+    if np.ma.is_masked(values):
+        raise InvalidInput(f"{name} has masked values: fill them, or leave these samples out")
     try:
         array = np.asarray(values)
     except (ValueError, TypeError, OverflowError, RuntimeError) as error:
@@ -43,6 +45,8 @@ def tensor_of(name: str, values: Any) -> Tensor:
     """
     values = raw(values)
     tensor = values if isinstance(values, Tensor) else torch.from_numpy(numbers(name, values))
+    if tensor.layout != torch.strided:
+        tensor = tensor.to_dense()
     if tensor.is_complex():
         raise InvalidInput(f"{name} is of type {tensor.dtype}: give real numbers")
     return tensor.long() if tensor.dtype in _UNSIGNED else tensor

@@ -131,7 +131,15 @@ def test_rows_of_labels(pgd: AdvplugEvasionAttack, few: Blobs) -> None:
     inputs, labels = few[0].numpy(), few[1].numpy()
     expected = pgd.generate(inputs, labels)
     rows = np.eye(4)[labels]
-    for y in (rows, rows.astype(bool), rows.astype(int), 0.9 * rows + 0.025, torch.from_numpy(rows), rows - 1):
+    for y in (
+        rows,
+        rows.astype(bool),
+        rows.astype(int),
+        0.9 * rows + 0.025,
+        torch.from_numpy(rows),
+        torch.eye(4)[few[1]].to_sparse(),
+        rows - 1,
+    ):
         assert np.array_equal(pgd.generate(inputs, y), expected)
 
 
@@ -160,7 +168,12 @@ def test_labels_that_mean_nothing_are_refused(y: Any, said: str, pgd: AdvplugEva
     assert "\n" not in str(told.value)
 
 
-@pytest.mark.parametrize("values", [np.full((12, 12), "a"), np.full((12, 12), None), [[1], [1, 2]], np.eye(12) * 1j])
+MASKED = np.ma.masked_array(np.ones((12, 12)), np.eye(12))
+
+
+@pytest.mark.parametrize(
+    "values", [np.full((12, 12), "a"), np.full((12, 12), None), [[1], [1, 2]], np.eye(12) * 1j, MASKED]
+)
 def test_what_is_no_array_is_refused(values: Any, pgd: AdvplugEvasionAttack, few: Blobs) -> None:
     x, y = few[0].numpy(), few[1].numpy()
     for call in (
