@@ -104,7 +104,7 @@ class DefendedModel(nn.Module):
 class PlainModel(DefendedModel):
     """Any callable from inputs to scores, seen as a model without a defense.
 
-    What it declares as a :class:`DefendedModel` would is honoured: the attribute ``stochastic``, and methods and
+    What it declares as a :class:`DefendedModel` would is honoured: ``stochastic``, ``batch_dependent``, and methods and
     ``thresholds`` named in :class:`Capabilities`. A submodule of such a name, ``features`` in many networks, is none.
 
     Parameters
@@ -127,7 +127,9 @@ class PlainModel(DefendedModel):
         super().__init__(num_classes, bounds)
         self.module = module
         self.output = output
-        self.stochastic = self.stochastic or bool(getattr(module, "stochastic", False))
+        for name in ("stochastic", "batch_dependent"):
+            if getattr(module, name, False):
+                setattr(self, name, True)
         self._takes_arrays = False if isinstance(module, nn.Module) else None
 
     @property
@@ -176,6 +178,8 @@ def scores_in(answer: Any, output: str | int | None, device: torch.device) -> Te
         raise InvalidInput(f"the model answers with {_listed(entries)}: name the one with the scores, as in {example}")
     if not isinstance(answer, Tensor | np.ndarray):
         raise InvalidInput(f"the model must return logits (N, K), it returned a {type(answer).__name__}")
+    if isinstance(answer, np.ndarray):
+        answer = np.ascontiguousarray(answer)  # torch takes no view that runs backwards
     scores = torch.as_tensor(answer, device=device)
     if scores.is_complex():
         raise InvalidInput(f"the model returned scores of type {scores.dtype}: return their magnitudes")
