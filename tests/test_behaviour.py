@@ -93,6 +93,100 @@ def test_another_surrogate_is_attacked_through_where_gradients_go_through_it(tmp
         assert attacked(job(Stood(-2.0), folder, recipes=recipes)) == again
 
 
+class Rounded(Scaled):
+    """Steps, with a gradient of 0 or straight through them: the answers are the same."""
+
+    def __init__(self, straight: bool) -> None:
+        super().__init__()
+        self.straight = straight
+
+    def steps(self, x: Tensor) -> Tensor:
+        rounded = (20 * x).round() / 20
+        return x + (rounded - x).detach() if self.straight else rounded + 0 * x
+
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(self.steps(x))
+
+
+class RoundedInside(Rounded):
+    """Its ``features`` alone are rounded."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return Scaled.forward(self, x)
+
+    def features(self, x: Tensor) -> Tensor:
+        return self.steps(x).flatten(1)
+
+
+@pytest.mark.parametrize("kind", [Rounded, RoundedInside])
+def test_a_model_with_another_gradient_is_attacked(tmp_path: Path, kind: type[Rounded]) -> None:
+    assert attacked(job(kind(straight=False), tmp_path))
+    assert not attacked(job(kind(straight=False), tmp_path))
+    assert attacked(job(kind(straight=True), tmp_path))
+    assert evaluate(job(kind(straight=True), tmp_path)).rows == evaluate(job(kind(straight=True), tmp_path)).rows
+
+
+class WithoutGradient(Scaled):
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(x.detach())
+
+
+class OfAnotherKind(Scaled):
+    def features(self, x: Tensor, layer: str) -> Tensor:
+        """No capability, but a method of that name."""
+        return x
+
+
+@pytest.mark.parametrize("model", [WithoutGradient(), OfAnotherKind()], ids=["no gradient", "an error"])
+def test_models_without_a_gradient_have_a_record(tmp_path: Path, model: nn.Module) -> None:
+    recipes = (Recipe(name="square", attack=load("attack:square")(queries=5), role="baseline"),)
+    assert attacked(job(model, tmp_path, recipes=recipes))
+    assert not attacked(job(model, tmp_path, recipes=recipes))
+
+
+class Drawing(Scaled):
+    stochastic = True
+
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(x + 0.01 * torch.randn_like(x))
+
+
+def test_gradients_of_a_random_model_are_those_of_one_seed(tmp_path: Path) -> None:
+    first, again = answers(job(Drawing(), tmp_path)), answers(job(Drawing(), tmp_path))
+    assert np.array_equal(first["gradient"], again["gradient"])
+
+
+class SwitchedOff(Scaled):
+    """One more class, whose logit is a large negative number."""
+
+    def __init__(self, factor: float = 1.0) -> None:
+        super().__init__(factor)
+        self.num_classes += 1
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.cat((super().forward(x), x.new_full((len(x), 1), -1e6)), 1)
+
+
+def test_a_large_logit_hides_no_edit(tmp_path: Path) -> None:
+    assert attacked(job(SwitchedOff(), tmp_path))
+    assert not attacked(job(SwitchedOff(), tmp_path))
+    assert attacked(job(SwitchedOff(1.5), tmp_path))
+
+
+def test_a_row_of_other_clean_answers_is_computed_again(tmp_path: Path) -> None:
+    made = job(Scaled(), tmp_path)
+    evaluate(made)
+    (figures,) = (tmp_path / "rows").glob("*.json")
+    directory = RunDirectory(tmp_path)
+    row = directory.load_row(figures.stem)
+    assert row is not None
+    correct = row.arrays["correct"].copy()
+    correct[0] = not correct[0]
+    directory.save_row(figures.stem, replace(row, arrays={**row.arrays, "correct": correct}))
+    assert attacked(made)
+    assert not attacked(made)
+
+
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.float16, torch.bfloat16], ids=str)
 def test_models_of_every_dtype_and_with_counters_have_a_record(tmp_path: Path, dtype: torch.dtype) -> None:
     torch.manual_seed(0)
@@ -111,6 +205,14 @@ def test_rounding_makes_no_other_model(tmp_path: Path) -> None:
     assert alike(first, {**first, "scores": first["scores"] * (1 + 1e-6)})
     assert not alike(first, {**first, "scores": first["scores"][:, :2]})
     assert not alike(first, {**first, "accepted": ~first["accepted"]})
+    labels = first["labels"].repeat(20)
+    few, many = labels.copy(), labels.copy()
+    few[:2] += 1
+    many[:3] += 1
+    assert alike({**first, "labels": labels}, {**first, "labels": few}), "2 of 240 lie on the boundary"
+    assert not alike({**first, "labels": labels}, {**first, "labels": many})
+    assert alike(first, {**first, "gradient": first["gradient"] * (1 + 1e-4)})
+    assert not alike(first, {**first, "gradient": first["gradient"] * 1.1})
     undefined = np.full_like(first["scores"], np.nan)
     assert alike({**first, "scores": undefined}, {**first, "scores": undefined}), "probes may be beyond a model"
 
@@ -142,7 +244,7 @@ def test_an_attack_of_another_version_is_run_again(tmp_path: Path, monkeypatch: 
     assert version_of(load("attack:pgd")()) == version("advplug-attack-pgd")
     assert version_of(AttackOfANotebook()) == ""
     assert attacked(job(Scaled(), tmp_path))
-    monkeypatch.setattr("advplug.evaluation.runner.version_of", lambda attack: "9.9")
+    monkeypatch.setattr("advplug.evaluation.behaviour.version_of", lambda attack: "9.9")
     assert attacked(job(Scaled(), tmp_path))
 
 

@@ -6,20 +6,24 @@ Weights and class name do not tell: an edited ``forward`` or another capability 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import fields
 from importlib import metadata
+from operator import attrgetter
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
+from advplug.adaptive import Recipe
 from advplug.attack import Attack
-from advplug.engine.gateway import Gateway
+from advplug.engine.gateway import Gateway, ask
 from advplug.engine.problem import Problem
+from advplug.evaluation.code import content_of, digest_of
 from advplug.gradients import BPDA, GradientEstimator
-from advplug.model import Capabilities
+from advplug.model import Capabilities, DefendedModel
 from advplug.plugins.manager import Manager
 from advplug.records.evaluation import Row
 from advplug.records.job import Job
@@ -27,14 +31,23 @@ from advplug.records.job import Job
 PROBES = 4
 """Inputs of uniform noise that every model is asked about, beside the data."""
 
+SLOPES = 16
+"""Inputs at which the gradient is taken, at most: the probes, and the first of the data."""
+
 _CLOSE = {"rtol": 1e-3, "atol": 1e-4}  # other threads or another machine round otherwise; an edit does more
-_FLIPPED = 0.01  # share of the stored successes that rounding on the boundary may turn
+_SLOPE, _LEAST_SLOPE = 1e-2, 1e-6  # shares of the gradient of an input, and of the largest, that rounding may change
+_FLIPPED = 0.01  # share of the stored decisions and successes that rounding on the boundary may turn
+_SCORES = ("scores", "surrogate", "detector_scores")
+
+_Answer = tuple[NDArray[np.float64], NDArray[np.float64]]
 
 
 def answers(job: Job) -> dict[str, NDArray[Any]]:
-    """Scores float (N + 4, K) and decisions (N + 4,) on the data and on fixed probes, at the seed of the job.
+    """Scores float (N + 4, K) and decisions (N,) on the data and on fixed probes, at the seed of the job.
 
-    Also the scores of its surrogate, (N + 4, K), if an attack takes gradients through that.
+    At up to 16 of these inputs also ``gradient``, float (n, ...), of a weighted sum of the scores, which is all that an
+    edit of the backward pass changes; and what attacks may ask of it besides, ``features`` (n, ...) for one, with
+    ``features_gradient``. NaN where there is no gradient, and empty, (0,), where the model raises an error.
     """
     low, high = job.threat.bounds
     shape = (PROBES, *job.images.inputs.shape[1:])
@@ -44,22 +57,44 @@ def answers(job: Job) -> dict[str, NDArray[Any]]:
         points = gateway.cast(inputs)
         scores = gateway.scores(points, finite=False)
         decision = gateway.decide(points[: len(job.images)])
-        stand_in = _surrogate_scores(job, gateway, points)
-    return {
+    chosen = torch.cat((points[: len(job.images)][: SLOPES - PROBES], points[-PROBES:]))
+    found = {
         "scores": scores.double().cpu().numpy(),
         "labels": decision.labels.cpu().numpy(),
         "accepted": decision.accepted.cpu().numpy(),
-        **stand_in,
+        "gradient": _with_gradient(job, chosen, lambda model: model)[1],
     }
+    for name in _offers(job):
+        found[name], found[f"{name}_gradient"] = _with_gradient(job, chosen, attrgetter(f"capabilities.{name}"))
+    return found
 
 
-@torch.no_grad()
-def _surrogate_scores(job: Job, gateway: Gateway, points: torch.Tensor) -> dict[str, NDArray[Any]]:
-    surrogate = job.model.capabilities.surrogate
-    if surrogate is None or not any(_through_surrogate(recipe.gradient) for recipe in job.recipes):
-        return {}
-    scores = torch.cat([gateway.ask(surrogate, part) for part in points.split(gateway.max_rows)])
-    return {"surrogate": scores.double().cpu().numpy()}
+def _offers(job: Job) -> list[str]:
+    """What the model can be asked besides its scores; the surrogate only if an attack takes gradients through it."""
+    through = any(_through_surrogate(recipe.gradient) for recipe in job.recipes)
+    names = ("features", "detector_scores", *(("surrogate",) if through else ()))
+    return [name for name in names if getattr(job.model.capabilities, name) is not None]
+
+
+def _with_gradient(job: Job, points: Tensor, function: Callable[[DefendedModel], Any]) -> _Answer:
+    """What ``function(model)`` answers to ``points`` (n, ...), and a gradient of it, at the job's seed."""
+    with Gateway(job.model, points[:1], seed=job.seed) as gateway:
+
+        def asked(part: Tensor) -> tuple[Tensor, Tensor]:
+            part = part.detach().requires_grad_()
+            answer = ask(gateway.searched, function(gateway.searched), part)
+            if not answer.requires_grad:
+                return answer, torch.full_like(part, torch.nan)
+            weights = torch.randn(answer.shape[1:], generator=torch.Generator().manual_seed(1)).to(answer)
+            slope = torch.autograd.grad((answer * weights).sum(), part, allow_unused=True)[0]
+            return answer.detach(), torch.full_like(part, torch.nan) if slope is None else slope
+
+        try:
+            parts = gateway.in_passes(asked, points)
+        except Exception:  # what it raises is the model's own affair, unless an attack asks the same
+            return np.zeros(0), np.zeros(0)
+    values, gradient = (torch.cat(column).double().cpu().numpy() for column in zip(*parts, strict=True))
+    return values, gradient
 
 
 def _through_surrogate(gradient: GradientEstimator) -> bool:
@@ -71,16 +106,33 @@ def alike(one: Mapping[str, NDArray[Any]], other: Mapping[str, NDArray[Any]]) ->
     """Whether two records of answers are those of one model, but for rounding."""
     if one.keys() != other.keys() or not np.array_equal(one["accepted"], other["accepted"]):
         return False
-    return all(_close(one[name], other[name]) for name in ("scores", "surrogate") if name in one)
+    if any(one[name].shape != other[name].shape for name in one) or not _agree(one["labels"] == other["labels"]):
+        return False
+    compared = one.keys() - {"labels", "accepted"}
+    return all((_close if name in _SCORES else _parallel)(one[name], other[name]) for name in compared)
 
 
 def _close(first: NDArray[Any], second: NDArray[Any]) -> bool:
-    if first.shape != second.shape:
+    """Whether scores (n, K) agree, those of each class on its own scale: beside a large one others may be small."""
+    finite = np.where(np.isfinite(first), np.abs(first), 0.0)
+    scale = np.maximum(np.median(finite, axis=0), 1e-30)
+    return bool(np.allclose(first / scale, second / scale, **_CLOSE, equal_nan=True))
+
+
+def _parallel(first: NDArray[Any], second: NDArray[Any]) -> bool:
+    """Whether gradients or features (n, ...) agree, those of each input on their own scale."""
+    first, second = (array.reshape(len(array), -1) for array in (first, second))
+    if not np.array_equal(np.isfinite(first), np.isfinite(second)):
         return False
-    scale = float(np.nanmax(np.abs(first), initial=1e-30))
-    return bool(np.allclose(first / scale, second / scale, **_CLOSE, equal_nan=True)) and np.isclose(
-        scale, np.nanmax(np.abs(second), initial=1e-30), rtol=1e-2
-    )
+    first, second = (np.where(np.isfinite(array), array, 0.0) for array in (first, second))
+    lengths = np.linalg.norm(first, axis=1)
+    allowed = np.maximum(_SLOPE * lengths, _LEAST_SLOPE * lengths.max(initial=0.0))
+    return bool((np.linalg.norm(first - second, axis=1) <= allowed).all())
+
+
+def _agree(same: Any) -> bool:
+    """Whether decisions bool (N,) are the same, but for the few that rounding may turn."""
+    return bool(np.mean(same) >= 1 - _FLIPPED)
 
 
 def fingerprint(job: Job, manager: Manager) -> str:
@@ -92,14 +144,21 @@ def fingerprint(job: Job, manager: Manager) -> str:
     versions = {key: manager.provenance(key).version for key in job.plugins if not key.startswith("attack:")}
     text = repr((job.threat, job.seed, job.preset, declared, sorted(versions.items()), metadata.version("advplug")))
     digest = hashlib.sha256(text.encode())
+    if any(key.startswith("defense:") for key in job.plugins):  # a user's own model is known by its answers
+        digest.update(digest_of(*(type(module) for module in model.modules())).encode())
     tensors = [*model.state_dict().values(), job.images.inputs, job.images.labels]
     if job.auxiliary is not None:
         tensors += [job.auxiliary.inputs, job.auxiliary.labels]
     for tensor in tensors:
-        # NumPy has no bfloat16, and a counter has no dimension to view as bytes.
-        content = tensor.detach().cpu().flatten().view(torch.uint8)
-        digest.update(content.numpy().tobytes())
+        digest.update(content_of(tensor))
     return digest.hexdigest()
+
+
+def code_of(recipe: Recipe, problem: Problem) -> str:
+    """Hash of the code that a recipe runs outside the core, that of its stages included; the version of its attack."""
+    stages = [(stage.name, stage.attack) for stage in recipe.attack.stages(problem) or ()]
+    parts = (recipe.attack, recipe.loss, recipe.gradient, recipe.criterion, recipe.on, stages)
+    return f"{version_of(recipe.attack)} {digest_of(*parts)}"
 
 
 def version_of(attack: Attack) -> str:
@@ -112,16 +171,24 @@ def version_of(attack: Attack) -> str:
 
 
 def still_holds(problem: Problem, row: Row) -> bool:
-    """Whether the successes of a stored row are successes of today's model, judged again by a fresh decision."""
+    """Whether today's model decides on the inputs and on the successes of a stored row as it did, judged afresh."""
+    if problem.model.stochastic:
+        return True
+    with problem.gateway() as gateway:
+        clean = gateway.decide(gateway.cast(problem.inputs))
+        correct = ((clean.labels == problem.labels) & clean.accepted).cpu().numpy()
+        return _agree(correct == row.arrays.get("correct", correct)) and _still_succeeds(problem, row, gateway)
+
+
+def _still_succeeds(problem: Problem, row: Row, gateway: Gateway) -> bool:
     success = torch.from_numpy(np.asarray(row.arrays["success"], bool))
-    if problem.model.stochastic or not bool(success.any()):
+    if not bool(success.any()):
         return True
     device = problem.inputs.device
     points = torch.from_numpy(np.asarray(row.arrays["adversarials"]))[success].to(device)
     targets = torch.from_numpy(np.asarray(row.arrays["target"]))[success].to(device)
     success = success.to(device)
-    with problem.gateway() as gateway:
-        rate = gateway.success_rate(
-            gateway.cast(points), problem.criterion, labels=problem.labels[success], targets=targets, draws=1
-        )
-    return float((rate > 0.5).double().mean()) >= 1 - _FLIPPED
+    rate = gateway.success_rate(
+        gateway.cast(points), problem.criterion, labels=problem.labels[success], targets=targets, draws=1
+    )
+    return _agree((rate > 0.5).cpu().numpy())

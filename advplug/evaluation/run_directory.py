@@ -141,9 +141,9 @@ class RunDirectory:
         replace_file(folder / f"{name}.npz", lambda file: _save(file, answers))
 
     @staticmethod
-    def key(fingerprint: str, model: str, name: str, components: Mapping[str, str], extra: str) -> str:
-        """Name of a row's files: the same only for the same model, data, threat, seed and recipe."""
-        text = json.dumps([fingerprint, model, name, dict(components), extra])
+    def key(model: str, name: str, components: Mapping[str, str], code: str) -> str:
+        """Name of a row's files: the same only for the same model, data, threat, seed, recipe and code of it."""
+        text = json.dumps([model, name, dict(components), code])
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
     def has_row(self, key: str) -> bool:

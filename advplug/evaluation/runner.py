@@ -19,7 +19,7 @@ from advplug.engine.problem import Options, Problem, make_problem
 from advplug.engine.result import AttackResult
 from advplug.engine.stages import run_attack, run_sweep
 from advplug.errors import NoGradient, RobustnessWarning
-from advplug.evaluation.behaviour import answers, fingerprint, still_holds, version_of
+from advplug.evaluation.behaviour import answers, code_of, fingerprint, still_holds
 from advplug.evaluation.convergence import with_twice_the_steps
 from advplug.evaluation.curve import shrink
 from advplug.evaluation.diagnostics import (
@@ -96,8 +96,7 @@ class _Runner:
         rows, keys = [], []
         not_run: dict[str, NoGradient] = {}
         for recipe, problem in zip(job.recipes, problems, strict=True):
-            extra = f"{job.sweep!r} {version_of(recipe.attack)}"
-            key = RunDirectory.key(known, model, recipe.name, recipe.components(), extra)
+            key = self._key(job, recipe, problem, f"{known} {model}")
             row = store.row(key, recipe.name, tuple(job.images.inputs.shape))
             if row is None or not still_holds(problem, row):
                 if self.watch is not None:
@@ -117,6 +116,15 @@ class _Runner:
         found = self.manager.collect("advplug_diagnose", of=Finding, job=job, evaluation=evaluation)
         evaluation = replace(evaluation, findings=(*self._findings(job, evaluation, list(not_run)), *found))
         return store.finish(evaluation, keys)
+
+    @staticmethod
+    def _key(job: Job, recipe: Recipe, problem: Problem, model: str) -> str:
+        """Name of a row's files, "" where nothing is written."""
+        if job.run_dir is None:
+            return ""
+        with _as_findings():
+            code = code_of(recipe, problem)
+        return RunDirectory.key(model, recipe.name, recipe.components(), f"{job.sweep!r} {code}")
 
     def _findings(self, job: Job, evaluation: Evaluation, not_run: list[str]) -> list[Finding]:
         """What the host itself sees."""
