@@ -121,7 +121,7 @@ def _close(first: NDArray[Any], second: NDArray[Any]) -> bool:
 
 def _parallel(first: NDArray[Any], second: NDArray[Any]) -> bool:
     """Whether gradients or features (n, ...) agree, those of each input on their own scale."""
-    first, second = (array.reshape(len(array), -1) for array in (first, second))
+    first, second = (array.reshape(len(array), -1 if array.size else 0) for array in (first, second))
     if not np.array_equal(np.isfinite(first), np.isfinite(second)):
         return False
     first, second = (np.where(np.isfinite(array), array, 0.0) for array in (first, second))
