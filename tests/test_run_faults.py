@@ -185,6 +185,10 @@ DAMAGE: dict[str, Callable[[Path], object]] = {
     "no object": lambda folder: rewrite(folder, lambda document: [1, 2]),
     "another shape": lambda folder: rewrite(folder, lambda document: {"name": "second"}),
     "no number": lambda folder: rewrite(folder, lambda d: {**d, "robust_accuracy": "all"}, plain=True),
+    "no share": lambda folder: rewrite(folder, lambda d: {**d, "robust_accuracy": 3}, plain=True),
+    "no finite number": lambda folder: rewrite(folder, lambda d: {**d, "seconds": float("inf")}, plain=True),
+    "no name": lambda folder: rewrite(folder, lambda d: {**d, "library": None}, plain=True),
+    "no curve": lambda folder: rewrite(folder, lambda d: {**d, "shrunk": [["a", 1]]}, plain=True),
     "another figure": lambda folder: rewrite(folder, lambda d: {**d, "robust_accuracy": 0.125}),
     "another row's arrays": lambda folder: taken_from_the_first(folder, ".npz"),
     "an unknown field": lambda folder: rewrite(folder, lambda d: {**d, "colour": 1}, plain=True),
@@ -269,6 +273,60 @@ def test_the_same_command_mends_the_files_of_the_whole_run(tmp_path: Path, file:
         RunDirectory(tmp_path).load()
     assert Ran(tmp_path).attacks == []
     assert len(RunDirectory(tmp_path).load().rows) == len(NAMES)
+
+
+EDITS: list[tuple[str, Any]] = [
+    ("case", None), ("preset", 1), ("threat", "x"), ("threat", 3), ("threat", "l7:0.1"), ("samples", "x"),
+    ("samples", 3), ("samples", True), ("clean_accuracy", None), ("clean_accuracy", -1), ("clean_accuracy", 1e300),
+    ("clean_accuracy", float("nan")), ("clean_error_rate", []), ("false_positives", {}), ("claim", [1]),
+    ("lesson", float("inf")), ("environment", [1]), ("environment", {"versions": 1}),
+    ("environment", {"plugins": {"a": 1}}), ("class_names", [1]), ("keys", [1, 2, 3]), ("keys", None),
+    ("findings", [1]), ("rows", {"a": 1}),
+]  # fmt: skip
+
+
+def test_an_edited_evaluation_is_named_and_mended(tmp_path: Path) -> None:
+    Ran(tmp_path)
+    path = tmp_path / "evaluation.json"
+    whole = json.loads(path.read_text())
+    for name, value in EDITS:
+        path.write_text(json.dumps({**whole, name: value}))
+        with pytest.raises(InvalidInput, match=r"is damaged \(.*: the same command again mends it") as caught:
+            RunDirectory(tmp_path).load()
+        assert "\n" not in str(caught.value)
+    assert Ran(tmp_path).attacks == []
+    assert len(RunDirectory(tmp_path).load().rows) == len(NAMES)
+
+
+INPUTS: dict[str, Callable[[Any, Any], tuple[Any, Any]]] = {
+    "fewer inputs": lambda inputs, labels: (inputs[:3], labels),
+    "fewer labels": lambda inputs, labels: (inputs, labels[:3]),
+    "fewer samples": lambda inputs, labels: (inputs[:3], labels[:3]),
+    "other images": lambda inputs, labels: (np.zeros((12, 3, 9, 9), np.float32), labels),
+    "no numbers": lambda inputs, labels: (inputs * np.nan, labels),
+    "texts": lambda inputs, labels: (inputs.astype(str), labels),
+    "one number": lambda inputs, labels: (np.float64(3), np.float64(3)),
+    "negative labels": lambda inputs, labels: (inputs, -1 - labels),
+}
+
+
+def test_inputs_of_another_run_are_refused(tmp_path: Path) -> None:
+    Ran(tmp_path)
+    index, path = tmp_path / "evaluation.json", tmp_path / "inputs.npz"
+    with np.load(path) as stored:
+        inputs, labels = stored["inputs"], stored["labels"]
+    np.savez_compressed(path, inputs=inputs, labels=labels + 50)
+    with pytest.raises(InvalidInput, match=r"inputs.npz is damaged \(.*it is of another run, or was changed"):
+        RunDirectory(tmp_path).load()
+    document = json.loads(index.read_text())
+    del document["inputs_digest"]  # as an earlier version wrote it
+    index.write_text(json.dumps(document))
+    assert len(RunDirectory(tmp_path).load().labels) == 12
+    for change in INPUTS.values():
+        left, right = change(inputs, labels)
+        np.savez_compressed(path, inputs=left, labels=right)
+        with pytest.raises(InvalidInput, match=r"inputs.npz is damaged \(ValueError"):
+            RunDirectory(tmp_path).load()
 
 
 @pytest.mark.parametrize("content", [b"", b"PK\x03\x04 half", b"[]"])

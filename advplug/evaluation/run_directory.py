@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from advplug.errors import InvalidInput
+from advplug.evaluation.record_checks import check_evaluation, check_inputs, check_row, read_json
 from advplug.records.evaluation import Arrays, Evaluation, Row
 from advplug.records.files import LEFT_OVER, replace_file
 
@@ -160,7 +161,7 @@ class RunDirectory:
         path = self.path / "rows" / f"{key}.json"
         with _intact(f"the row {name or key} ({path}) is damaged", remedy):
             try:
-                figures = json.loads(path.read_text(encoding="utf-8"))
+                figures = read_json(path.read_text(encoding="utf-8"))
             except FileNotFoundError:
                 return None
             content = path.with_suffix(".npz").read_bytes()
@@ -171,6 +172,7 @@ class RunDirectory:
                 raise ValueError("its two files do not belong together, or were changed")
             row = Row.from_figures(figures, _arrays(content))
             _check(row)
+            check_row(row)
             return row
 
     def save_row(self, key: str, row: Row) -> None:
@@ -178,28 +180,22 @@ class RunDirectory:
         base = self.path / "rows" / key
         base.parent.mkdir(parents=True, exist_ok=True)
         figures = json.loads(json.dumps(row.figures()))  # as they are read back
-        contents: list[bytes] = []
-
-        def write(file: Path) -> None:
-            _save(file, row.arrays)
-            contents.append(file.read_bytes())
-
-        replace_file(base.with_suffix(".npz"), write)
-        document = {**figures, "key": key, "digest": _digest(figures, contents[0])}
+        content = _write_arrays(base.with_suffix(".npz"), row.arrays)
+        document = {**figures, "key": key, "digest": _digest(figures, content)}
         _write_text(base.with_suffix(".json"), json.dumps(document, indent=1))
 
     def save(self, evaluation: Evaluation, keys: list[str]) -> Evaluation:
         """Write the evaluation itself; returns it with its run directory filled in."""
         evaluation = replace(evaluation, run_dir=self.path)
+        self.path.mkdir(parents=True, exist_ok=True)
+        content = _write_arrays(self.path / "inputs.npz", {"inputs": evaluation.inputs, "labels": evaluation.labels})
         document = {
             **evaluation.to_json(),
             "environment": dict(evaluation.environment),
             "class_names": list(evaluation.class_names),
             "keys": keys,
+            "inputs_digest": hashlib.sha256(content).hexdigest(),
         }
-        self.path.mkdir(parents=True, exist_ok=True)
-        inputs: Arrays = {"inputs": evaluation.inputs, "labels": evaluation.labels}
-        replace_file(self.path / "inputs.npz", lambda file: _save(file, inputs))
         _write_text(self.path / "evaluation.json", json.dumps(document, indent=1))
         return evaluation
 
@@ -214,16 +210,24 @@ class RunDirectory:
         if not index.is_file():
             raise InvalidInput(f"{self.path} holds no finished evaluation: name a directory that advplug wrote")
         with _intact(f"{index} is damaged", _MENDS):
-            document = json.loads(index.read_text(encoding="utf-8"))
-            evaluation = Evaluation.from_json(document)
+            document = read_json(index.read_text(encoding="utf-8"))
+            evaluation = replace(
+                Evaluation.from_json(document),
+                environment=document["environment"],
+                class_names=tuple(document["class_names"]),
+            )
+            check_evaluation(evaluation, document["keys"])
             pairs = list(zip(document["keys"], evaluation.rows, strict=True))
-            known = {"environment": document["environment"], "class_names": tuple(document["class_names"])}
-        rows = [self._row_of(key, row) for key, row in pairs]
+        rows = tuple(self._row_of(key, row) for key, row in pairs)
         path = self.path / "inputs.npz"
         with _intact(f"{path} is damaged", _MENDS):
-            data = _arrays(path.read_bytes())
-            images = {"inputs": data["inputs"], "labels": data["labels"]}
-        return replace(evaluation, rows=tuple(rows), run_dir=self.path, **known, **images)
+            content = path.read_bytes()
+            if document.get("inputs_digest") not in (None, hashlib.sha256(content).hexdigest()):  # earlier: none
+                raise ValueError("it is of another run, or was changed")
+            data = _arrays(content)
+            evaluation = replace(evaluation, rows=rows, run_dir=self.path, inputs=data["inputs"], labels=data["labels"])
+            check_inputs(evaluation)
+        return evaluation
 
     def _row_of(self, key: str, listed: Row) -> Row:
         """The row that the index lists."""
@@ -262,6 +266,18 @@ def _digest(figures: Mapping[str, Any], content: bytes) -> str:
 def _save(file: Path, arrays: Arrays) -> None:
     named: dict[str, Any] = dict(arrays)
     np.savez_compressed(file, **named)  # without allow_pickle, which NumPy 1 would store as one more array
+
+
+def _write_arrays(path: Path, arrays: Arrays) -> bytes:
+    """Write ``arrays``; returns what the file holds then."""
+    contents: list[bytes] = []
+
+    def write(file: Path) -> None:
+        _save(file, arrays)
+        contents.append(file.read_bytes())
+
+    replace_file(path, write)
+    return contents[0]
 
 
 def _arrays(content: bytes) -> dict[str, Any]:

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from advplug.errors import InvalidInput
+from advplug.hyperparameters import Natural, NonNegative, Share
 from advplug.records.finding import Finding
 
 SCHEMA_VERSION = 2
@@ -46,22 +47,22 @@ class Row:
     role: str
     name: str
     library: str
-    robust_accuracy: float
-    detected: float | None
-    queries: float
-    gradients: float
-    seconds: float
-    published: float | None
+    robust_accuracy: Share
+    detected: Share | None
+    queries: NonNegative
+    gradients: NonNegative
+    seconds: NonNegative
+    published: Share | None
     source: str | None
-    median_distance: float | None = None
-    mean_distance: float | None = None
+    median_distance: NonNegative | None = None
+    mean_distance: NonNegative | None = None
     components: Mapping[str, str] = field(default_factory=dict)
     sweep: tuple[tuple[float, float], ...] = ()
     stages: tuple[tuple[str, float], ...] = ()
     shrunk: tuple[tuple[float, float], ...] = ()
     left_out: tuple[str, ...] = ()
     more_steps: tuple[int, int] = (0, 0)
-    lost: int = 0
+    lost: Natural = 0
     arrays: Arrays = field(default_factory=dict, repr=False, compare=False)
 
     def figures(self) -> dict[str, Any]:
@@ -96,10 +97,10 @@ class Evaluation:
     case: str
     preset: str | None
     threat: str
-    samples: int
-    clean_accuracy: float
-    clean_error_rate: float | None
-    false_positives: float | None
+    samples: Natural
+    clean_accuracy: Share
+    clean_error_rate: Share | None
+    false_positives: Share | None
     rows: tuple[Row, ...]
     findings: tuple[Finding, ...] = ()
     claim: str | None = None
