@@ -13,7 +13,7 @@ from advplug import run
 from advplug.adaptive import Recipe
 from advplug.data import Images
 from advplug.evaluation import Evaluation, evaluate, model_job
-from advplug.evaluation.diagnostics import signs_of_lost_successes
+from advplug.evaluation.diagnostics import sign_of_no_room, signs_of_lost_successes
 from advplug.gradients import EOT, Exact, FiniteDifference, GradientEstimator
 from advplug.losses import Margin
 from advplug.testing.linear import linear_model
@@ -67,6 +67,35 @@ def test_a_model_without_a_gradient_is_named(gradient: GradientEstimator, sweep:
     (finding,) = (finding for finding in evaluation.findings if finding.name == "unusable-gradients")
     assert "100.0 %" in finding.message
     assert "finite differences" in finding.advice
+
+
+MASK = torch.ones(12, 4)
+MASK[:9] = 0
+LOWER, UPPER = torch.zeros(12, 4), torch.ones(12, 4)
+LOWER[:2], UPPER[:2] = 0.5, 0.5
+
+
+@pytest.mark.parametrize(
+    ("threat", "fixed"),
+    [
+        (ThreatModel("l2", 0.3), 0),
+        (ThreatModel("l2", 0.0), 12),
+        (ThreatModel("l2", 0.3, mask=MASK), 9),
+        (ThreatModel("linf", 0.3 * (1 - MASK)), 3),
+        (ThreatModel("linf", torch.tensor([0.0, 0.1, 0.1, 0.1]), mask=torch.eye(4).repeat(3, 1)), 3),
+        (ThreatModel("linf", 0.1, bounds=(LOWER, UPPER)), 2),
+    ],
+    ids=["all may change", "no budget", "a mask", "budgets", "both", "bounds"],
+)
+def test_samples_that_may_not_change_are_counted(threat: ThreatModel, fixed: int) -> None:
+    x = torch.full((12, 4), 0.5)
+    found = list(sign_of_no_room(threat, x))
+    assert [finding.message.split(" samples")[0].split("in ")[-1] for finding in found] == (
+        [f"{fixed} of the 12"] if fixed else []
+    )
+    images = Images(x, torch.zeros(12, dtype=torch.int64))
+    evaluation = evaluate(model_job("toy", linear_model(3, (4,)).float(), images, threat, [EXACT]))
+    assert ("no-room" in _names(evaluation)) == bool(fixed)
 
 
 @pytest.mark.parametrize("model", [Rounded(50), Misleading(50)])

@@ -6,10 +6,14 @@ import math
 from collections.abc import Iterator, Sequence
 
 import numpy as np
+import torch
+from torch import Tensor
 
 from advplug.data import Images
+from advplug.engine.region import Region
 from advplug.records.evaluation import Evaluation, Row
 from advplug.records.finding import Finding
+from advplug.threat import ThreatModel
 
 NAMED = 5  # classes in a message
 
@@ -28,6 +32,27 @@ def sign_of_missing_classes(images: Images, num_classes: int) -> Iterator[Findin
             message=f"Of {max(num_classes, len(names))} classes {len(missing)} have no sample among the {len(images)} "
             f"attacked: {', '.join(named)}{more}.",
             advice="Raise --limit, or give samples of every class.",
+        )
+
+
+def sign_of_no_room(threat: ThreatModel, inputs: Tensor) -> Iterator[Finding]:
+    """Inputs (N, ...) of which the threat model lets no value change: they cannot fall, and count as robust."""
+    region = Region.of(threat, inputs)
+    free = inputs.new_full((1,) * inputs.ndim, threat.epsilon != 0, dtype=torch.bool)
+    if region.mask is not None:
+        free = free & region.mask
+    if region.shares is not None:
+        free = free & (region.shares > 0)
+    if region.lower is not None and region.upper is not None:
+        free = free & (region.lower < region.upper)
+    fixed = int((~free.flatten(1).any(1)).expand(len(inputs)).sum())
+    if fixed:
+        yield Finding(
+            name="no-room",
+            status="warn",
+            message=f"The threat model lets no value change in {fixed} of the {len(inputs)} samples: those that are "
+            "right count as robust, whatever the attack.",
+            advice="Leave them out, or give them a mask, bounds and a budget that allow something.",
         )
 
 

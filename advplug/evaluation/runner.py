@@ -25,6 +25,7 @@ from advplug.evaluation.curve import shrink
 from advplug.evaluation.diagnostics import (
     sign_of_chance,
     sign_of_missing_classes,
+    sign_of_no_room,
     signs_of_few_steps,
     signs_of_lost_successes,
     signs_of_masking,
@@ -131,6 +132,7 @@ class _Runner:
         found = [
             # A defense may have more classes than its data, such as the unused words of a code.
             *sign_of_missing_classes(job.images, job.model.num_classes if job.preset is None else 0),
+            *sign_of_no_room(job.threat, job.images.inputs),
             *sign_of_chance(evaluation, job.model.num_classes),
             *signs_of_no_gradient(evaluation, not_run),
             *signs_of_lost_successes(evaluation),
