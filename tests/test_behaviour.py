@@ -12,10 +12,11 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from advplug import Attack, DefendedModel, Recipe, ThreatModel, evaluate, load
+from advplug import DefendedModel, Recipe, ThreatModel, evaluate, load
 from advplug.data import Images
 from advplug.evaluation import model_job
-from advplug.evaluation.behaviour import alike, answers, version_of
+from advplug.evaluation.behaviour import alike, answers
+from advplug.evaluation.code import version_of
 from advplug.evaluation.run_directory import RunDirectory
 from advplug.gradients import BPDA, EOT, Exact
 from advplug.model import Decision
@@ -198,6 +199,22 @@ def test_models_of_every_dtype_and_with_counters_have_a_record(tmp_path: Path, d
     assert attacked(job(model, tmp_path))
 
 
+def test_quantised_models_and_those_with_sparse_buffers_have_a_record(tmp_path: Path) -> None:
+    def made(factor: float) -> list[nn.Module]:
+        plain = nn.Sequential(nn.Flatten(), nn.Linear(16, 3)).eval()
+        plain.load_state_dict({"1.weight": factor * torch.eye(3, 16), "1.bias": torch.zeros(3)})
+        quantised = torch.ao.quantization.quantize_dynamic(plain, {nn.Linear})
+        plain.register_buffer("sparse", factor * torch.eye(3).to_sparse())
+        return [plain, quantised]
+
+    recipes = (Recipe(name="square", attack=load("attack:square")(queries=5), role="baseline"),)
+    for number, (model, other) in enumerate(zip(made(1.0), made(2.0), strict=True)):
+        folder = tmp_path / str(number)
+        assert attacked(job(model, folder, recipes=recipes))
+        assert not attacked(job(model, folder, recipes=recipes))
+        assert attacked(job(other, folder, recipes=recipes))
+
+
 def test_rounding_makes_no_other_model(tmp_path: Path) -> None:
     assert attacked(job(Scaled(), tmp_path))
     assert not attacked(job(Scaled(1 + 1e-6), tmp_path))
@@ -241,13 +258,8 @@ def test_a_damaged_record_of_answers_is_nobodys(tmp_path: Path) -> None:
 
 
 def test_an_attack_of_another_version_is_run_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert version_of(load("attack:pgd")()) == version("advplug-attack-pgd")
-    assert version_of(AttackOfANotebook()) == ""
+    assert version_of("advplug-attack-pgd") == version("advplug-attack-pgd")
+    assert version_of("of-a-notebook") == ""
     assert attacked(job(Scaled(), tmp_path))
-    monkeypatch.setattr("advplug.evaluation.behaviour.version_of", lambda attack: "9.9")
+    monkeypatch.setattr("advplug.evaluation.behaviour.version_of", lambda distribution: "9.9")
     assert attacked(job(Scaled(), tmp_path))
-
-
-class AttackOfANotebook(Attack):
-    def run(self, task: Any) -> None:
-        task.evaluate(task.inputs)

@@ -6,6 +6,7 @@ Weights and class name do not tell: an edited ``forward`` or another capability 
 from __future__ import annotations
 
 import hashlib
+import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import fields
 from importlib import metadata
@@ -18,10 +19,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from advplug.adaptive import Recipe
-from advplug.attack import Attack
 from advplug.engine.gateway import Gateway, ask
 from advplug.engine.problem import Problem
-from advplug.evaluation.code import content_of, digest_of
+from advplug.evaluation.code import content_of, digest_of, version_of
 from advplug.gradients import BPDA, GradientEstimator
 from advplug.model import Capabilities, DefendedModel
 from advplug.plugins.manager import Manager
@@ -90,7 +90,9 @@ def _with_gradient(job: Job, points: Tensor, function: Callable[[DefendedModel],
             return answer.detach(), torch.full_like(part, torch.nan) if slope is None else slope
 
         try:
-            parts = gateway.in_passes(asked, points)
+            with warnings.catch_warnings():  # of operators without a gradient; an attack that needs one is told
+                warnings.simplefilter("ignore")
+                parts = gateway.in_passes(asked, points)
         except Exception:  # what it raises is the model's own affair, unless an attack asks the same
             return np.zeros(0), np.zeros(0)
     values, gradient = (torch.cat(column).double().cpu().numpy() for column in zip(*parts, strict=True))
@@ -157,17 +159,9 @@ def fingerprint(job: Job, manager: Manager) -> str:
 def code_of(recipe: Recipe, problem: Problem) -> str:
     """Hash of the code that a recipe runs outside the core, that of its stages included; the version of its attack."""
     stages = [(stage.name, stage.attack) for stage in recipe.attack.stages(problem) or ()]
+    distribution = type(recipe.attack).__module__.partition(".")[0].replace("_", "-")
     parts = (recipe.attack, recipe.loss, recipe.gradient, recipe.criterion, recipe.on, stages)
-    return f"{version_of(recipe.attack)} {digest_of(*parts)}"
-
-
-def version_of(attack: Attack) -> str:
-    """Version of the distribution that an attack comes from; "" where it comes from none, such as a notebook."""
-    package = type(attack).__module__.partition(".")[0]
-    try:
-        return metadata.version(package.replace("_", "-"))
-    except metadata.PackageNotFoundError:
-        return ""
+    return f"{version_of(distribution)} {digest_of(*parts)}"
 
 
 def still_holds(problem: Problem, row: Row) -> bool:

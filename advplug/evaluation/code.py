@@ -67,8 +67,8 @@ class _Code:
                 self.add(type(module))
                 plain = {name: part for name, part in vars(module).items() if isinstance(part, _PLAIN)}
                 self._note(repr(sorted(plain.items() - {("training", True), ("training", False)})))
-            for tensor in value.state_dict().values():
-                self.add(tensor)
+            for part in value.state_dict().values():
+                self.digest.update(content_of(part))
         elif isinstance(value, Tensor | np.ndarray):
             self._note(f"{value.dtype} {tuple(value.shape)}")
             self.digest.update(content_of(value) if isinstance(value, Tensor) else value.tobytes())
@@ -93,7 +93,7 @@ class _Code:
         for base in kind.__mro__:
             for bridge, library in _BRIDGES.items():
                 if base.__module__.startswith(bridge):
-                    self._note(f"{library} {metadata.version(library)}")
+                    self._note(f"{library} {version_of(library)}")
             if _is_own(base.__module__) and self._add_file(base.__module__):
                 self._note(base.__qualname__)
                 for name, member in sorted(vars(base).items()):
@@ -141,6 +141,14 @@ class _Code:
         self.digest.update(f"{text}\0".encode())
 
 
+def version_of(distribution: str) -> str:
+    """Its version; "" where it is not installed as one."""
+    try:
+        return metadata.version(distribution)
+    except metadata.PackageNotFoundError:
+        return ""
+
+
 def _is_own(module: str) -> bool:
     return module.partition(".")[0] not in _VERSIONED
 
@@ -162,7 +170,12 @@ def _inside(cell: CellType) -> object:
         return None
 
 
-def content_of(tensor: Tensor) -> bytes:
-    """The values of a tensor as bytes."""
+def content_of(value: object) -> bytes:
+    """The values of a tensor, or of what else a state holds, as bytes; other objects give the name of their class."""
+    if isinstance(value, tuple | list):  # the weights and biases of a quantised layer
+        return b"".join(map(content_of, value))
+    if not isinstance(value, Tensor):
+        return repr(value if isinstance(value, _PLAIN) else type(value)).encode()
+    value = value.dequantize() if value.is_quantized else value.detach().to_dense()
     # NumPy has no bfloat16, and a counter has no dimension to view as bytes.
-    return tensor.detach().cpu().flatten().view(torch.uint8).numpy().tobytes()
+    return value.cpu().flatten().view(torch.uint8).numpy().tobytes()
