@@ -32,7 +32,9 @@ from its_helpers import moved
 class Mine(Attack):
     share: float = 0.5
     times = 1
+    calls = []
     def run(self, task):
+        self.calls.append(task.inputs.shape)
         for _ in range(self.times):
             task.evaluate(task.project(moved(task.inputs) + its_helpers.SHIFT))
 

@@ -26,6 +26,7 @@ _BRIDGES = {"advplug.interop.foolbox": "foolbox", "advplug.interop.art": "advers
 _INSTALLED = {"site-packages", "dist-packages"}
 _PLAIN = (type(None), bool, int, float, complex, str, bytes, np.generic)
 _WRAPPERS = (property, staticmethod, classmethod, cached_property, partial, MethodType)
+_FIXED = (*_PLAIN, *_WRAPPERS, tuple, frozenset, type, FunctionType)
 _WRAPPED = ("fget", "__func__", "__self__", "func", "args", "keywords")
 
 
@@ -46,7 +47,7 @@ class _Code:
     def __init__(self) -> None:
         self.digest = hashlib.sha256()
         self._seen: dict[int, object] = {}  # the objects too, so that their numbers stay theirs
-        self._files: set[str] = set()
+        self._files: set[Path] = set()
 
     def add(self, value: object) -> None:
         if isinstance(value, _PLAIN):
@@ -98,7 +99,7 @@ class _Code:
                 self._note(base.__qualname__)
                 for name, member in sorted(vars(base).items()):
                     if isinstance(member, FunctionType) or not name.startswith("__"):
-                        self.add(member)
+                        self._add_named(member, base.__module__)
 
     def _add_function(self, function: FunctionType) -> None:
         if not (_is_own(function.__module__ or "") and self._add_file(function.__module__ or "")):
@@ -111,10 +112,15 @@ class _Code:
         for name in names:
             found = function.__globals__.get(name)
             if not isinstance(found, ModuleType):
-                self.add(found)
+                self._add_named(found, function.__module__)
             elif _is_own(found.__name__):  # helpers.project names both
                 for part in names:
-                    self.add(vars(found).get(part))
+                    self._add_named(vars(found).get(part), found.__name__)
+
+    def _add_named(self, value: object, module: str) -> None:
+        """What code of ``module`` names. A list or dict is as its file says; what it holds by now may be state."""
+        if isinstance(value, _FIXED) or _file_of(module) is None:
+            self.add(value)
 
     def _add_code(self, code: CodeType) -> Iterator[str]:
         """The names that it uses."""
@@ -129,13 +135,13 @@ class _Code:
 
     def _add_file(self, module: str) -> bool:
         """Whether its code is to be followed: that of a library is its file alone."""
-        path = getattr(sys.modules.get(module), "__file__", None)
-        if path is None or not Path(path).is_file():  # a notebook
+        path = _file_of(module)
+        if path is None:
             return True
         if path not in self._files:
             self._files.add(path)
-            self.digest.update(Path(path).read_bytes())
-        return module.startswith("advplug_") or not _INSTALLED & set(Path(path).parts)
+            self.digest.update(path.read_bytes())
+        return module.startswith("advplug_") or not _INSTALLED & set(path.parts)
 
     def _note(self, text: str) -> None:
         self.digest.update(f"{text}\0".encode())
@@ -160,6 +166,12 @@ def _state(value: Any) -> Iterator[object]:
         declared = [field.name for field in fields(value)] if is_dataclass(value) else []
         held = {name: getattr(value, name, None) for name in declared} | getattr(value, "__dict__", {})
         yield from (held[name] for name in sorted(held))
+
+
+def _file_of(module: str) -> Path | None:
+    """Where the code of a module stands; None for a notebook."""
+    path = getattr(sys.modules.get(module), "__file__", None)
+    return Path(path) if path is not None and Path(path).is_file() else None
 
 
 def _inside(cell: CellType) -> object:
