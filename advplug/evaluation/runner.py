@@ -97,18 +97,18 @@ class _Runner:
         rows, keys = [], []
         not_run: dict[str, NoGradient] = {}
         for recipe, problem in zip(job.recipes, problems, strict=True):
-            key = self._key(job, recipe, problem, f"{known} {model}")
-            row = store.row(key, recipe.name, tuple(job.images.inputs.shape))
-            if row is None or not still_holds(problem, row):
-                if self.watch is not None:
-                    self.watch(recipe.name, 0, 0, len(job.images))
-                try:
+            try:
+                key = self._key(job, recipe, problem, f"{known} {model}")
+                row = store.row(key, recipe.name, tuple(job.images.inputs.shape))
+                if row is None or not still_holds(problem, row):
+                    if self.watch is not None:
+                        self.watch(recipe.name, 0, 0, len(job.images))
                     with _as_findings():
                         row = _row(job, recipe, problem)
-                except NoGradient as error:  # the other attacks still give a number
-                    not_run[recipe.name] = error
-                    continue
-                store.keep(key, row)
+                    store.keep(key, row)
+            except NoGradient as error:  # the other attacks still give a number
+                not_run[recipe.name] = error
+                continue
             rows.append(row)
             keys.append(key)
         if not rows:
