@@ -14,7 +14,7 @@ SHORT: dict[str, dict[str, Any]] = {
     "standard": {"steps": 20, "queries": 200},
     "substitute": {"augmentations": 2, "epochs": 10},
     "transfer": {"members": 1, "updates": 100},
-    "zoo": {"steps": 40, "search_steps": 3},
+    "zoo": {"steps": 20, "search_steps": 2, "coordinates": 8},
     "cw": {"steps": 60, "search_steps": 3},
     "ead": {"steps": 60, "search_steps": 5},
     "lbfgs": {"search_steps": 3},
