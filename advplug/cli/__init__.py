@@ -12,6 +12,7 @@ import os
 import sys
 import traceback
 from collections.abc import Sequence
+from typing import TextIO
 
 import click
 
@@ -64,7 +65,9 @@ def cli() -> None:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line and leave with one of the documented exit codes."""
-    sys.exit(run(arguments))
+    code = run(arguments)
+    _let_go_of_stdout()
+    sys.exit(code)
 
 
 def run(arguments: Sequence[str] | None = None) -> int:
@@ -73,7 +76,10 @@ def run(arguments: Sequence[str] | None = None) -> int:
     try:
         # With standalone_mode off click returns the code of ctx.exit() instead of ending the process.
         code = cli.main(arguments, prog_name="advplug", standalone_mode=False)
+        _flush(sys.stdout)  # a full disk shows here, and not when the interpreter is gone
         return code if isinstance(code, int) else 0
+    except BrokenPipeError:  # nobody reads any more
+        return 1
     except click.ClickException as error:
         error.show()
         return 2
@@ -85,6 +91,19 @@ def run(arguments: Sequence[str] | None = None) -> int:
             traceback.print_exc()
         click.secho(f"Error: {message}", fg="red", err=True)
         return code
+
+
+def _flush(stream: TextIO | None) -> None:
+    if stream is not None:
+        stream.flush()
+
+
+def _let_go_of_stdout() -> None:
+    """Let what could not be printed go nowhere: the interpreter would try again, and leave with a code of its own."""
+    try:
+        _flush(sys.stdout)
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
 
 
 def _fill_closed_streams() -> None:
