@@ -155,11 +155,11 @@ def test_an_evaluation_tells_what_could_not_run() -> None:
     from advplug.report.summary import verdict
 
     model = Layered(before=lambda x: (x > 0.5).float(), after=same)
-    recipes = [Recipe(name="standard", attack=QUICK), Recipe(name="pgd", attack=load("attack:pgd")())]
+    recipes = [Recipe(name="standard", attack=QUICK), Recipe(name="apgd", attack=load("attack:apgd")())]
     evaluation = evaluate(model_job("toy", model, images(model), ThreatModel("linf", 0.3), recipes))
     assert [row.name for row in evaluation.rows] == ["standard"]
     (finding,) = (finding for finding in evaluation.findings if finding.name == "no-gradient")
-    assert "pgd, apgd-ce, apgd-t, fab-t of standard" in finding.message
+    assert "apgd, apgd-ce, apgd-t, fab-t of standard" in finding.message
     assert "--surrogate" in finding.advice
     assert finding.message in verdict(evaluation)
     with pytest.raises(NoGradient, match="square"):
