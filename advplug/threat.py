@@ -101,6 +101,11 @@ class ThreatModel:
         object.__setattr__(self, name, value)
 
     @property
+    def allows_every_input(self) -> bool:
+        """Whether an ``linf`` budget is wider than the bounds: most likely pixels of 0 to 255 were meant."""
+        return self.norm == "linf" and self.epsilon is not None and self.epsilon > self.bounds[1] - self.bounds[0]
+
+    @property
     def budgets(self) -> NDArray[np.float64] | None:
         """The budget of each value, None if they are equal."""
         return None if self.shares is None or self.epsilon is None else self.epsilon * self.shares.array
@@ -133,8 +138,7 @@ class ThreatModel:
         except (ValueError, ZeroDivisionError, OverflowError):
             raise InvalidInput(f"epsilon {budget!r} in threat {text!r}: write a number, a fraction or min") from None
         threat = cls(cast(Norm, norm), epsilon, bounds)
-        width = bounds[1] - bounds[0]
-        if norm == "linf" and epsilon is not None and epsilon > width:
+        if threat.allows_every_input:
             raise InvalidInput(f"threat {text!r} is wider than the bounds {bounds}: did you mean linf:{budget}/255?")
         return threat
 

@@ -245,8 +245,7 @@ def _warn(model: DefendedModel, threat: ThreatModel) -> None:
         "batch_dependent": "the answer of the model to an input depends on the others in its batch: it is asked about "
         "one at a time. Give batch normalisation running statistics, or set batch_dependent = True",
     }
-    width = threat.bounds[1] - threat.bounds[0]
-    if threat.norm == "linf" and threat.epsilon is not None and threat.epsilon > width:
+    if threat.allows_every_input:
         told["wide"] = f"the budget {threat} is wider than the bounds {threat.bounds}: any input is within it"
     for name in (*model.undeclared, "wide"):
         if name in told:

@@ -82,13 +82,13 @@ def _sign_of_batch_mates(problem: Problem) -> Iterator[Finding]:
 
 def signs_in_budget(problem: Problem) -> Iterator[Finding]:
     """A budget that allows every input: most likely pixels of 0 to 255 were meant."""
-    threat, width = problem.threat, problem.threat.bounds[1] - problem.threat.bounds[0]
-    if threat.norm == "linf" and threat.epsilon is not None and threat.epsilon > width:
+    threat = problem.threat
+    if threat.allows_every_input:
         yield Finding(
             name="wide-budget",
             status="warn",
             message=f"The budget {threat} is wider than the bounds {threat.bounds}: every input is within it.",
-            advice=f"Did you mean linf:{threat.epsilon:.6g}/255?",
+            advice=f"Did you mean linf:{threat.budget:.6g}/255?",
         )
 
 
