@@ -9,6 +9,7 @@ from torch import Tensor
 
 from advplug.errors import InvalidInput
 from advplug.numerics.fixed_array import FixedArray
+from advplug.numerics.tensors import rounded_inwards
 from advplug.threat import ThreatModel
 
 
@@ -76,9 +77,7 @@ class Region:
             lower, upper = torch.maximum(lower, clean - radius), torch.minimum(upper, clean + radius)
         if self.mask is not None:
             lower, upper = torch.where(self.mask, lower, clean), torch.where(self.mask, upper, clean)
-        low, high = lower.to(dtype), upper.to(dtype)
-        low = torch.where(low.double() < lower, torch.nextafter(low, torch.full_like(low, torch.inf)), low)
-        high = torch.where(high.double() > upper, torch.nextafter(high, torch.full_like(high, -torch.inf)), high)
+        low, high = rounded_inwards(lower, upper, dtype)
         return torch.minimum(low, inputs.to(dtype)), torch.maximum(high, inputs.to(dtype))
 
     def hold(self, points: Tensor, inputs: Tensor, epsilon: Tensor | None) -> Tensor:

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from advplug.data import Images
 from advplug.errors import InvalidInput
+from advplug.numerics.tensors import rounded_inwards
 
 Bounds = tuple[float, float] | tuple[NDArray[np.float64], NDArray[np.float64]]
 """The range of every value, or of each by itself: two arrays of the shape of one input."""
@@ -62,9 +63,7 @@ def in_range(images: Images, bounds: Bounds, name: str, *, option: str = "") -> 
                 "of floating-point inputs within them"
             )
         _check(inputs, lower, upper, name, option)
-    low, high = (bound.to(inputs.dtype) for bound in (lower, upper))
-    low = torch.where(low.double() < lower, torch.nextafter(low, torch.full_like(low, torch.inf)), low)
-    high = torch.where(high.double() > upper, torch.nextafter(high, torch.full_like(high, -torch.inf)), high)
+    low, high = rounded_inwards(lower, upper, inputs.dtype)
     return replace(images, inputs=torch.minimum(torch.maximum(inputs, low), high))
 
 

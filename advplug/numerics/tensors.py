@@ -69,6 +69,14 @@ def lowest_and_highest(x: Tensor) -> tuple[Tensor, Tensor]:
     return rows.amin(1), rows.amax(1)
 
 
+def rounded_inwards(lower: Tensor, upper: Tensor, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
+    """Bounds float64 in ``dtype``, none of them outside what they were."""
+    low, high = lower.to(dtype), upper.to(dtype)
+    low = torch.where(low.double() < lower, torch.nextafter(low, torch.full_like(low, torch.inf)), low)
+    high = torch.where(high.double() > upper, torch.nextafter(high, torch.full_like(high, -torch.inf)), high)
+    return low, high
+
+
 def unit(delta: ep.Tensor, norm: str = "l2") -> ep.Tensor:
     """Each sample of ``delta`` (n, ...) at ``norm`` 1; zero stays zero."""
     tiny = 1e-38
