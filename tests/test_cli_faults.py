@@ -62,7 +62,10 @@ def evaluate(folder: Any, capfd: pytest.CaptureFixture[str]) -> Evaluate:
 
     def call(*arguments: object) -> Answer:
         own = ("--data", "data.npz", "--threat", "linf:0.25", "--attacks", "fgm,pgd", "--set", "pgd.steps=2")
+        _console._flush(sys.stdout)
+        capfd.readouterr()  # what earlier commands of this process left in the buffers of Python and of C
         code = run(["evaluate", "loud_net:Light", *own, *map(str, arguments)])
+        _console._flush(sys.stdout)
         streams = capfd.readouterr()
         return Answer(code, streams.out, streams.err)
 
