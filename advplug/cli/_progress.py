@@ -12,7 +12,7 @@ import click
 from advplug.cli import _console
 
 if TYPE_CHECKING:
-    from advplug.evaluation.runner import Watch
+    from advplug.evaluation.problems import Watch
 
 EVERY = 60.0
 """Seconds between two lines of a job that says nothing else."""

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import time
 import warnings
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -15,36 +14,22 @@ from numpy.typing import NDArray
 
 from advplug.adaptive import Recipe
 from advplug.engine.gateway import Gateway
-from advplug.engine.problem import Options, Problem, make_problem
+from advplug.engine.problem import Options, Problem
 from advplug.engine.result import AttackResult
 from advplug.engine.stages import run_attack, run_sweep
-from advplug.errors import NoGradient, RobustnessWarning
+from advplug.errors import NoGradient
 from advplug.evaluation.behaviour import answers, code_of, fingerprint, still_holds
 from advplug.evaluation.convergence import with_twice_the_steps
 from advplug.evaluation.curve import shrink
-from advplug.evaluation.diagnostics import (
-    sign_of_chance,
-    sign_of_missing_classes,
-    sign_of_no_room,
-    signs_of_few_steps,
-    signs_of_lost_successes,
-    signs_of_masking,
-    signs_of_no_gradient,
-)
+from advplug.evaluation.diagnose import diagnose
 from advplug.evaluation.environment import describe
-from advplug.evaluation.preflight import averages, preflight
+from advplug.evaluation.problems import Watch, as_findings, problem_of
 from advplug.evaluation.run_directory import RunDirectory
 from advplug.evaluation.store import Store, Tell, opened
 from advplug.plugins.manager import Manager, default_manager
 from advplug.records.evaluation import Evaluation, Row
 from advplug.records.finding import Finding
 from advplug.records.job import Job
-
-Watch = Callable[[str, int, int, int], None]
-"""Called as ``watch(attack name, steps done, steps planned, samples still standing)``.
-
-Each attack that is run, not read back, starts with a call of no steps done and none planned.
-"""
 
 _RECORDED = (
     "success", "success_rate", "correct", "clean_error_rate", "detected", "lost", "distance", "target", "restart",
@@ -90,8 +75,8 @@ class _Runner:
             return self._stored(job, store)
 
     def _stored(self, job: Job, store: Store) -> Evaluation:
-        with _as_findings():
-            problems = [_problem(job, recipe, self.watch) for recipe in job.recipes]
+        with as_findings():
+            problems = [problem_of(job, recipe, self.watch) for recipe in job.recipes]
         model = store.identify(lambda: answers(job))
         known = "" if job.run_dir is None else fingerprint(job, self.manager)
         rows, keys = [], []
@@ -103,7 +88,7 @@ class _Runner:
                 if row is None or not still_holds(problem, row):
                     if self.watch is not None:
                         self.watch(recipe.name, 0, 0, len(job.images))
-                    with _as_findings():
+                    with as_findings():
                         row = _row(job, recipe, problem)
                     store.keep(key, row)
             except NoGradient as error:  # the other attacks still give a number
@@ -115,7 +100,7 @@ class _Runner:
             raise next(iter(not_run.values()))
         evaluation = self._evaluation(job, tuple(rows))
         found = self.manager.collect("advplug_diagnose", of=Finding, job=job, evaluation=evaluation)
-        evaluation = replace(evaluation, findings=(*self._findings(job, evaluation, list(not_run)), *found))
+        evaluation = replace(evaluation, findings=(*diagnose(job, evaluation, list(not_run)), *found))
         return store.finish(evaluation, keys)
 
     @staticmethod
@@ -123,30 +108,9 @@ class _Runner:
         """Name of a row's files, "" where nothing is written."""
         if job.run_dir is None:
             return ""
-        with _as_findings():
+        with as_findings():
             code = code_of(recipe, problem)
         return RunDirectory.key(model, recipe.name, recipe.components(), f"{job.sweep!r} {code}")
-
-    def _findings(self, job: Job, evaluation: Evaluation, not_run: list[str]) -> list[Finding]:
-        """What the host itself sees."""
-        found = [
-            # A defense may have more classes than its data, such as the unused words of a code.
-            *sign_of_missing_classes(job.images, job.model.num_classes if job.preset is None else 0),
-            *sign_of_no_room(job.threat, job.images.inputs),
-            *sign_of_chance(evaluation, job.model.num_classes),
-            *signs_of_no_gradient(evaluation, not_run),
-            *signs_of_lost_successes(evaluation),
-            *signs_of_few_steps(evaluation),
-            *signs_of_masking(evaluation),
-        ]
-        if job.claim is not None:  # a case knows what it attacks
-            return found
-        recipe = next((recipe for recipe in job.recipes if averages(recipe.gradient)), job.recipes[0])
-        # Whoever reads of lost gradients need not be told of the inputs, too.
-        lost = any(finding.name in ("unusable-gradients", "no-gradient") for finding in found)
-        with _as_findings():
-            before = preflight(_problem(job, recipe, None))
-        return found + [finding for finding in before if not (lost and finding.name == "zero-gradients")]
 
     def _evaluation(self, job: Job, rows: tuple[Row, ...]) -> Evaluation:
         correct, clean_error_rate, rejected = _clean(job)
@@ -166,40 +130,6 @@ class _Runner:
             labels=job.images.labels.cpu().numpy(),
             class_names=job.images.class_names,
         )
-
-
-@contextmanager
-def _as_findings() -> Iterator[None]:
-    """Warnings are not shown: an evaluation makes findings of them."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", RobustnessWarning)
-        yield
-
-
-def _problem(job: Job, recipe: Recipe, watch: Watch | None) -> Problem:
-    def progress(done: int, total: int, alive: int) -> None:
-        if watch is not None:
-            watch(recipe.name, done, total, alive)
-
-    return make_problem(
-        recipe.on or job.model,
-        job.images.inputs,
-        job.images.labels,
-        job.threat,
-        targets=recipe.targets,
-        num_targets=recipe.num_targets,
-        loss=recipe.loss,
-        gradient=recipe.gradient,
-        criterion=recipe.criterion,
-        auxiliary=job.auxiliary,
-        options=Options(
-            seed=job.seed,
-            restarts=recipe.restarts,
-            targets_at_once=recipe.targets_at_once,
-            batch_size=job.batch_size,
-            progress=progress,
-        ),
-    )
 
 
 def _row(job: Job, recipe: Recipe, problem: Problem) -> Row:
