@@ -91,6 +91,10 @@ class Gateway:
             self._max_rows = rows_within(self._memory_budget, self.model, self._example)
         return self._max_rows
 
+    def take_at_most(self, rows: int) -> None:
+        """Let no more than ``rows`` inputs into a pass, even if more would fit."""
+        self._max_rows = min(self.max_rows, rows)
+
     @property
     def searched(self) -> DefendedModel:
         """The model that a search asks for scores and gradients: a float32 copy of one in half precision.

@@ -31,8 +31,52 @@ def run_attack(attack: Attack, problem: Problem) -> AttackResult:
     if not isinstance(attack, Attack):
         raise InvalidInput(f"the attack is {attack!r}: pass an attack, such as load('attack:pgd')()")
     _check(attack, problem)
+    found = None
+    while (further := advance(attack, problem, found)) is not None:
+        found = further
+    if found is None:
+        raise InvalidInput(f"{type(attack).__name__} has no stages: return at least one, or None")
+    if found.left_out:
+        told = f"the model gives no gradient. Not run: {', '.join(found.left_out)}; run: {', '.join(found.stages)}"
+        warnings.warn(told, RobustnessWarning, stacklevel=2)
+    return found
+
+
+@torch.inference_mode(False)
+def advance(attack: Attack, problem: Problem, before: AttackResult | None) -> AttackResult | None:
+    """The result after one stage more than ``before`` (None for the first), None if there is no further stage.
+
+    An attack without stages is one. Of an attack with stages the result is that of all so far: the queries of all, and
+    in ``stage`` which of them succeeded. A stage that needs a gradient which the model does not give is left out. After
+    the others the first of them runs with finite differences, which see scores alone.
+
+    Raises
+    ------
+    NonFiniteLogits: the model returned NaN or infinite logits.
+    """
     stages = attack.stages(problem)
-    return search(attack, problem) if stages is None else _run_stages(stages)
+    if stages is None:
+        return search(attack, problem) if before is None else None
+    ran = () if before is None else before.stages
+    known = left_out = () if before is None else before.left_out
+    while (stage := _after(stages, ran, left_out)) is not None:
+        done = sum(each.planned_steps for each in stages[: len(ran) + len(left_out)])
+        total = sum(each.planned_steps for each in stages)
+        try:
+            found = _continue(stage.attack, _counting_from(done, total, stage), before)
+        except NoGradient:  # what sees scores alone still gives a number
+            if len(ran) + len(left_out) >= len(stages):
+                raise
+            left_out = (*left_out, stage.name)
+            continue
+        return _joined(before, found, (*ran, stage.name), left_out)
+    return None if before is None or left_out == known else replace(before, left_out=left_out)
+
+
+def has_further(attack: Attack, problem: Problem, found: AttackResult) -> bool:
+    """Whether :func:`advance` would go on from ``found``."""
+    stages = attack.stages(problem)
+    return stages is not None and _after(stages, found.stages, found.left_out) is not None
 
 
 @torch.inference_mode(False)
@@ -54,11 +98,16 @@ def run_sweep(attack: Attack, problem: Problem, epsilons: Sequence[float]) -> li
         raise InvalidInput(f"epsilons {list(epsilons)}: give them in ascending order")
     results: list[AttackResult] = []
     for epsilon in epsilons:
-        threat = replace(problem.threat, epsilon=epsilon)
-        budget = torch.full_like(problem.labels, 0, dtype=torch.float64) + epsilon
-        step = replace(problem, threat=threat, epsilon=budget)
-        results.append(_continue(attack, step, results[-1] if results else None))
+        results.append(attack_within(attack, problem, epsilon, results[-1] if results else None))
     return results
+
+
+@torch.inference_mode(False)
+def attack_within(attack: Attack, problem: Problem, epsilon: float, before: AttackResult | None) -> AttackResult:
+    """The result at one budget of a sweep, after that of the next smaller one."""
+    threat = replace(problem.threat, epsilon=epsilon)
+    budget = torch.full_like(problem.labels, 0, dtype=torch.float64) + epsilon
+    return _continue(attack, replace(problem, threat=threat, epsilon=budget), before)
 
 
 def _check(attack: Attack, problem: Problem) -> None:
@@ -78,42 +127,27 @@ def _check(attack: Attack, problem: Problem) -> None:
         raise InvalidInput(f"{name} brings its own losses: name no other")
 
 
-def _run_stages(stages: Sequence[Stage]) -> AttackResult:
-    """The stages as one run: the queries of all, and in ``stage`` which of them succeeded.
+def _after(stages: Sequence[Stage], ran: Sequence[str], left_out: Sequence[str]) -> Stage | None:
+    """The stage that follows: all in order, then finite differences if one was left out."""
+    number = len(ran) + len(left_out)
+    if number < len(stages):
+        return stages[number]
+    if number > len(stages) or not left_out:
+        return None
+    return _by_differences(next(stage for stage in stages if stage.name == left_out[0]))
 
-    A stage that needs a gradient which the model does not give is left out, and a warning names it. After the others
-    the first of them runs with finite differences, which see scores alone.
-    """
-    total, done = sum(stage.planned_steps for stage in stages), 0
-    results: list[AttackResult] = []
-    ran: list[str] = []
-    left_out: list[str] = []
-    waiting = list(stages)
-    while waiting:
-        stage = waiting.pop(0)
-        try:
-            before = results[-1] if results else None
-            results.append(_continue(stage.attack, _counting_from(done, total, stage), before))
-            ran.append(stage.name)
-            done += stage.planned_steps
-        except NoGradient:  # what sees scores alone still gives a number
-            if not left_out:
-                waiting.append(_by_differences(stage))
-            left_out.append(stage.name)
-    if left_out:
-        told = f"the model gives no gradient. Not run: {', '.join(left_out)}; run: {', '.join(ran)}"
-        warnings.warn(told, RobustnessWarning, stacklevel=2)
-    first = torch.full_like(results[-1].restart, -1)
-    for number, result in enumerate(results):
-        first[result.success & (first < 0)] = number
-    return replace(
-        results[-1],
-        **{name: torch.stack([getattr(result, name) for result in results]).sum(0) for name in _OF_ONE_ATTACK},
-        trace=torch.cat([result.trace for result in results]),
-        stage=first,
-        stages=tuple(ran),
-        left_out=tuple(left_out),
-    )
+
+def _joined(
+    before: AttackResult | None, found: AttackResult, ran: tuple[str, ...], left_out: tuple[str, ...]
+) -> AttackResult:
+    """``found``, which holds the successes of ``before``, as the result of the stages ``ran``."""
+    stage = torch.full_like(found.restart, -1) if before is None else before.stage.clone()
+    stage[found.success & (stage < 0)] = len(ran) - 1
+    joined: dict[str, Any] = {"stage": stage, "stages": ran, "left_out": left_out}
+    if before is not None:
+        joined |= {name: getattr(before, name) + getattr(found, name) for name in _OF_ONE_ATTACK}
+        joined["trace"] = torch.cat((before.trace, found.trace))
+    return replace(found, **joined)
 
 
 def _by_differences(stage: Stage) -> Stage:

@@ -21,11 +21,11 @@ from torch import Tensor
 from advplug.adaptive import Recipe
 from advplug.engine.gateway import Gateway, ask
 from advplug.engine.problem import Problem
+from advplug.evaluation.chain import SLICE
 from advplug.evaluation.code import content_of, digest_of, version_of
 from advplug.gradients import BPDA, GradientEstimator
 from advplug.model import Capabilities, DefendedModel
 from advplug.plugins.manager import Manager
-from advplug.records.evaluation import Row
 from advplug.records.job import Job
 
 PROBES = 4
@@ -38,6 +38,8 @@ _CLOSE = {"rtol": 1e-3, "atol": 1e-4}  # other threads or another machine round 
 _SLOPE, _LEAST_SLOPE = 1e-2, 1e-6  # shares of the gradient of an input, and of the largest, that rounding may change
 _FLIPPED = 0.01  # share of the stored decisions and successes that rounding on the boundary may turn
 _SCORES = ("scores", "surrogate", "detector_scores")
+
+_JUDGED = ("success", "adversarials", "target", "correct")
 
 _Answer = tuple[NDArray[np.float64], NDArray[np.float64]]
 
@@ -54,6 +56,7 @@ def answers(job: Job) -> dict[str, NDArray[Any]]:
     probes = low + (high - low) * torch.rand(shape, generator=torch.Generator().manual_seed(0))
     inputs = torch.cat((job.images.inputs, probes.to(job.images.inputs)))
     with Gateway(job.model, inputs[:1], seed=job.seed) as gateway:
+        gateway.take_at_most(SLICE)
         points = gateway.cast(inputs)
         scores = gateway.scores(points, finite=False)
         decision = gateway.decide(points[: len(job.images)])
@@ -164,25 +167,28 @@ def code_of(recipe: Recipe, problem: Problem) -> str:
     return f"{version_of(distribution)} {digest_of(*parts)}"
 
 
-def still_holds(problem: Problem, row: Row) -> bool:
-    """Whether today's model decides on the inputs and on the successes of a stored row as it did, judged afresh."""
+def still_holds(problem: Problem, arrays: Mapping[str, Any]) -> bool:
+    """Whether today's model decides on the inputs and on stored successes as it did, judged afresh.
+
+    ``arrays`` are per-sample records, NumPy or torch: ``success``, ``adversarials``, ``target`` and ``correct``.
+    """
     if problem.model.stochastic:
         return True
+    stored = {name: torch.as_tensor(np.asarray(arrays[name])) for name in _JUDGED if name in arrays}
     with problem.gateway() as gateway:
+        gateway.take_at_most(SLICE)
         clean = gateway.decide(gateway.cast(problem.inputs))
-        correct = ((clean.labels == problem.labels) & clean.accepted).cpu().numpy()
-        return _agree(correct == row.arrays.get("correct", correct)) and _still_succeeds(problem, row, gateway)
+        correct = ((clean.labels == problem.labels) & clean.accepted).cpu()
+        return _agree((correct == stored.get("correct", correct)).numpy()) and _succeed(problem, stored, gateway)
 
 
-def _still_succeeds(problem: Problem, row: Row, gateway: Gateway) -> bool:
-    success = torch.from_numpy(np.asarray(row.arrays["success"], bool))
+def _succeed(problem: Problem, stored: Mapping[str, Tensor], gateway: Gateway) -> bool:
+    success = stored["success"].bool()
     if not bool(success.any()):
         return True
     device = problem.inputs.device
-    points = torch.from_numpy(np.asarray(row.arrays["adversarials"]))[success].to(device)
-    targets = torch.from_numpy(np.asarray(row.arrays["target"]))[success].to(device)
-    success = success.to(device)
+    points, targets = (stored[name][success].to(device) for name in ("adversarials", "target"))
     rate = gateway.success_rate(
-        gateway.cast(points), problem.criterion, labels=problem.labels[success], targets=targets, draws=1
+        gateway.cast(points), problem.criterion, labels=problem.labels[success.to(device)], targets=targets, draws=1
     )
     return _agree((rate > 0.5).cpu().numpy())

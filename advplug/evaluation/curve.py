@@ -3,27 +3,26 @@
 from __future__ import annotations
 
 import torch
+from torch import Tensor
 
 from advplug.engine.gateway import Gateway
 from advplug.engine.problem import Problem
 from advplug.engine.result import AttackResult
 from advplug.engine.verification import allowed
+from advplug.threat import ThreatModel
 
 _SHARES = 16
 
 
-def shrink(problem: Problem, result: AttackResult, gateway: Gateway) -> tuple[tuple[float, float], ...]:
-    """Upper bound on robust accuracy at each sixteenth of the budget, as pairs (epsilon, accuracy).
+def least_lengths(problem: Problem, result: AttackResult, gateway: Gateway) -> Tensor:
+    """The least length to which each adversarial can be drawn back and still succeeds, float64 (N,); inf for none.
 
-    Every adversarial is drawn back towards its clean input and judged afresh at each length; a sample counts as
-    broken from the smallest length at which it is still adversarial. No new search: a real attack at that budget
-    leaves at most this much. Empty for minimum-norm runs, l0 and budgets that differ between samples.
+    Every adversarial is drawn back towards its clean input in sixteenths and judged afresh at each.
     """
-    epsilon = problem.threat.epsilon
-    if epsilon is None or problem.threat.norm == "l0":
-        return ()
-    found = result.success.nonzero().squeeze(1)
     smallest = torch.full_like(result.distance, torch.inf)
+    if not _shrinks(problem.threat):
+        return smallest
+    found = result.success.nonzero().squeeze(1)
     clean, delta = problem.inputs[found], result.adversarials[found] - problem.inputs[found]
     for share in range(_SHARES, 0, -1):
         points = (clean + share / _SHARES * delta).clamp(*problem.threat.bounds)
@@ -33,6 +32,22 @@ def shrink(problem: Problem, result: AttackResult, gateway: Gateway) -> tuple[tu
         broken &= allowed(points, clean, None, problem.region.at(found))
         length = result.distance[found] * share / _SHARES
         smallest[found] = torch.where(broken, length, smallest[found])
-    budgets = [epsilon * share / _SHARES for share in range(_SHARES + 1)]
-    standing = [result.correct & ~(smallest <= budget * (1 + 1e-6)) for budget in budgets]
+    return smallest
+
+
+def accuracy_within(threat: ThreatModel, correct: Tensor, smallest: Tensor) -> tuple[tuple[float, float], ...]:
+    """Upper bound on robust accuracy at each sixteenth of the budget, as pairs (epsilon, accuracy).
+
+    A sample that was ``correct``, bool (N,), counts as broken from the least length in ``smallest``. No new search: a
+    real attack at that budget leaves at most this much. Empty for minimum-norm runs, l0 and budgets that differ between
+    samples.
+    """
+    if threat.epsilon is None or not _shrinks(threat):
+        return ()
+    budgets = [threat.epsilon * share / _SHARES for share in range(_SHARES + 1)]
+    standing = [correct & ~(smallest <= budget * (1 + 1e-6)) for budget in budgets]
     return tuple((budget, float(still.double().mean())) for budget, still in zip(budgets, standing, strict=True))
+
+
+def _shrinks(threat: ThreatModel) -> bool:
+    return threat.epsilon is not None and threat.norm != "l0"

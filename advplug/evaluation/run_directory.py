@@ -17,22 +17,27 @@ from typing import Any
 import numpy as np
 
 from advplug.errors import InvalidInput
+from advplug.evaluation.chain import Chain
 from advplug.evaluation.record_checks import check_evaluation, check_inputs, check_row, read_json
 from advplug.records.evaluation import Arrays, Evaluation, Row
 from advplug.records.files import LEFT_OVER, replace_file
 
-FOLDERS = ("rows", "behaviours")
+FOLDERS = ("rows", "behaviours", "pieces")
 
 _KEY = "[0-9a-f]" * 16
-_KEYED = (f"rows/{_KEY}.json", f"rows/{_KEY}.npz", f"behaviours/{_KEY}.npz")
-_NAMED = ("evaluation.json", "inputs.npz", "report.html")
+_KEYED = (f"rows/{_KEY}.json", f"rows/{_KEY}.npz", f"behaviours/{_KEY}.npz", f"pieces/{_KEY}-*.safetensors")
+_NAMED = ("evaluation.json", "inputs.npz", "job.json", "report.html")
 _TRIAL = bytes(1 << 16)  # a full disk may still hold an empty file
 _NUMBERS = ("robust_accuracy", "queries", "gradients", "seconds")
 _MENDS = "the same command again mends it"
 
 
 class RunDirectory:
-    """``evaluation.json``, ``inputs.npz`` and, for each attack, ``rows/KEY.json`` with ``rows/KEY.npz``."""
+    """``evaluation.json``, ``inputs.npz`` and, for each attack, ``rows/KEY.json`` with ``rows/KEY.npz``.
+
+    Until a row is finished, ``pieces/KEY-START-STOP.safetensors`` hold what it has so far, slice by slice; ``job.json``
+    says what was asked for.
+    """
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -146,6 +151,52 @@ class RunDirectory:
         """Name of a row's files: the same only for the same model, data, threat, seed, recipe and code of it."""
         text = json.dumps([model, name, dict(components), code])
         return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+    def load_piece(self, key: str, chain: Chain) -> bytes | None:
+        """What the row ``key`` has on the samples of ``chain``, None for nothing."""
+        try:
+            return self._piece(key, chain).read_bytes()
+        except FileNotFoundError:
+            return None
+
+    def save_piece(self, key: str, chain: Chain, content: bytes) -> None:
+        """Write what a row has on a slice so far."""
+        path = self._piece(key, chain)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        replace_file(path, lambda file: file.write_bytes(content))
+
+    def forget_piece(self, key: str, chain: Chain) -> None:
+        """Delete a piece."""
+        self._piece(key, chain).unlink(missing_ok=True)
+
+    def forget_pieces(self, key: str) -> None:
+        """Delete the pieces of a row that is finished."""
+        for path in (self.path / "pieces").glob(f"{key}-*.safetensors"):
+            path.unlink(missing_ok=True)
+
+    def _piece(self, key: str, chain: Chain) -> Path:
+        return self.path / "pieces" / f"{key}-{chain.start:08d}-{chain.stop:08d}.safetensors"
+
+    def save_job(self, named: Mapping[str, Any]) -> None:
+        """Write what the command line was asked for."""
+        _write_text(self.path / "job.json", json.dumps(named, indent=1))
+
+    def load_job(self) -> Mapping[str, Any] | None:
+        """What the command line was asked for; None where nobody wrote it.
+
+        Raises
+        ------
+        InvalidInput: the file is damaged.
+        """
+        path = self.path / "job.json"
+        with _intact(f"{path} is damaged", "run the command itself again"):
+            try:
+                named: Mapping[str, Any] = read_json(path.read_text(encoding="utf-8"))
+            except FileNotFoundError:
+                return None
+            if not isinstance(named, Mapping):
+                raise ValueError("it holds no table")
+            return named
 
     def has_row(self, key: str) -> bool:
         """Whether the files of a row are there, and may be seen."""
@@ -283,6 +334,27 @@ def _write_arrays(path: Path, arrays: Arrays) -> bytes:
 def _arrays(content: bytes) -> dict[str, Any]:
     with np.load(io.BytesIO(content), allow_pickle=False) as stored:
         return {name: stored[name] for name in stored.files}
+
+
+class StoredArrays(Mapping[str, Any]):
+    """The arrays of a row, read from its file each time that one is asked for."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        with np.load(path, allow_pickle=False) as stored:
+            self._names = tuple(stored.files)
+
+    def __getitem__(self, name: str) -> Any:
+        if name not in self._names:
+            raise KeyError(name)
+        with np.load(self.path, allow_pickle=False) as stored:
+            return stored[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._names)
+
+    def __len__(self) -> int:
+        return len(self._names)
 
 
 def _write_text(path: Path, text: str) -> None:

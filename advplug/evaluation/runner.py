@@ -1,29 +1,27 @@
-"""Runs a job: every recipe on the same samples, every row recorded."""
+"""Runs a job: every recipe on the same samples, slice by slice, every piece recorded."""
 
 from __future__ import annotations
 
-import time
 import warnings
-from collections.abc import Callable
-from dataclasses import replace
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from advplug.adaptive import Recipe
 from advplug.engine.gateway import Gateway
 from advplug.engine.problem import Options, Problem
-from advplug.engine.result import AttackResult
-from advplug.engine.stages import run_attack, run_sweep
-from advplug.errors import NoGradient
+from advplug.errors import InvalidInput, NoGradient
 from advplug.evaluation.behaviour import answers, code_of, fingerprint, still_holds
-from advplug.evaluation.convergence import with_twice_the_steps
-from advplug.evaluation.curve import shrink
+from advplug.evaluation.chain import SLICE, Chain, chains_of
 from advplug.evaluation.diagnose import diagnose
 from advplug.evaluation.environment import describe
+from advplug.evaluation.executors import Answer, Executor, Inline, Labour
+from advplug.evaluation.piece import Piece, joined
 from advplug.evaluation.problems import Watch, as_findings, problem_of
+from advplug.evaluation.progress import Progress
+from advplug.evaluation.rows import row_of
 from advplug.evaluation.run_directory import RunDirectory
 from advplug.evaluation.store import Store, Tell, opened
 from advplug.plugins.manager import Manager, default_manager
@@ -31,24 +29,30 @@ from advplug.records.evaluation import Evaluation, Row
 from advplug.records.finding import Finding
 from advplug.records.job import Job
 
-_RECORDED = (
-    "success", "success_rate", "correct", "clean_error_rate", "detected", "lost", "distance", "target", "restart",
-    "stage", "forwards", "backwards", "unusable_gradients", "trace",
-)  # fmt: skip
-
 
 @torch.inference_mode(False)
 def evaluate(
-    job: Job, *, manager: Manager | None = None, watch: Watch | None = None, tell: Tell | None = None
+    job: Job,
+    *,
+    manager: Manager | None = None,
+    watch: Watch | None = None,
+    tell: Tell | None = None,
+    executor: Executor | None = None,
+    build: Callable[[], Job] | None = None,
 ) -> Evaluation:
-    """Run every recipe of ``job``; rows that its run directory already holds are read, not repeated.
+    """Run every recipe of ``job``; rows and pieces that its run directory already holds are read, not repeated.
 
-    A damaged row is computed again, alone, and ``tell`` hears so in one line. A row that cannot be written does not end
-    the run: ``unsaved`` of the evaluation has the reason. Without ``tell`` both are warnings.
+    A damaged file is computed again, alone, and ``tell`` hears so in one line. A row that cannot be written does not
+    end the run: ``unsaved`` of the evaluation has the reason. Without ``tell`` both are warnings.
 
     A plugin may run the job instead, through ``advplug_evaluate``, and add findings through ``advplug_diagnose``. One
     that raises, or returns something else than an Evaluation, is a failure that ``advplug doctor`` names, and the job
     goes on without it.
+
+    Parameters
+    ----------
+    executor: where the attacks run; in this process unless given.
+    build: makes the same job in another process. Without it the job itself is sent there.
 
     Raises
     ------
@@ -58,61 +62,189 @@ def evaluate(
     """
     manager = manager or default_manager()
     evaluation = manager.first("advplug_evaluate", of=Evaluation, job=job)
-    evaluation = evaluation or _Runner(manager, watch, tell or warnings.warn).evaluate(job)
+    if evaluation is None:
+        with opened(job.run_dir, tell or warnings.warn) as store:
+            run = _Run(job, store, manager, watch)
+            run.work(executor or Inline(), build)
+            evaluation = run.evaluation()
     if tell is None and evaluation.unsaved:
         warnings.warn(evaluation.not_saved, stacklevel=2)
     return evaluation
 
 
-class _Runner:
-    """The host's own way to run a job."""
+@torch.inference_mode(False)
+def work_on_share(
+    job: Job,
+    number: int,
+    count: int,
+    *,
+    manager: Manager | None = None,
+    watch: Watch | None = None,
+    tell: Tell | None = None,
+    executor: Executor | None = None,
+    build: Callable[[], Job] | None = None,
+) -> int:
+    """Work on share ``number`` of ``count`` (from 1) of the slices, and leave the pieces in the run directory.
 
-    def __init__(self, manager: Manager, watch: Watch | None, tell: Tell) -> None:
-        self.manager, self.watch, self.tell = manager, watch, tell
+    Returns how many slices the share has. Parameters and errors are those of :func:`evaluate`.
 
-    def evaluate(self, job: Job) -> Evaluation:
-        with opened(job.run_dir, self.tell) as store:
-            return self._stored(job, store)
+    Raises
+    ------
+    InvalidInput: a piece could not be written, besides.
+    """
+    with opened(job.run_dir, tell or warnings.warn) as store:
+        run = _Run(job, store, manager or default_manager(), watch)
+        run.only(number, count)
+        return run.work(executor or Inline(), build)
 
-    def _stored(self, job: Job, store: Store) -> Evaluation:
+
+@dataclass
+class _Lot:
+    """One recipe, and how far it is: ``waiting`` are the chains that are not finished, ``chains`` all."""
+
+    recipe: Recipe
+    problem: Problem
+    keys: tuple[str, ...] = ()
+    chains: tuple[Chain, ...] = ()
+    waiting: list[Chain] = field(default_factory=list)
+    row: Row | None = None
+    error: NoGradient | None = None
+
+    @property
+    def open(self) -> bool:
+        """Whether there is neither a row nor a reason why there is none."""
+        return self.row is None and self.error is None
+
+
+class _Run:
+    """One job with its store."""
+
+    def __init__(self, job: Job, store: Store, manager: Manager, watch: Watch | None) -> None:
+        self.job, self.store, self.manager, self.watch = job, store, manager, watch
         with as_findings():
-            problems = [problem_of(job, recipe, self.watch) for recipe in job.recipes]
-        model = store.identify(lambda: answers(job))
-        known = "" if job.run_dir is None else fingerprint(job, self.manager)
-        rows, keys = [], []
-        not_run: dict[str, NoGradient] = {}
-        for recipe, problem in zip(job.recipes, problems, strict=True):
+            self.lots = [_Lot(recipe, problem_of(job, recipe)) for recipe in job.recipes]
+        store.describe(job.named)
+        models = store.identify(lambda: answers(job))
+        known = "" if job.run_dir is None else fingerprint(job, manager)
+        for number, lot in enumerate(self.lots):
             try:
-                key = self._key(job, recipe, problem, f"{known} {model}")
-                row = store.row(key, recipe.name, tuple(job.images.inputs.shape))
-                if row is None or not still_holds(problem, row):
-                    if self.watch is not None:
-                        self.watch(recipe.name, 0, 0, len(job.images))
-                    with as_findings():
-                        row = _row(job, recipe, problem)
-                    store.keep(key, row)
+                self._look_up(number, lot, [f"{known} {model}" for model in models])
             except NoGradient as error:  # the other attacks still give a number
-                not_run[recipe.name] = error
-                continue
-            rows.append(row)
-            keys.append(key)
-        if not rows:
-            raise next(iter(not_run.values()))
-        evaluation = self._evaluation(job, tuple(rows))
-        found = self.manager.collect("advplug_diagnose", of=Finding, job=job, evaluation=evaluation)
-        evaluation = replace(evaluation, findings=(*diagnose(job, evaluation, list(not_run)), *found))
-        return store.finish(evaluation, keys)
+                lot.error = error
 
-    @staticmethod
-    def _key(job: Job, recipe: Recipe, problem: Problem, model: str) -> str:
-        """Name of a row's files, "" where nothing is written."""
-        if job.run_dir is None:
-            return ""
+    def _look_up(self, number: int, lot: _Lot, models: Sequence[str]) -> None:
+        """What the store has of a row."""
+        if self.job.run_dir is None:
+            lot.keys = (str(number),)
+        else:
+            with as_findings():
+                code = f"{self.job.sweep!r} {code_of(lot.recipe, lot.problem)}"
+            name, components = lot.recipe.name, lot.recipe.components()
+            lot.keys = tuple(RunDirectory.key(model, name, components, code) for model in models)
+        row = self.store.row(lot.keys, lot.recipe.name, tuple(self.job.images.inputs.shape))
+        if row is not None and still_holds(lot.problem, row.arrays):
+            lot.row = row
+            return
+        lot.chains = tuple(chains_of(number, lot.problem, lot.recipe.attack))
+        lot.waiting = [chain for chain in lot.chains if not self._is_finished(lot, chain)]
+
+    def _is_finished(self, lot: _Lot, chain: Chain) -> bool:
+        """Whether the store has all of a chain; a piece that is damaged, or does not hold any more, is forgotten."""
+        content = self.store.piece(lot.keys, lot.recipe.name, chain)
+        if content is None:
+            return False
+        try:
+            piece = Piece.from_bytes(content)
+            result = piece.result
+            if len(result.success) != chain.stop - chain.start:
+                raise InvalidInput("it is of another slice")
+        except InvalidInput as error:
+            self.store.tell(f"a piece of the row {lot.recipe.name} is damaged ({error}): it is computed again, alone")
+            self.store.forget_piece(lot.keys, chain)
+            return False
+        rows = torch.arange(chain.start, chain.stop, device=lot.problem.inputs.device)
+        if not still_holds(lot.problem.at(rows), vars(result)):
+            self.store.forget_piece(lot.keys, chain)
+            return False
+        return piece.done
+
+    def only(self, number: int, count: int) -> None:
+        """Leave all but one share of the chains to others."""
+        chains = [chain for lot in self.lots for chain in lot.chains]
+        own = set(chains[number - 1 :: count])
+        for lot in self.lots:
+            lot.chains = tuple(chain for chain in lot.chains if chain in own)
+            lot.waiting = [chain for chain in lot.waiting if chain in own]
+
+    def work(self, executor: Executor, build: Callable[[], Job] | None) -> int:
+        """Let ``executor`` work on all that is waiting; returns how many chains there are."""
+        waiting = [chain for lot in self.lots for chain in lot.waiting]
+        names = {number: lot.recipe.name for number, lot in enumerate(self.lots) if lot.waiting}
+        progress = Progress(self.watch, names, waiting)
+        labour = Labour(
+            job=self.job, build=build or _Given(self.job), chains=waiting, before=self._before, heard=progress.heard
+        )
+        for answer in executor.run(labour) if waiting else ():
+            self._take(answer, progress)
+        return sum(len(lot.chains) for lot in self.lots)
+
+    def _before(self, chain: Chain) -> bytes | None:
+        lot = self.lots[chain.recipe]
+        return self.store.piece(lot.keys, lot.recipe.name, chain)
+
+    def _take(self, answer: Answer, progress: Progress) -> None:
+        """Record one stage of one chain, and the row if it was the last."""
+        chain, lot = answer.chain, self.lots[answer.chain.recipe]
+        if answer.error is None:
+            self.store.keep_piece(lot.keys[0], lot.recipe.name, chain, answer.content)
+        else:
+            lot.error = answer.error
+        if answer.done:
+            lot.waiting.remove(chain)
+            progress.finished(chain, 0)
+        if not lot.waiting:
+            self._finish(lot)
+            progress.row_finished(chain.recipe)
+
+    def _finish(self, lot: _Lot) -> None:
+        """Put the row together, if all of it is here."""
+        if not lot.open or lot.waiting or sum(chain.stop - chain.start for chain in lot.chains) < len(self.job.images):
+            return
         with as_findings():
-            code = code_of(recipe, problem)
-        return RunDirectory.key(model, recipe.name, recipe.components(), f"{job.sweep!r} {code}")
+            row = row_of(self.job, lot.recipe, lot.problem, joined([self._piece(lot, chain) for chain in lot.chains]))
+        lot.row = self.store.keep(lot.keys[0], row)
 
-    def _evaluation(self, job: Job, rows: tuple[Row, ...]) -> Evaluation:
+    def _piece(self, lot: _Lot, chain: Chain) -> Piece:
+        content = self.store.piece(lot.keys, lot.recipe.name, chain)
+        if content is None:
+            raise InvalidInput(f"a piece of the row {lot.recipe.name} is gone from {self.job.run_dir}: {_AGAIN}")
+        return Piece.from_bytes(content).to(self.job.images.inputs.device)
+
+    def missing(self) -> Iterator[tuple[str, Chain]]:
+        """Names of rows, with the slices that are not finished."""
+        for lot in self.lots:
+            for chain in lot.waiting:
+                yield lot.recipe.name, chain
+
+    def evaluation(self) -> Evaluation:
+        """The evaluation, with all that is found about it."""
+        for lot in self.lots:  # of rows that others worked on
+            self._finish(lot)
+        rows, keys = [], []
+        for lot in self.lots:
+            if lot.row is not None:
+                rows.append(lot.row)
+                keys.append(lot.keys[0])
+        if not rows:
+            raise next(lot.error for lot in self.lots if lot.error is not None)
+        evaluation = self._of_rows(tuple(rows))
+        found = self.manager.collect("advplug_diagnose", of=Finding, job=self.job, evaluation=evaluation)
+        not_run = [lot.recipe.name for lot in self.lots if lot.error is not None]
+        evaluation = replace(evaluation, findings=(*diagnose(self.job, evaluation, not_run), *found))
+        return self.store.finish(evaluation, keys)
+
+    def _of_rows(self, rows: tuple[Row, ...]) -> Evaluation:
+        job = self.job
         correct, clean_error_rate, rejected = _clean(job)
         return Evaluation(
             case=job.case,
@@ -132,73 +264,26 @@ class _Runner:
         )
 
 
-def _row(job: Job, recipe: Recipe, problem: Problem) -> Row:
-    start = time.perf_counter()
-    sweep: tuple[tuple[float, float], ...] = ()
-    if job.sweep and job.threat.epsilon is not None:
-        budgets = [*job.sweep, job.threat.epsilon]
-        results = run_sweep(recipe.attack, problem, budgets)
-        sweep = tuple((budget, found.robust_accuracy) for budget, found in zip(budgets, results, strict=True))
-        # What a smaller budget broke is not attacked again: the last figure cost the passes of all budgets.
-        result = replace(
-            results[-1],
-            forwards=torch.stack([found.forwards for found in results]).sum(0),
-            backwards=torch.stack([found.backwards for found in results]).sum(0),
-        )
-    else:
-        result = run_attack(recipe.attack, problem)
-        sweep = tuple((budget, result.robust_accuracy_at(budget)) for budget in job.sweep)
-    seconds = time.perf_counter() - start
-    shrunk, predicted = _looked_at(problem, result)
-    attacked = result.correct
-    return Row(
-        role=recipe.role,
-        name=recipe.name,
-        library=recipe.library,
-        robust_accuracy=result.robust_accuracy,
-        detected=_mean(result.detected, attacked) if problem.model.rejects else None,
-        queries=_mean(result.forwards, attacked),
-        gradients=_mean(result.backwards, attacked),
-        seconds=seconds,
-        median_distance=_over_successes(result, torch.median),
-        mean_distance=_over_successes(result, torch.mean),
-        published=recipe.published,
-        source=recipe.source,
-        components=recipe.components(),
-        sweep=sweep,
-        stages=result.accuracy_after_stages(),
-        left_out=result.left_out,
-        lost=int(result.lost.sum()),
-        more_steps=(0, 0) if job.claim is not None else with_twice_the_steps(recipe.attack, problem, result),
-        shrunk=shrunk,
-        arrays=_arrays(result) | {"predicted": predicted},
-    )
+_AGAIN = "give the same command again"
 
 
-def _looked_at(problem: Problem, result: AttackResult) -> tuple[tuple[tuple[float, float], ...], NDArray[np.int64]]:
-    """What the adversarials leave when shrunk, and the class that the model gives to each, int64 (N,)."""
-    with problem.gateway() as gateway:
-        predicted = gateway.decide(gateway.cast(result.adversarials)).labels
-        return shrink(problem, result, gateway), predicted.cpu().numpy()
+@dataclass(frozen=True)
+class _Given:
+    """Sends a job as it is."""
+
+    job: Any
+
+    def __call__(self) -> Job:
+        found: Job = self.job
+        return found
 
 
 def _clean(job: Job) -> tuple[float, float, float]:
     """Clean accuracy, mean flip rate and share of rejected clean inputs."""
     with Gateway(job.model, job.images.inputs[:1], seed=job.seed) as gateway:
+        gateway.take_at_most(SLICE)
         decisions = gateway.decisions(job.images.inputs, Options().draws)
     labels = job.images.labels
     wrong = torch.stack([(d.labels != labels) | ~d.accepted for d in decisions]).float().mean(0)
     rejected = torch.stack([~d.accepted for d in decisions]).float().mean()
     return float((wrong < 0.5).double().mean()), float(wrong.mean()), float(rejected)
-
-
-def _mean(values: torch.Tensor, rows: torch.Tensor) -> float:
-    return float(values[rows].double().mean()) if bool(rows.any()) else 0.0
-
-
-def _over_successes(result: AttackResult, statistic: Callable[[torch.Tensor], torch.Tensor]) -> float | None:
-    return float(statistic(result.distance[result.success])) if bool(result.success.any()) else None
-
-
-def _arrays(result: AttackResult) -> dict[str, NDArray[Any]]:
-    return {name: getattr(result, name).cpu().numpy() for name in ("adversarials", *_RECORDED)}

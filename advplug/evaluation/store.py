@@ -7,21 +7,26 @@ the same directory.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from advplug.errors import InvalidInput
 from advplug.evaluation.behaviour import alike
+from advplug.evaluation.chain import Chain
 from advplug.evaluation.lock import locked
-from advplug.evaluation.run_directory import RunDirectory
+from advplug.evaluation.run_directory import RunDirectory, StoredArrays
 from advplug.records.evaluation import Arrays, Evaluation, Row
 
 Tell = Callable[[str], object]
 """Called with one line for the user."""
+
+HEAVY = 1 << 26
+"""Bytes from which the arrays of a finished row stay on disk."""
 
 
 @contextmanager
@@ -61,28 +66,40 @@ class Store:
 
     def __init__(self, directory: RunDirectory | None, tell: Tell) -> None:
         self.directory, self.tell = directory, tell
+        self._pieces: dict[tuple[str, Chain], bytes] = {}
         self._unsaved: dict[str, tuple[str, str]] = {}
         """Name of a file -> what it is to the user, and why it could not be written."""
 
-    def identify(self, answers: Callable[[], Arrays]) -> str:
-        """Name of the model that answers so: that of an earlier run here, or a new one."""
+    def identify(self, answers: Callable[[], Arrays]) -> tuple[str, ...]:
+        """Names of the model that answers so: those of earlier runs here, or a new one."""
         if self.directory is None:
-            return ""
+            return ("",)
         found = answers()
+        known = []
         for name in self.directory.behaviours():
             try:
                 if alike(self.directory.load_behaviour(name), found):
-                    return name
+                    known.append(name)
             except InvalidInput as error:
                 self.tell(str(error))
+        if known:
+            return tuple(known)
         content = b"".join(np.ascontiguousarray(found[name]).tobytes() for name in sorted(found))
         name = hashlib.sha256(content).hexdigest()[:16]
         file = f"behaviours/{name}.npz"
         self._write(file, file, lambda directory: directory.save_behaviour(name, found))
-        return name
+        return (name,)
 
-    def row(self, key: str, name: str, shape: tuple[int, ...]) -> Row | None:
-        """The finished row of that key, if it is there and whole: of the attack ``name`` on inputs of ``shape``."""
+    def describe(self, named: Mapping[str, Any] | None) -> None:
+        """Write what the command line was asked for."""
+        if named is not None:
+            self._write("job.json", "what was asked for", lambda directory: directory.save_job(named))
+
+    def row(self, keys: Sequence[str], name: str, shape: tuple[int, ...]) -> Row | None:
+        """The finished row of one of ``keys``, if it is whole: of the attack ``name`` on inputs of ``shape``."""
+        return next((row for key in keys if (row := self._row(key, name, shape)) is not None), None)
+
+    def _row(self, key: str, name: str, shape: tuple[int, ...]) -> Row | None:
         if self.directory is None:
             return None
         try:
@@ -93,11 +110,54 @@ class Store:
         if row is not None and row.arrays["adversarials"].shape != shape:
             self.tell(f"the row {name} ({key}) is of other inputs: it is computed again, alone")
             return None
-        return row
+        return row if row is None else self._light(key, row)
 
-    def keep(self, key: str, row: Row) -> None:
-        """Write a row; one that cannot be written does not end the run."""
+    def keep(self, key: str, row: Row) -> Row:
+        """Write a row; one that cannot be written does not end the run. The row comes back, a large one without arrays.
+
+        Those are read from the file then, when they are asked for.
+        """
         self._write(key, f"the row {row.name}", lambda directory: directory.save_row(key, row))
+        if self.directory is None or key in self._unsaved:
+            return row
+        self.directory.forget_pieces(key)
+        self._pieces = {place: content for place, content in self._pieces.items() if place[0] != key}
+        return self._light(key, row)
+
+    def _light(self, key: str, row: Row) -> Row:
+        if self.directory is None or sum(array.nbytes for array in row.arrays.values()) < HEAVY:
+            return row
+        return replace(row, arrays=StoredArrays(self.directory.path / "rows" / f"{key}.npz"))
+
+    def piece(self, keys: Sequence[str], name: str, chain: Chain) -> bytes | None:
+        """What the row of one of ``keys`` has on the samples of ``chain``, None for nothing."""
+        for key in keys:
+            content = self._pieces.get((key, chain))
+            if content is None and self.directory is not None:
+                try:
+                    content = self.directory.load_piece(key, chain)
+                except OSError as error:
+                    self.tell(f"a piece of the row {name} cannot be read ({error.strerror}): it is computed again")
+            if content is not None:
+                return content
+        return None
+
+    def forget_piece(self, keys: Sequence[str], chain: Chain) -> None:
+        """Drop a piece that is of no use."""
+        for key in keys:
+            self._pieces.pop((key, chain), None)
+            if self.directory is not None:
+                self.directory.forget_piece(key, chain)
+
+    def keep_piece(self, key: str, name: str, chain: Chain, content: bytes) -> None:
+        """Write what a row has on a slice; what cannot be written stays in memory."""
+        what = f"{key}-{chain.start}"
+        self._write(what, f"a piece of {name}", lambda directory: directory.save_piece(key, chain, content))
+        if self.directory is None or what in self._unsaved:
+            self._pieces[key, chain] = content
+            self._unsaved.pop(what, None)  # the row itself is told of, if that cannot be written either
+        else:
+            self._pieces.pop((key, chain), None)
 
     def finish(self, evaluation: Evaluation, keys: list[str]) -> Evaluation:
         """Write the evaluation, and once more what could not be written before or is gone since."""

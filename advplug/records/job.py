@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from advplug.adaptive import Recipe
 from advplug.data import Images
@@ -23,6 +25,7 @@ class Job:
         distances. Empty for none.
     auxiliary: images that the attacker owns besides those attacked, for attacks that learn from some.
     run_dir: directory that is written and resumed from; None writes nothing.
+    named: what the command line was given, as JSON; None for a job made in Python.
     """
 
     case: str
@@ -39,3 +42,4 @@ class Job:
     plugins: tuple[str, ...] = ()
     auxiliary: Images | None = None
     run_dir: Path | None = None
+    named: Mapping[str, Any] | None = None

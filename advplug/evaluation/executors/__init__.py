@@ -1,0 +1,7 @@
+"""Where the chains of a job are worked on. Every executor gives the same pieces, in another order."""
+
+from advplug.evaluation.executors.base import Answer, Executor, Labour
+from advplug.evaluation.executors.inline import Inline
+from advplug.evaluation.executors.processes import Processes
+
+__all__ = ["Answer", "Executor", "Inline", "Labour", "Processes"]

@@ -1,0 +1,92 @@
+"""What a worker elsewhere is sent: how to build the job, and how its model must answer."""
+
+from __future__ import annotations
+
+import pickle
+from dataclasses import dataclass, replace
+
+import torch
+
+from advplug.errors import AdvplugError, InvalidInput
+from advplug.evaluation.behaviour import alike, answers
+from advplug.evaluation.executors.base import Labour
+from advplug.evaluation.worker import Worker
+from advplug.records.evaluation import Arrays
+from advplug.records.job import Job
+
+COMPARED = 16
+"""Samples on which the model that a worker built is compared with the one here."""
+
+
+@dataclass(frozen=True)
+class Parcel:
+    """The pickled function that builds the job, and the answers of its model to the first samples."""
+
+    build: bytes
+    answers: Arrays
+
+    def worker(self, number: int = 0) -> Worker:
+        """The worker, on the device of its ``number`` where there are several GPUs.
+
+        Raises
+        ------
+        InvalidInput: the model that was built here answers otherwise.
+        """
+        job: Job = pickle.loads(self.build)()
+        devices = torch.cuda.device_count()
+        if devices > 1 and job.images.inputs.is_cuda:
+            job = on_device(job, torch.device("cuda", number % devices))
+        if not alike(answers(first_of(job)), self.answers):
+            raise InvalidInput(
+                f"the model {job.case} that a worker built answers otherwise than the one here: what makes it must "
+                "give the same weights every time (seed it, or load a file)"
+            )
+        return Worker(job)
+
+
+def packed(labour: Labour) -> Parcel:
+    """The parcel for the workers of ``labour``.
+
+    Raises
+    ------
+    InvalidInput: the job cannot be sent.
+    """
+    import cloudpickle  # slow, and rarely needed
+
+    try:
+        build = cloudpickle.dumps(labour.build)
+    except Exception as error:  # whatever stands in a notebook
+        why = f"{type(error).__name__}: {error}".partition("\n")[0]
+        raise InvalidInput(
+            f"the job cannot be sent to other processes ({why}): give the model as package.module:callable, or take "
+            "one worker"
+        ) from error
+    return Parcel(build, answers(first_of(labour.job)))
+
+
+def first_of(job: Job) -> Job:
+    """The job on a few of its samples."""
+    return replace(job, images=job.images[:COMPARED])
+
+
+def on_device(job: Job, device: torch.device) -> Job:
+    """The job with its models and images on ``device``."""
+    recipes = tuple(recipe if recipe.on is None else replace(recipe, on=recipe.on.to(device)) for recipe in job.recipes)
+    own = None if job.auxiliary is None else job.auxiliary.to(device)
+    return replace(job, model=job.model.to(device), images=job.images.to(device), recipes=recipes, auxiliary=own)
+
+
+def packed_error(error: BaseException) -> bytes:
+    """``error`` for another process; as its text where it cannot be pickled."""
+    try:
+        content = pickle.dumps(error)
+        pickle.loads(content)
+    except Exception:  # its class has a constructor of its own
+        content = pickle.dumps(AdvplugError(f"{type(error).__name__}: {error}"))
+    return content
+
+
+def unpacked(content: bytes) -> BaseException:
+    """The error that :func:`packed_error` packed."""
+    error: BaseException = pickle.loads(content)
+    return error

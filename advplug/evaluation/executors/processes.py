@@ -1,0 +1,208 @@
+"""Processes on this machine, each with a model of its own. One that dies is replaced, and its work done again."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import threading
+import time
+import traceback
+from collections import Counter, deque
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from multiprocessing.connection import Connection, wait
+from typing import Any
+
+import torch
+
+from advplug.errors import AdvplugError, InvalidInput, NoGradient
+from advplug.evaluation.chain import Chain
+from advplug.evaluation.executors.base import MOST_TRIES, Answer, Executor, Labour, WorkerLost
+from advplug.evaluation.executors.parcel import Parcel, packed, packed_error, unpacked
+
+EVERY = 0.5
+"""Seconds between two words of progress from a worker."""
+
+_SPAWN = multiprocessing.get_context("spawn")  # a forked child of a process with threads may hang
+
+
+@dataclass(frozen=True)
+class Processes(Executor):
+    """``workers`` processes, 0 for one on each GPU, or on each core where there is none.
+
+    Each has its share of the cores. On a machine with several GPUs, workers take them in turn.
+    """
+
+    workers: int = 0
+
+    def __post_init__(self) -> None:
+        if self.workers < 0:
+            raise InvalidInput(f"{self.workers} workers: give at least 1, or 0 for as many as the machine has room for")
+
+    @property
+    def count(self) -> int:
+        """How many workers there are."""
+        return self.workers or torch.cuda.device_count() or max(1, _cores())
+
+    def run(self, labour: Labour) -> Iterator[Answer]:
+        pool = _Pool(labour, min(self.count, max(1, len(labour.chains))))
+        try:
+            yield from pool.answers()
+        finally:
+            pool.close()
+
+
+@dataclass
+class _Helper:
+    """One process, as its parent sees it."""
+
+    process: Any
+    pipe: Connection
+    ready: bool = False
+    chain: Chain | None = None
+
+
+@dataclass
+class _Pool:
+    labour: Labour
+    size: int
+    helpers: list[_Helper] = field(default_factory=list)
+    tries: Counter[Chain] = field(default_factory=Counter)
+    started: int = 0
+
+    def __post_init__(self) -> None:
+        self.waiting = deque(self.labour.chains)
+        self.parcel = packed(self.labour)
+
+    def answers(self) -> Iterator[Answer]:
+        while self.waiting or any(helper.chain is not None for helper in self.helpers):
+            self._hand_out()
+            pipes = {helper.pipe: helper for helper in self.helpers}
+            for pipe in wait(list(pipes)):
+                helper = pipes[pipe]  # type: ignore[index]
+                try:
+                    kind, content = helper.pipe.recv()
+                except (EOFError, OSError):
+                    self._replace(helper)
+                    continue
+                yield from self._heard(helper, kind, content)
+
+    def _hand_out(self) -> None:
+        """Give every idle worker a chain, and start workers for those that are left."""
+        while len(self.helpers) < min(self.size, len(self.waiting) + len(self.helpers)):
+            self.helpers.append(self._start())
+        for helper in self.helpers:
+            if helper.ready and helper.chain is None and self.waiting:
+                helper.chain = self.waiting.popleft()
+                try:
+                    helper.pipe.send((helper.chain, self.labour.before(helper.chain)))
+                except OSError:  # it died just now: the pipe says so next
+                    continue
+
+    def _heard(self, helper: _Helper, kind: str, content: Any) -> Iterator[Answer]:
+        chain = helper.chain
+        if kind == "ready":
+            helper.ready = True
+        elif kind == "failed":
+            raise unpacked(content)
+        elif chain is not None and kind == "steps":
+            self.labour.heard(chain, *content)
+        elif chain is not None and kind == "no gradient":
+            helper.chain = None
+            yield Answer(chain, b"", True, NoGradient(content))
+        elif chain is not None:
+            helper.chain = None
+            self.tries.pop(chain, None)
+            piece, done = content
+            yield Answer(chain, piece, done)
+            if not done:
+                self.waiting.appendleft(chain)
+
+    def _replace(self, helper: _Helper) -> None:
+        """Put the chain of a worker that died back, for another one.
+
+        Raises
+        ------
+        WorkerLost: this was not the first over this chain, or it never came to work.
+        """
+        self.helpers.remove(helper)
+        helper.process.join()
+        code = helper.process.exitcode
+        why = f"signal {signal.Signals(-code).name}" if code is not None and code < 0 else f"exit code {code}"
+        if helper.chain is None:
+            if not helper.ready:
+                raise WorkerLost(f"a worker ended with {why} before it could begin: try --workers 1 to see why")
+            return
+        self.tries[helper.chain] += 1
+        if self.tries[helper.chain] >= MOST_TRIES:
+            recipe = self.labour.job.recipes[helper.chain.recipe]
+            raise WorkerLost(
+                f"{MOST_TRIES} workers ended over {recipe.name}, samples {helper.chain.start} to {helper.chain.stop} "
+                f"(the last with {why}): is there enough memory? Take fewer --workers, or a smaller --batch-size"
+            )
+        self.waiting.appendleft(helper.chain)
+
+    def _start(self) -> _Helper:
+        ours, theirs = _SPAWN.Pipe()
+        threads = max(1, _cores() // self.size)
+        process = _SPAWN.Process(target=_serve, args=(theirs, self.parcel, self.started, threads), daemon=True)
+        self.started += 1
+        process.start()
+        theirs.close()  # so that the end of the process ends the pipe
+        return _Helper(process, ours)
+
+    def close(self) -> None:
+        for helper in self.helpers:
+            helper.pipe.close()
+            helper.process.terminate()
+        for helper in self.helpers:
+            helper.process.join()
+
+
+def _serve(pipe: Connection, parcel: Parcel, number: int, threads: int) -> None:
+    """The life of a worker: it builds the job, then works on one chain after the other."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # of the terminal; the parent ends its workers
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    torch.set_num_threads(threads)
+    try:
+        worker = parcel.worker(number)
+        pipe.send(("ready", None))
+        while True:
+            chain, before = pipe.recv()
+            try:
+                piece = worker.advance(chain, before, _Reports(pipe))
+            except NoGradient as error:
+                pipe.send(("no gradient", str(error)))
+            else:
+                pipe.send(("piece", (piece.to_bytes(), piece.done)))
+    except (EOFError, BrokenPipeError):  # the parent is done, or dead
+        return
+    except BaseException as error:
+        if not isinstance(error, AdvplugError):
+            traceback.print_exc()
+        pipe.send(("failed", packed_error(error)))
+
+
+class _Reports:
+    """Tells the parent about steps, not more often than it looks."""
+
+    def __init__(self, pipe: Connection) -> None:
+        self.pipe, self.last = pipe, 0.0
+
+    def __call__(self, done: int, total: int, alive: int) -> None:
+        if time.monotonic() - self.last >= EVERY:
+            self.last = time.monotonic()
+            self.pipe.send(("steps", (done, total, alive)))
+
+
+def _end_with_parent() -> None:
+    """Do not go on for hours for a parent that was killed."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -1,0 +1,144 @@
+"""What an attack has found so far on one slice of the samples: the unit that is computed, sent and stored."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields, replace
+from typing import Any
+
+import torch
+from safetensors.torch import load, save
+from torch import Tensor
+
+from advplug.engine.result import AttackResult
+from advplug.errors import InvalidInput
+
+FORM = 1
+"""Version of the form of the bytes."""
+
+_NAMES = tuple(field.name for field in fields(AttackResult) if field.name not in ("stages", "left_out"))
+_OWN = ("standing", "predicted", "smallest")
+_PLACED_BY_SAMPLE = 1  # dimension of the samples in a trace (T, n) and in what stands at each budget (b, n)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Piece:
+    """The state of a slice between two stages, or between two budgets of a sweep; ``done`` after the last.
+
+    Parameters
+    ----------
+    result: of the slice alone.
+    standing: float64 (b, n), expected share of draws in which each sample stands, after each budget so far.
+    predicted: int64 (n,), the class that the model gives to each adversarial; -1 until the piece is done.
+    smallest: float64 (n,), the least length to which each adversarial can be drawn back, inf until it is done.
+    seconds: time of computing.
+    """
+
+    result: AttackResult
+    standing: Tensor
+    predicted: Tensor
+    smallest: Tensor
+    seconds: float
+    done: bool
+
+    def to(self, device: torch.device) -> Piece:
+        """The piece on ``device``."""
+        moved = {name: getattr(self.result, name).to(device) for name in _NAMES}
+        own = {name: getattr(self, name).to(device) for name in _OWN}
+        return replace(self, result=replace(self.result, **moved), **own)
+
+    def to_bytes(self) -> bytes:
+        """A safetensors file with everything, and a digest of it."""
+        tensors = {name: getattr(self.result, name) for name in _NAMES} | {name: getattr(self, name) for name in _OWN}
+        tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+        facts = {
+            "form": FORM,
+            "stages": self.result.stages,
+            "left_out": self.result.left_out,
+            "seconds": self.seconds,
+            "done": self.done,
+        }
+        text = json.dumps(facts)
+        return bytes(save(tensors, {"facts": text, "digest": _digest(tensors, text)}))
+
+    @classmethod
+    def from_bytes(cls, content: bytes) -> Piece:
+        """The piece that :meth:`to_bytes` wrote.
+
+        Raises
+        ------
+        InvalidInput: it was damaged or changed, or another version wrote it.
+        """
+        try:
+            told = _metadata(content)
+            tensors = load(content)
+            facts = json.loads(told["facts"])
+            if told["digest"] != _digest(tensors, told["facts"]):
+                raise ValueError("its digest is another one")
+            if facts["form"] != FORM:
+                raise ValueError(f"it has form {facts['form']}, not {FORM}")
+            result = AttackResult(
+                **{name: tensors[name] for name in _NAMES},
+                stages=tuple(facts["stages"]),
+                left_out=tuple(facts["left_out"]),
+            )
+            own = {name: tensors[name] for name in _OWN}
+            return cls(result=result, **own, seconds=float(facts["seconds"]), done=bool(facts["done"]))
+        except Exception as error:  # whatever a parser makes of foreign bytes
+            raise InvalidInput(f"{type(error).__name__}: {error}".partition("\n")[0]) from error
+
+
+def joined(pieces: Sequence[Piece]) -> Piece:
+    """Finished pieces of neighbouring slices as one."""
+    results = [piece.result for piece in pieces]
+    longest = max((result.stages for result in results), key=len)
+    left_out = tuple(dict.fromkeys(name for result in results for name in result.left_out))
+    stages = tuple(name for name in longest if name not in left_out or _decided(results, name))
+    columns = {name: [getattr(result, name) for result in results] for name in _NAMES}
+    columns["stage"] = [_renumbered(result, stages) for result in results]
+    columns["trace"] = _of_one_length(columns["trace"])
+    whole = {name: torch.cat(parts, _PLACED_BY_SAMPLE if name == "trace" else 0) for name, parts in columns.items()}
+    return Piece(
+        result=AttackResult(**whole, stages=stages, left_out=left_out),
+        standing=torch.cat([piece.standing for piece in pieces], _PLACED_BY_SAMPLE),
+        predicted=torch.cat([piece.predicted for piece in pieces]),
+        smallest=torch.cat([piece.smallest for piece in pieces]),
+        seconds=sum(piece.seconds for piece in pieces),
+        done=all(piece.done for piece in pieces),
+    )
+
+
+def _decided(results: Sequence[AttackResult], name: str) -> bool:
+    """Whether a stage broke a sample somewhere."""
+    return any(bool((result.stage == result.stages.index(name)).any()) for result in results if name in result.stages)
+
+
+def _renumbered(result: AttackResult, stages: tuple[str, ...]) -> Tensor:
+    """The number in ``stages`` of the stage that broke each sample, int64 (n,)."""
+    numbers = [stages.index(name) if name in stages else -1 for name in result.stages]
+    table = torch.tensor([*numbers, -1], device=result.stage.device)  # the last stands for "none", which is -1
+    return table[result.stage]
+
+
+def _of_one_length(traces: Sequence[Tensor]) -> list[Tensor]:
+    """Traces (T, n), filled up with NaN where a slice ended before the others."""
+    length = max(len(trace) for trace in traces)
+    return [torch.cat((trace, trace.new_full((length - len(trace), trace.shape[1]), torch.nan))) for trace in traces]
+
+
+def _metadata(content: bytes) -> dict[str, str]:
+    """What a safetensors file says beside its tensors."""
+    length = int.from_bytes(content[:8], "little")
+    header: dict[str, Any] = json.loads(content[8 : 8 + length])
+    told: dict[str, str] = header["__metadata__"]
+    return told
+
+
+def _digest(tensors: Mapping[str, Tensor], facts: str) -> str:
+    found = hashlib.sha256(facts.encode())
+    for name in sorted(tensors):
+        array = tensors[name].contiguous().numpy()
+        found.update(f"{name} {array.dtype} {array.shape}".encode() + array.tobytes())
+    return found.hexdigest()
