@@ -37,6 +37,7 @@ COMMANDS = {
     "doctor": ("advplug.cli.doctor:command", "Show every plugin that does not load, and why."),
     "evaluate": ("advplug.cli.evaluate:command", "Evaluate a defended model against attacks."),
     "list": ("advplug.cli.list_:command", "List the installed plugins."),
+    "merge": ("advplug.cli.merge:command", "Put the shares of a run, from --shard, together."),
     "new": ("advplug.cli.new:command", "Write a new plugin: a working example to change, with its tests."),
     "report": ("advplug.cli.report:command", "Write the HTML page of a finished run."),
     "show": ("advplug.cli.show:command", "Show one plugin: origin, parameters, presets, pairs."),

@@ -13,15 +13,17 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from advplug.cli import _console
-from advplug.cli._counts import BUDGETS, LARGEST, SEEDS, check_counts, check_seed
+from advplug.cli._counts import BUDGETS, SEEDS, check_counts, check_seed
 from advplug.cli._paths import UserPath, refuse_empty, refuse_overwriting
 from advplug.cli._progress import watching
+from advplug.cli._workers import SHARD, read_executor, read_share
 from advplug.errors import InvalidInput
 from advplug.plugins.manager import Manager, default_manager
 
 if TYPE_CHECKING:
+    from advplug.cli._order import Order
     from advplug.evaluation import Evaluation, Job
-    from advplug.threat import ThreatModel
+    from advplug.evaluation.executors import Executor
 
 RUNS = Path("advplug-runs")
 
@@ -31,6 +33,10 @@ _OPTIONS = (
     click.option("--seed", type=int, default=0, show_default=True, help="Of random starts and the model's draws."),
     click.option("--device", default="cpu", show_default=True, help="Torch device."),
     click.option("--batch-size", type=click.IntRange(min=1), help="Samples attacked at once; else as many as fit."),
+    click.option("--executor", help="Where the attacks run: inline, processes, ray, ray:HOST:PORT or ray://HOST:PORT."),
+    click.option("--workers", help="Processes that share the work, or auto: one for each GPU, or else for each core."),
+    click.option("--threads", type=click.IntRange(1, 4096), help="Threads of each; the same number, the same bits."),
+    click.option("--shard", help="i/n: work on share i of n only; advplug merge puts the shares together."),
     click.option("--epsilons", help="Smaller budgets to judge every attack at as well: 0.1,0.2 or 2/255,4/255."),
     click.option("--sweep", type=click.IntRange(2, BUDGETS), help="The same at N even steps up to the full budget."),
     click.option("--out", type=UserPath(), help=f"Run directory; otherwise one in {RUNS}."),
@@ -50,12 +56,20 @@ class Options:
     seed: int
     device: str
     batch_size: int | None
+    executor: str | None
+    workers: str | None
+    threads: int | None
+    shard: str | None
     epsilons: str | None
     sweep: int | None
     out: Path | None
     fresh: bool
     report: bool
     as_json: bool
+
+    def read_executor(self) -> Executor:
+        """Where the attacks run."""
+        return read_executor(self.executor, self.workers, self.threads)
 
 
 def options(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -77,6 +91,8 @@ def _check(options: Options, files: Mapping[str, Any]) -> None:
     from advplug.evaluation.run_directory import RunDirectory
 
     check_seed(options.seed)
+    read_share(options.shard)
+    options.read_executor()
     if options.limit >= SEEDS or (options.batch_size or 0) >= SEEDS:
         raise InvalidInput("--limit and --batch-size: give numbers of at most 63 bits, or 0 and nothing for all")
     refuse_empty(**files)
@@ -87,63 +103,72 @@ def _check(options: Options, files: Mapping[str, Any]) -> None:
     directory.try_place()
 
 
-def _smaller_budgets(threat: ThreatModel, epsilons: str | None, sweep: int | None) -> tuple[float, ...]:
-    """The budgets below that of ``threat``, ascending; a minimum-norm run answers for any."""
-    if epsilons is None and sweep is None:
-        return ()
-    if epsilons is not None and sweep is not None:
-        raise InvalidInput("--epsilons and --sweep say the same thing: give one of them")
-    if sweep is not None:
-        if threat.epsilon is None:
-            raise InvalidInput(f"--sweep needs a budget, the threat model is {threat}: name them with --epsilons")
-        return tuple(threat.epsilon * share / sweep for share in range(1, sweep))
-    texts = str(epsilons).split(",")
-    if len(texts) > BUDGETS:
-        raise InvalidInput(f"--epsilons names {len(texts)} budgets: give at most {BUDGETS}")
-    from advplug.numerics.written_numbers import number_in
-
-    try:
-        budgets = sorted({number_in(text) for text in texts})
-    except (ValueError, ZeroDivisionError, OverflowError):
-        raise InvalidInput(f"--epsilons {epsilons}: write numbers or fractions, such as 2/255,4/255") from None
-    highest = LARGEST if threat.epsilon is None else threat.epsilon
-    if not all(0 < budget <= highest for budget in budgets):
-        raise InvalidInput(f"--epsilons {epsilons}: give budgets above 0 and at most {highest:.6g}")
-    return tuple(budget for budget in budgets if budget < highest)
-
-
 def _run_directory(job: Job, out: Path | None) -> Path:
     """``out``, or a name that the same command gives again, so that it resumes."""
     parts = (job.case, job.preset, str(job.threat).replace(":", "-"), f"n{len(job.images)}", f"seed{job.seed}")
     return out or RUNS / re.sub(r"[^A-Za-z0-9.]+", "-", "-".join(part for part in parts if part))
 
 
-def carry_out(job: Job, options: Options, manager: Manager) -> Evaluation:
-    """Run ``job``, in its directory and at its smaller budgets, with progress on stderr; print what came out."""
-    from advplug.evaluation import evaluate
+def carry_out(order: Order, options: Options, manager: Manager) -> Evaluation | None:
+    """Do what was ordered, in its run directory and with progress on stderr; print what came out.
+
+    Returns None where only a share of it was to be done.
+    """
+    from advplug.evaluation import evaluate, work_on_share
+
+    executor, share = options.read_executor(), read_share(options.shard)
+    job = order()
+    run_dir = _run_directory(job, options.out)
+    if share is not None:
+        run_dir = run_dir / SHARD.format(*share)
+    job = replace(job, run_dir=run_dir)
+    _check_recipes(job)
+    with _resumable(run_dir, fresh=options.fresh):
+        if options.fresh:
+            _forget(run_dir)
+        with watching(len(job.recipes)) as watch:
+            common: dict[str, Any] = {"manager": manager, "watch": watch, "executor": executor, "build": order}
+            if share is not None:
+                _present_share(job, share, work_on_share(job, *share, tell=_console.warn, **common), options)
+                return None
+            evaluation = evaluate(job, tell=_console.warn, **common)
+        finish(evaluation, as_json=options.as_json, report=options.report)
+    return evaluation
+
+
+def _forget(run_dir: Path) -> None:
     from advplug.evaluation.store import claimed
 
-    budgets = _smaller_budgets(job.threat, options.epsilons, options.sweep)
-    run_dir = _run_directory(job, options.out)
-    job = replace(job, sweep=budgets, run_dir=run_dir)
-    for recipe in job.recipes:  # before the first attack has cost an hour
+    with claimed(run_dir, _console.warn) as directory:
+        directory.forget()
+
+
+def _check_recipes(job: Job) -> None:
+    """Refuse recipes that cannot run, before the first attack has cost an hour."""
+    for recipe in job.recipes:
         if job.threat.epsilon is None and not recipe.attack.minimum_norm:
             raise InvalidInput(f"{recipe.name} needs a budget: give one, such as --threat {job.threat.norm}:0.3")
         if job.threat.norm not in recipe.attack.norms:
             norms = ", ".join(recipe.attack.norms)
             raise InvalidInput(f"{recipe.name} does not work under {job.threat.norm}: choose one of {norms}")
     check_counts(job)
-    with _resumable(run_dir, fresh=options.fresh):
-        if options.fresh:
-            with claimed(run_dir, _console.warn) as directory:
-                directory.forget()
-        with watching(len(job.recipes)) as watch:
-            evaluation = evaluate(job, manager=manager, watch=watch, tell=_console.warn)
-        unsaved = _present(evaluation, as_json=options.as_json, report=options.report)
+
+
+def _present_share(job: Job, share: tuple[int, int], slices: int, options: Options) -> None:
+    number, count = share
+    whole = job.run_dir.parent if job.run_dir is not None else None
+    if options.as_json:
+        _console.print_json({"shard": f"{number}/{count}", "slices": slices, "run_dir": str(job.run_dir)})
+    else:
+        click.echo(f"shard {number} of {count} is done ({slices} slices): when all are, advplug merge {whole}")
+
+
+def finish(evaluation: Evaluation, *, as_json: bool, report: bool) -> None:
+    """Write the page and print; leave with exit code 1 if something could not be written."""
+    unsaved = _present(evaluation, as_json=as_json, report=report)
     if unsaved:
         _console.warn(unsaved)
         click.get_current_context().exit(1)
-    return evaluation
 
 
 @contextmanager

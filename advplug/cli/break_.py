@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
-from advplug.cli import _evaluation
+from advplug.cli import _evaluation, _order
 from advplug.cli._device import usable_device
 from advplug.cli._paths import UserPath
 from advplug.plugins.manager import default_manager
+
+if TYPE_CHECKING:
+    from advplug.evaluation import Job
 
 
 @click.command("break")
@@ -34,12 +39,41 @@ def command(
 
     A run that was interrupted goes on where it stopped. Smaller budgets cost about one run of every attack each.
     """
+    values = _order.plain(
+        case=case,
+        preset=preset,
+        data=data,
+        weights=weights,
+        attacks=attacks,
+        limit=options.limit,
+        seed=options.seed,
+        device=options.device,
+        batch_size=options.batch_size,
+    )
+    order = _order.Order(command="break", values=values, epsilons=options.epsilons, sweep=options.sweep)
+    evaluation = _evaluation.carry_out(order, options, default_manager())
+    ctx.exit(0 if evaluation is None or evaluation.broken else 1)
+
+
+def job_of(
+    *,
+    case: str,
+    preset: str,
+    data: str | None,
+    weights: str | None,
+    attacks: Sequence[str],
+    limit: int,
+    seed: int,
+    device: str,
+    batch_size: int | None,
+) -> Job:
+    """The job that the command names; the parameters are its options."""
     from advplug.adaptive import Recipe
     from advplug.cli._data import say
     from advplug.evaluation import case_job
     from advplug.evaluation.user_images import in_drawn_order, read_images
 
-    manager = default_manager()
+    manager, most = default_manager(), limit or None
     extra = [
         Recipe(
             name=name,
@@ -49,19 +83,16 @@ def command(
         )
         for name in attacks
     ]
-    limit = options.limit or None
     job = case_job(
         case,
         preset=preset,
-        limit=limit,
-        seed=options.seed,
-        device=usable_device(options.device),
-        images=None if data is None else in_drawn_order(read_images(data, warn=say), limit, options.seed),
-        weights=weights,
+        limit=most,
+        seed=seed,
+        device=usable_device(device),
+        images=None if data is None else in_drawn_order(read_images(Path(data), warn=say), most, seed),
+        weights=None if weights is None else Path(weights),
         extra=extra,
-        batch_size=options.batch_size,
+        batch_size=batch_size,
         manager=manager,
     )
-    job = _evaluation.with_plugins(job, *(f"attack:{name}" for name in attacks))
-    evaluation = _evaluation.carry_out(job, options, manager)
-    ctx.exit(0 if evaluation.broken else 1)
+    return _evaluation.with_plugins(job, *(f"attack:{name}" for name in attacks))

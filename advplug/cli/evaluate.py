@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from advplug.cli import _evaluation, _model, _recipes
+from advplug.cli import _evaluation, _model, _order, _recipes
 from advplug.cli._device import usable_device
 from advplug.cli._paths import UserPath
 from advplug.errors import InvalidInput
 from advplug.plugins.manager import default_manager
+
+if TYPE_CHECKING:
+    from advplug.evaluation import Job
 
 
 def _defaults(ctx: click.Context, _: click.Parameter, path: Path | None) -> Path | None:
@@ -88,10 +93,50 @@ def command(
 
     Or a defense plugin, NAME[:PRESET].
     """
-    manager = default_manager()
-    names = _list(attacks)
     if losses is None and ctx.get_parameter_source("attacks") is click.core.ParameterSource.DEFAULT:
         losses = "cross-entropy,margin"
+    values = _order.plain(
+        model=model,
+        data=data,
+        threat=threat,
+        attacks=attacks,
+        losses=losses,
+        gradients=gradients,
+        settings=settings,
+        restarts=restarts,
+        targets=targets,
+        auxiliary=auxiliary,
+        bounds=bounds,
+        mask=mask,
+        surrogate=surrogate,
+        output=output,
+        limit=options.limit,
+        seed=options.seed,
+        device=options.device,
+        batch_size=options.batch_size,
+    )
+    order = _order.Order(command="evaluate", values=values, epsilons=options.epsilons, sweep=options.sweep)
+    _evaluation.carry_out(order, options, default_manager())
+
+
+def job_of(
+    *,
+    attacks: str,
+    losses: str | None,
+    gradients: str | None,
+    settings: Sequence[str],
+    restarts: int,
+    targets: str | None,
+    surrogate: str | None,
+    limit: int,
+    seed: int,
+    device: str,
+    batch_size: int | None,
+    **source: Any,
+) -> Job:
+    """The job that the command names; the parameters are its options."""
+    manager = default_manager()
+    names = _list(attacks)
     chosen = None if losses is None else _list(losses)
     recipes = _recipes.read_recipes(
         names, chosen, settings=settings, restarts=restarts, targets=_recipes.read_targets(targets), manager=manager
@@ -99,24 +144,12 @@ def command(
     estimators = None if gradients is None else _recipes.read_gradients(_list(gradients))
     if surrogate is not None and "bpda" not in dict(estimators or ()):
         raise InvalidInput("--surrogate is what --gradients bpda takes gradients from: add bpda to --gradients")
-    source = _model.Source(
-        model=model,
-        data=data,
-        auxiliary=auxiliary,
-        threat=threat,
-        bounds=bounds,
-        mask=mask,
-        surrogate=surrogate,
-        output=output,
-        limit=options.limit or None,
-        seed=options.seed,
-    )
-    job = _model.read_job(source, recipes, device=usable_device(options.device), manager=manager)
-    job = replace(job, seed=options.seed, batch_size=options.batch_size)
+    asked = _model.Source(**source, surrogate=surrogate, limit=limit or None, seed=seed)
+    job = _model.read_job(asked, recipes, device=usable_device(device), manager=manager)
+    job = replace(job, seed=seed, batch_size=batch_size)
     if estimators is not None:
         job = _recipes.with_gradients(job, estimators)
-    job = _evaluation.with_plugins(job, *(f"attack:{name}" for name in names))
-    _evaluation.carry_out(job, options, manager)
+    return _evaluation.with_plugins(job, *(f"attack:{name}" for name in names))
 
 
 def _list(text: str) -> list[str]:

@@ -3,7 +3,7 @@
 from advplug.evaluation.diagnostics import CLEARLY, percent
 from advplug.evaluation.jobs import case_job, model_job
 from advplug.evaluation.preflight import preflight
-from advplug.evaluation.runner import evaluate
+from advplug.evaluation.runner import conclude, evaluate, work_on_share
 from advplug.records import Evaluation, Finding, Job, Row
 
 __all__ = [
@@ -13,8 +13,10 @@ __all__ = [
     "Job",
     "Row",
     "case_job",
+    "conclude",
     "evaluate",
     "model_job",
     "percent",
     "preflight",
+    "work_on_share",
 ]

@@ -107,6 +107,11 @@ class RunDirectory:
                 for file in (self.path / folder).glob(LEFT_OVER.format(name)):
                     file.unlink(missing_ok=True)
 
+    def records(self) -> list[Path]:
+        """The files of rows, pieces and behaviours, in a fixed order: of a row the JSON comes last."""
+        found = [path for pattern in _KEYED for path in self.path.glob(pattern)]
+        return sorted(found, key=lambda path: (path.suffix == ".json", path))
+
     def forget(self) -> None:
         """Delete what advplug wrote into the directory, and nothing else that may lie there."""
         with self.refusing():

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -98,6 +98,27 @@ def work_on_share(
         return run.work(executor or Inline(), build)
 
 
+@torch.inference_mode(False)
+def conclude(job: Job, shares: int, *, manager: Manager | None = None, tell: Tell | None = None) -> Evaluation:
+    """The evaluation of a job all of whose pieces are in its run directory, worked on in so many ``shares``.
+
+    Raises
+    ------
+    InvalidInput: some are not; the message names the shares that are not finished.
+    """
+    with opened(job.run_dir, tell or warnings.warn) as store:
+        run = _Run(job, store, manager or default_manager(), None)
+        chains = [chain for lot in run.lots for chain in lot.chains]
+        waiting = {chain for lot in run.lots if lot.open for chain in lot.waiting}
+        missing = sorted({chains.index(chain) % shares + 1 for chain in waiting})
+        if missing:
+            named = ", ".join(f"{number}/{shares}" for number in missing)
+            raise InvalidInput(
+                f"{len(waiting)} of {len(chains)} slices are not finished: run the command again with --shard {named}"
+            )
+        return run.evaluation()
+
+
 @dataclass
 class _Lot:
     """One recipe, and how far it is: ``waiting`` are the chains that are not finished, ``chains`` all."""
@@ -153,6 +174,9 @@ class _Run:
         content = self.store.piece(lot.keys, lot.recipe.name, chain)
         if content is None:
             return False
+        if content.startswith(NO_GRADIENT):
+            lot.error = NoGradient(content.removeprefix(NO_GRADIENT).decode())
+            return True
         try:
             piece = Piece.from_bytes(content)
             result = piece.result
@@ -195,10 +219,10 @@ class _Run:
     def _take(self, answer: Answer, progress: Progress) -> None:
         """Record one stage of one chain, and the row if it was the last."""
         chain, lot = answer.chain, self.lots[answer.chain.recipe]
-        if answer.error is None:
-            self.store.keep_piece(lot.keys[0], lot.recipe.name, chain, answer.content)
-        else:
-            lot.error = answer.error
+        content = answer.content
+        if answer.error is not None:
+            lot.error, content = answer.error, NO_GRADIENT + str(answer.error).encode()
+        self.store.keep_piece(lot.keys[0], lot.recipe.name, chain, content)
         if answer.done:
             lot.waiting.remove(chain)
             progress.finished(chain, 0)
@@ -219,12 +243,6 @@ class _Run:
         if content is None:
             raise InvalidInput(f"a piece of the row {lot.recipe.name} is gone from {self.job.run_dir}: {_AGAIN}")
         return Piece.from_bytes(content).to(self.job.images.inputs.device)
-
-    def missing(self) -> Iterator[tuple[str, Chain]]:
-        """Names of rows, with the slices that are not finished."""
-        for lot in self.lots:
-            for chain in lot.waiting:
-                yield lot.recipe.name, chain
 
     def evaluation(self) -> Evaluation:
         """The evaluation, with all that is found about it."""
@@ -263,6 +281,9 @@ class _Run:
             class_names=job.images.class_names,
         )
 
+
+NO_GRADIENT = b"no gradient: "
+"""Begins what is stored for a chain of an attack that needs a gradient, where the model gives none."""
 
 _AGAIN = "give the same command again"
 

@@ -3,5 +3,6 @@
 from advplug.evaluation.executors.base import Answer, Executor, Labour
 from advplug.evaluation.executors.inline import Inline
 from advplug.evaluation.executors.processes import Processes
+from advplug.evaluation.executors.ray import Ray
 
-__all__ = ["Answer", "Executor", "Inline", "Labour", "Processes"]
+__all__ = ["Answer", "Executor", "Inline", "Labour", "Processes", "Ray"]

@@ -14,9 +14,6 @@ from advplug.records.job import Job
 Heard = Callable[[Chain, int, int, int], None]
 """Called as ``heard(chain, steps done, steps planned, samples still standing)``."""
 
-MOST_TRIES = 3
-"""How often one stage of a chain is begun before its workers' deaths are taken for its fault."""
-
 
 class WorkerLost(AdvplugError):
     """Workers died, one after the other, over the same stage of the same chain."""

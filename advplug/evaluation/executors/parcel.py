@@ -3,16 +3,24 @@
 from __future__ import annotations
 
 import pickle
+import traceback
+from collections import Counter
 from dataclasses import dataclass, replace
+from typing import Any
 
 import torch
 
-from advplug.errors import AdvplugError, InvalidInput
+from advplug.engine.problem import Progress
+from advplug.errors import AdvplugError, InvalidInput, NoGradient
 from advplug.evaluation.behaviour import alike, answers
-from advplug.evaluation.executors.base import Labour
+from advplug.evaluation.chain import Chain
+from advplug.evaluation.executors.base import Answer, Labour, WorkerLost
 from advplug.evaluation.worker import Worker
 from advplug.records.evaluation import Arrays
 from advplug.records.job import Job
+
+MOST_TRIES = 3
+"""How many workers may die over one stage of a chain before that is taken for its fault."""
 
 COMPARED = 16
 """Samples on which the model that a worker built is compared with the one here."""
@@ -76,8 +84,62 @@ def on_device(job: Job, device: torch.device) -> Job:
     return replace(job, model=job.model.to(device), images=job.images.to(device), recipes=recipes, auxiliary=own)
 
 
+def attempt(worker: Worker, chain: Chain, before: bytes | None, progress: Progress | None) -> tuple[str, Any]:
+    """One stage of a chain, as a kind and a content that can be sent; :func:`answer_of` reads them."""
+    try:
+        piece = worker.advance(chain, before, progress)
+    except NoGradient as error:
+        return "no gradient", str(error)
+    except Exception as error:
+        return "failed", packed_error(error)
+    return "piece", (piece.to_bytes(), piece.done)
+
+
+def answer_of(chain: Chain, kind: str, content: Any) -> Answer:
+    """The answer that a worker sent.
+
+    Raises
+    ------
+    Exception: what the work raised there.
+    """
+    if kind == "failed":
+        raise unpacked(content)
+    if kind == "no gradient":
+        return Answer(chain, b"", True, NoGradient(content))
+    return Answer(chain, *content)
+
+
+class Deaths:
+    """Counts workers that died over the same stage of the same chain."""
+
+    def __init__(self, labour: Labour) -> None:
+        self.labour = labour
+        self._counts: Counter[Chain] = Counter()
+
+    def count(self, chain: Chain, why: str) -> None:
+        """One more.
+
+        Raises
+        ------
+        WorkerLost: it is the last that is taken for chance.
+        """
+        self._counts[chain] += 1
+        if self._counts[chain] >= MOST_TRIES:
+            name = self.labour.job.recipes[chain.recipe].name
+            raise WorkerLost(
+                f"{MOST_TRIES} workers ended over {name}, samples {chain.start} to {chain.stop} (the last: {why}): is "
+                "there enough memory? Take fewer --workers, or a smaller --batch-size"
+            )
+
+    def forget(self, chain: Chain) -> None:
+        """The stage is done."""
+        self._counts.pop(chain, None)
+
+
 def packed_error(error: BaseException) -> bytes:
-    """``error`` for another process; as its text where it cannot be pickled."""
+    """``error`` for another process; its text where it cannot be pickled."""
+    if not isinstance(error, AdvplugError):
+        traceback.print_exception(error)
     try:
         content = pickle.dumps(error)
         pickle.loads(content)

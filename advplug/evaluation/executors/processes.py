@@ -7,8 +7,7 @@ import os
 import signal
 import threading
 import time
-import traceback
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection, wait
@@ -16,10 +15,10 @@ from typing import Any
 
 import torch
 
-from advplug.errors import AdvplugError, InvalidInput, NoGradient
+from advplug.errors import InvalidInput
 from advplug.evaluation.chain import Chain
-from advplug.evaluation.executors.base import MOST_TRIES, Answer, Executor, Labour, WorkerLost
-from advplug.evaluation.executors.parcel import Parcel, packed, packed_error, unpacked
+from advplug.evaluation.executors.base import Answer, Executor, Labour, WorkerLost
+from advplug.evaluation.executors.parcel import Deaths, Parcel, answer_of, attempt, packed, packed_error, unpacked
 
 EVERY = 0.5
 """Seconds between two words of progress from a worker."""
@@ -31,10 +30,12 @@ _SPAWN = multiprocessing.get_context("spawn")  # a forked child of a process wit
 class Processes(Executor):
     """``workers`` processes, 0 for one on each GPU, or on each core where there is none.
 
-    Each has its share of the cores. On a machine with several GPUs, workers take them in turn.
+    Each has so many ``threads`` of torch, or its share of the cores. Where there are several GPUs, workers take them in
+    turn.
     """
 
     workers: int = 0
+    threads: int | None = None
 
     def __post_init__(self) -> None:
         if self.workers < 0:
@@ -46,7 +47,8 @@ class Processes(Executor):
         return self.workers or torch.cuda.device_count() or max(1, _cores())
 
     def run(self, labour: Labour) -> Iterator[Answer]:
-        pool = _Pool(labour, min(self.count, max(1, len(labour.chains))))
+        size = min(self.count, max(1, len(labour.chains)))
+        pool = _Pool(labour, size, self.threads or max(1, _cores() // size))
         try:
             yield from pool.answers()
         finally:
@@ -67,12 +69,12 @@ class _Helper:
 class _Pool:
     labour: Labour
     size: int
+    threads: int
     helpers: list[_Helper] = field(default_factory=list)
-    tries: Counter[Chain] = field(default_factory=Counter)
     started: int = 0
 
     def __post_init__(self) -> None:
-        self.waiting = deque(self.labour.chains)
+        self.waiting, self.deaths = deque(self.labour.chains), Deaths(self.labour)
         self.parcel = packed(self.labour)
 
     def answers(self) -> Iterator[Answer]:
@@ -104,20 +106,17 @@ class _Pool:
         chain = helper.chain
         if kind == "ready":
             helper.ready = True
-        elif kind == "failed":
-            raise unpacked(content)
         elif chain is not None and kind == "steps":
             self.labour.heard(chain, *content)
-        elif chain is not None and kind == "no gradient":
-            helper.chain = None
-            yield Answer(chain, b"", True, NoGradient(content))
         elif chain is not None:
             helper.chain = None
-            self.tries.pop(chain, None)
-            piece, done = content
-            yield Answer(chain, piece, done)
-            if not done:
+            answer = answer_of(chain, kind, content)
+            self.deaths.forget(chain)
+            yield answer
+            if not answer.done:
                 self.waiting.appendleft(chain)
+        else:
+            raise unpacked(content)
 
     def _replace(self, helper: _Helper) -> None:
         """Put the chain of a worker that died back, for another one.
@@ -130,23 +129,15 @@ class _Pool:
         helper.process.join()
         code = helper.process.exitcode
         why = f"signal {signal.Signals(-code).name}" if code is not None and code < 0 else f"exit code {code}"
-        if helper.chain is None:
-            if not helper.ready:
-                raise WorkerLost(f"a worker ended with {why} before it could begin: try --workers 1 to see why")
-            return
-        self.tries[helper.chain] += 1
-        if self.tries[helper.chain] >= MOST_TRIES:
-            recipe = self.labour.job.recipes[helper.chain.recipe]
-            raise WorkerLost(
-                f"{MOST_TRIES} workers ended over {recipe.name}, samples {helper.chain.start} to {helper.chain.stop} "
-                f"(the last with {why}): is there enough memory? Take fewer --workers, or a smaller --batch-size"
-            )
-        self.waiting.appendleft(helper.chain)
+        if helper.chain is not None:
+            self.deaths.count(helper.chain, why)
+            self.waiting.appendleft(helper.chain)
+        elif not helper.ready:
+            raise WorkerLost(f"a worker ended with {why} before it could begin: --workers 1 may show why")
 
     def _start(self) -> _Helper:
         ours, theirs = _SPAWN.Pipe()
-        threads = max(1, _cores() // self.size)
-        process = _SPAWN.Process(target=_serve, args=(theirs, self.parcel, self.started, threads), daemon=True)
+        process = _SPAWN.Process(target=_serve, args=(theirs, self.parcel, self.started, self.threads), daemon=True)
         self.started += 1
         process.start()
         theirs.close()  # so that the end of the process ends the pipe
@@ -170,17 +161,10 @@ def _serve(pipe: Connection, parcel: Parcel, number: int, threads: int) -> None:
         pipe.send(("ready", None))
         while True:
             chain, before = pipe.recv()
-            try:
-                piece = worker.advance(chain, before, _Reports(pipe))
-            except NoGradient as error:
-                pipe.send(("no gradient", str(error)))
-            else:
-                pipe.send(("piece", (piece.to_bytes(), piece.done)))
+            pipe.send(attempt(worker, chain, before, _Reports(pipe)))
     except (EOFError, BrokenPipeError):  # the parent is done, or dead
         return
     except BaseException as error:
-        if not isinstance(error, AdvplugError):
-            traceback.print_exc()
         pipe.send(("failed", packed_error(error)))
 
 

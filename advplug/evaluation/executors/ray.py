@@ -1,0 +1,140 @@
+"""Actors of a Ray cluster, each with a model of its own. One that dies is replaced, and its work done again."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+
+from advplug.errors import InvalidInput
+from advplug.evaluation.chain import Chain
+from advplug.evaluation.executors.base import Answer, Executor, Labour
+from advplug.evaluation.executors.parcel import Deaths, Parcel, answer_of, attempt, packed
+
+
+@dataclass(frozen=True)
+class Ray(Executor):
+    """``workers`` actors, 0 for as many as the cluster has GPUs, or else cores; with so many ``threads`` of torch each.
+
+    ``address`` is that of a cluster, as Ray writes it; None takes the one that runs here, or starts one.
+    """
+
+    address: str | None = None
+    workers: int = 0
+    threads: int = 1
+
+    def run(self, labour: Labour) -> Iterator[Answer]:
+        """Let the actors work on the chains.
+
+        Raises
+        ------
+        InvalidInput: Ray is not installed, or no cluster answers at the address.
+        """
+        with _connected(self.address) as ray:
+            found = ray.cluster_resources()
+            gpus, cores = int(found.get("GPU", 0)), int(found.get("CPU", 1))
+            on_gpu = gpus > 0 and labour.job.images.inputs.is_cuda
+            count = min(self.workers or (gpus if on_gpu else max(1, cores // self.threads)), max(1, len(labour.chains)))
+            options = {"num_gpus": 1} if on_gpu else {"num_cpus": self.threads}
+            crew = _Crew(ray, labour, count, self.threads, options)
+            try:
+                yield from crew.answers()
+            finally:
+                crew.close()
+
+
+@dataclass
+class _Crew:
+    """Actors, and what each of them works on."""
+
+    ray: Any
+    labour: Labour
+    size: int
+    threads: int
+    options: dict[str, Any]
+    idle: list[Any] = field(default_factory=list)
+    busy: dict[Any, tuple[Any, Chain]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.waiting, self.deaths = deque(self.labour.chains), Deaths(self.labour)
+        self.parcel = self.ray.put(packed(self.labour))
+        self.actor = self.ray.remote(**self.options)(_Actor)
+
+    def answers(self) -> Iterator[Answer]:
+        while self.waiting or self.busy:
+            self._hand_out()
+            (ready, *_), _ = self.ray.wait(list(self.busy), num_returns=1)
+            actor, chain = self.busy.pop(ready)
+            try:
+                kind, content = self.ray.get(ready)
+            except self.ray.exceptions.RayActorError as error:
+                self.deaths.count(chain, str(error).partition("\n")[0])
+                self.waiting.appendleft(chain)
+                continue
+            self.idle.append(actor)
+            answer = answer_of(chain, kind, content)
+            self.deaths.forget(chain)
+            yield answer
+            if not answer.done:
+                self.waiting.appendleft(chain)
+
+    def _hand_out(self) -> None:
+        while self.waiting and len(self.busy) < self.size:
+            actor = (
+                self.idle.pop() if self.idle else self.actor.remote(self.parcel, self.threads, sys.path, os.getcwd())
+            )
+            chain = self.waiting.popleft()
+            self.busy[actor.advance.remote(chain, self.labour.before(chain))] = (actor, chain)
+
+    def _start(self) -> Any:
+        return self.actor.remote(self.parcel, self.threads, sys.path, os.getcwd())
+
+    def close(self) -> None:
+        for actor in [*self.idle, *(actor for actor, _ in self.busy.values())]:
+            self.ray.kill(actor)
+
+
+class _Actor:
+    """A worker of the cluster. It finds modules and files where the one who asks does, if they are there."""
+
+    def __init__(self, parcel: Parcel, threads: int, path: list[str], folder: str) -> None:
+        sys.path[:0] = [place for place in path if place not in sys.path]
+        if os.path.isdir(folder):
+            os.chdir(folder)
+        torch.set_num_threads(threads)
+        self.worker = parcel.worker()
+
+    def advance(self, chain: Chain, before: bytes | None) -> tuple[str, Any]:
+        return attempt(self.worker, Chain(*chain), before, None)
+
+
+@contextmanager
+def _connected(address: str | None) -> Iterator[Any]:
+    """Ray, connected; as it was before afterwards.
+
+    Raises
+    ------
+    InvalidInput: it is not installed, or no cluster answers.
+    """
+    try:
+        import ray
+    except ModuleNotFoundError as error:
+        raise InvalidInput("Ray is not installed: pip install 'advplug[ray]'") from error
+    if ray.is_initialized():
+        yield ray
+        return
+    try:
+        ray.init(address=address, include_dashboard=None if address else False, log_to_driver=True)
+    except (ConnectionError, ValueError, RuntimeError) as error:
+        why = str(error).partition("\n")[0]
+        raise InvalidInput(f"no Ray cluster answers at {address or 'this machine'} ({why})") from error
+    try:
+        yield ray
+    finally:
+        ray.shutdown()
