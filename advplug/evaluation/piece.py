@@ -29,6 +29,7 @@ class Piece:
 
     Parameters
     ----------
+    start: number of its first sample in the whole set.
     result: of the slice alone.
     standing: float64 (b, n), expected share of draws in which each sample stands, after each budget so far.
     predicted: int64 (n,), the class that the model gives to each adversarial; -1 until the piece is done.
@@ -36,6 +37,7 @@ class Piece:
     seconds: time of computing.
     """
 
+    start: int
     result: AttackResult
     standing: Tensor
     predicted: Tensor
@@ -55,13 +57,14 @@ class Piece:
         tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
         facts = {
             "form": FORM,
+            "start": self.start,
             "stages": self.result.stages,
             "left_out": self.result.left_out,
             "seconds": self.seconds,
             "done": self.done,
         }
-        text = json.dumps(facts)
-        return bytes(save(tensors, {"facts": text, "digest": _digest(tensors, text)}))
+        told = json.dumps({**facts, "digest": _digest(tensors, facts)})
+        return bytes(save(tensors, {"piece": told}))  # one entry: several come in any order
 
     @classmethod
     def from_bytes(cls, content: bytes) -> Piece:
@@ -72,10 +75,8 @@ class Piece:
         InvalidInput: it was damaged or changed, or another version wrote it.
         """
         try:
-            told = _metadata(content)
-            tensors = load(content)
-            facts = json.loads(told["facts"])
-            if told["digest"] != _digest(tensors, told["facts"]):
+            tensors, facts = load(content), _facts(content)
+            if facts.pop("digest") != _digest(tensors, facts):
                 raise ValueError("its digest is another one")
             if facts["form"] != FORM:
                 raise ValueError(f"it has form {facts['form']}, not {FORM}")
@@ -85,7 +86,7 @@ class Piece:
                 left_out=tuple(facts["left_out"]),
             )
             own = {name: tensors[name] for name in _OWN}
-            return cls(result=result, **own, seconds=float(facts["seconds"]), done=bool(facts["done"]))
+            return cls(start=facts["start"], result=result, **own, seconds=facts["seconds"], done=facts["done"])
         except Exception as error:  # whatever a parser makes of foreign bytes
             raise InvalidInput(f"{type(error).__name__}: {error}".partition("\n")[0]) from error
 
@@ -101,6 +102,7 @@ def joined(pieces: Sequence[Piece]) -> Piece:
     columns["trace"] = _of_one_length(columns["trace"])
     whole = {name: torch.cat(parts, _PLACED_BY_SAMPLE if name == "trace" else 0) for name, parts in columns.items()}
     return Piece(
+        start=pieces[0].start,
         result=AttackResult(**whole, stages=stages, left_out=left_out),
         standing=torch.cat([piece.standing for piece in pieces], _PLACED_BY_SAMPLE),
         predicted=torch.cat([piece.predicted for piece in pieces]),
@@ -128,16 +130,15 @@ def _of_one_length(traces: Sequence[Tensor]) -> list[Tensor]:
     return [torch.cat((trace, trace.new_full((length - len(trace), trace.shape[1]), torch.nan))) for trace in traces]
 
 
-def _metadata(content: bytes) -> dict[str, str]:
-    """What a safetensors file says beside its tensors."""
+def _facts(content: bytes) -> dict[str, Any]:
+    """What a file of a piece says beside its tensors."""
     length = int.from_bytes(content[:8], "little")
-    header: dict[str, Any] = json.loads(content[8 : 8 + length])
-    told: dict[str, str] = header["__metadata__"]
-    return told
+    facts: dict[str, Any] = json.loads(json.loads(content[8 : 8 + length])["__metadata__"]["piece"])
+    return facts
 
 
-def _digest(tensors: Mapping[str, Tensor], facts: str) -> str:
-    found = hashlib.sha256(facts.encode())
+def _digest(tensors: Mapping[str, Tensor], facts: Mapping[str, Any]) -> str:
+    found = hashlib.sha256(json.dumps(facts, sort_keys=True).encode())
     for name in sorted(tensors):
         array = tensors[name].contiguous().numpy()
         found.update(f"{name} {array.dtype} {array.shape}".encode() + array.tobytes())

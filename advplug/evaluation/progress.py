@@ -22,7 +22,7 @@ class Progress:
         self.watch, self.names = watch, names
         self._shares = {number: _shares(number, chains) for number in names}
         self._alive = {chain: chain.stop - chain.start for chain in chains}
-        self._waiting = list(names)
+        self._waiting, self._finished = list(names), set[int]()
         self._begin()
 
     def heard(self, chain: Chain, done: int, total: int, alive: int) -> None:
@@ -41,10 +41,10 @@ class Progress:
         shares[chain], self._alive[chain] = (1, 1), alive
 
     def row_finished(self, number: int) -> None:
-        """The row is done: the next one that is not is shown."""
-        shown = self._waiting[:1]
-        self._waiting.remove(number)
-        if shown == [number]:
+        """The row is done: the next one that is not is shown, after those that were done before their turn."""
+        self._finished.add(number)
+        while self._waiting and self._waiting[0] in self._finished:
+            self._waiting.pop(0)
             self._begin()
 
     def _begin(self) -> None:

@@ -180,7 +180,7 @@ class _Run:
         try:
             piece = Piece.from_bytes(content)
             result = piece.result
-            if len(result.success) != chain.stop - chain.start:
+            if (piece.start, len(result.success)) != (chain.start, chain.stop - chain.start):
                 raise InvalidInput("it is of another slice")
         except InvalidInput as error:
             self.store.tell(f"a piece of the row {lot.recipe.name} is damaged ({error}): it is computed again, alone")

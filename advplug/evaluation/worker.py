@@ -77,6 +77,7 @@ def _advanced(job: Job, recipe: Recipe, problem: Problem, known: Piece | None) -
             raise InvalidInput(f"{recipe.name} has no stages: return at least one, or None")
         result, done = found, not has_further(recipe.attack, problem, found)
     return Piece(
+        start=int(problem.samples[0]),
         result=result,
         standing=standing,
         predicted=torch.full_like(problem.labels, -1),
