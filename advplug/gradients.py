@@ -1,4 +1,6 @@
-"""Where gradients come from. Estimators compose: ``EOT(40, of=BPDA())``, ``Smoothed(0.1, 8, of=EOT(4))``."""
+"""Where gradients come from. Estimators compose: ``EOT(40, of=BPDA())``, ``Smoothed(0.1, 8, of=EOT(4))``,
+``Selective(DetectorScore(), of=EOT(4))``.
+"""
 
 from __future__ import annotations
 
@@ -13,8 +15,12 @@ from torch import Tensor
 from advplug.engine.objective import Objective
 from advplug.errors import InvalidInput, NoGradient
 from advplug.hyperparameters import Count, Positive, check_hyperparameters
+from advplug.losses import DetectorScore, Loss
 from advplug.numerics.random_numbers import Noise
 from advplug.threat import ThreatModel
+
+ROUNDING = 1e-5
+"""Share of a gradient below which what is left of it is rounding."""
 
 
 class Estimate(NamedTuple):
@@ -35,6 +41,12 @@ class GradientEstimator(ABC):
         """Check the settings of a dataclass. Override to check them against each other, and call this first."""
         if is_dataclass(self):
             check_hyperparameters(self)
+
+    @property
+    def losses(self) -> tuple[Loss, ...]:
+        """The losses that it takes gradients of besides the attack's own, also deep inside."""
+        inner = getattr(self, "of", None)
+        return inner.losses if isinstance(inner, GradientEstimator) else ()
 
     @abstractmethod
     def __call__(self, objective: Objective, x: Tensor, noise: Noise, step: int) -> Estimate:
@@ -152,6 +164,67 @@ class FiniteDifference(GradientEstimator):
         return Estimate(loss, gradient / (2 * self.sigma * self.pairs(step)), logits)
 
 
+@dataclass(frozen=True)
+class TwoLosses(GradientEstimator):
+    """Base of estimators that make one direction of the gradients of two losses (Bryniarski et al. 2022).
+
+    The first loss is the attack's own, on the classifier; a sample is *fooled* where more than half of the draws at x
+    give another class than its label, or its target. The value is the sum of both losses, so that an attack that
+    compares points (APGD) sees either fall. Both losses cost a pass.
+
+    Parameters
+    ----------
+    second: the other loss, on the detector unless given.
+    of: where both gradients come from.
+    """
+
+    second: Loss = field(default_factory=DetectorScore)
+    of: GradientEstimator = field(default_factory=Exact)
+
+    @property
+    def losses(self) -> tuple[Loss, ...]:
+        return (self.second, *super().losses)
+
+    def __call__(self, objective: Objective, x: Tensor, noise: Noise, step: int) -> Estimate:
+        first = self.of(objective, x, noise, step)
+        second = self.of(replace(objective, loss=self.second), x, noise, step)
+        if first.loss.ndim > 1 or second.loss.ndim > 1:
+            raise InvalidInput(f"{type(self).__name__} takes one value per sample of either loss: leave ClassGaps out")
+        fooled = objective.fooled(first.logits).view(-1, *(1,) * (x.ndim - 1))
+        gradient = self.direction(first.gradient, second.gradient, fooled)
+        return Estimate(first.loss + second.loss, gradient, first.logits)
+
+    @abstractmethod
+    def direction(self, first: Tensor, second: Tensor, fooled: Tensor) -> Tensor:
+        """The direction (n, ...) from two gradients (n, ...); ``fooled`` is bool (n, 1, ...)."""
+
+
+@dataclass(frozen=True)
+class Selective(TwoLosses):
+    """The gradient of the attack's loss while the classifier is right, then that of the second one.
+
+    Lowers the detector's score where the classifier is fooled, and turns back where it no longer is.
+    """
+
+    def direction(self, first: Tensor, second: Tensor, fooled: Tensor) -> Tensor:
+        return torch.where(fooled, second, first)
+
+
+@dataclass(frozen=True)
+class Orthogonal(TwoLosses):
+    """As :class:`Selective`, without the part along the other loss's gradient, which then stays as it is.
+
+    Where nothing is left, because both gradients point the same or the opposite way, the whole gradient counts.
+    """
+
+    def direction(self, first: Tensor, second: Tensor, fooled: Tensor) -> Tensor:
+        chosen, other = torch.where(fooled, second, first), torch.where(fooled, first, second)
+        flat, along = chosen.flatten(1), torch.nn.functional.normalize(other.flatten(1), dim=1, eps=1e-30)
+        rest = flat - (flat * along).sum(1, keepdim=True) * along
+        vanished = rest.norm(dim=1, keepdim=True) <= ROUNDING * flat.norm(dim=1, keepdim=True)
+        return torch.where(vanished, flat, rest).view_as(chosen)
+
+
 def instead_of_exact(gradient: GradientEstimator, other: GradientEstimator) -> GradientEstimator:
     """``gradient`` with ``other`` where it takes exact gradients, however deep inside.
 
@@ -162,7 +235,7 @@ def instead_of_exact(gradient: GradientEstimator, other: GradientEstimator) -> G
     if isinstance(gradient, Exact):
         return other
     inner = getattr(gradient, "of", None)
-    if not isinstance(gradient, EOT | Smoothed | BPDA) or inner is None:
+    if not isinstance(gradient, EOT | Smoothed | BPDA | TwoLosses) or inner is None:
         raise NoGradient(f"{gradient} found no gradient: use FiniteDifference")
     return replace(gradient, of=instead_of_exact(inner, other))
 

@@ -6,6 +6,7 @@ logits (n, K), ``y`` for the true class, ``t`` for the target.
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -15,13 +16,16 @@ import eagerpy as ep
 import torch
 from torch import Tensor
 
-from advplug.errors import InvalidInput
+from advplug.errors import InvalidInput, NoGradient
 from advplug.hyperparameters import Positive, check_hyperparameters
 from advplug.model import DefendedModel
 from advplug.numerics.tensors import best_other, largest, pick, raw, wrap
 
 LEAST_PROBABILITY = 1e-30
 """Below it a log probability is not told apart from that of zero."""
+
+CAPABILITIES = ("features", "detector_scores")
+"""What a loss may name as a layer without there being a module of that name: methods of the model."""
 
 
 @dataclass(frozen=True)
@@ -50,7 +54,7 @@ class Loss(ABC):
 
     @property
     def layers(self) -> tuple[str, ...]:
-        """Modules of the model whose outputs the loss needs, by name; or ``"features"``, the capability.
+        """Modules of the model whose outputs the loss needs, by name; or a capability, one of ``CAPABILITIES``.
 
         ``"name:input"`` is what goes into the module ``name``.
         """
@@ -284,6 +288,73 @@ class ActivationLoss(Loss):
 
     def __call__(self, view: View) -> ep.Tensor:
         return self.function(view.activations[self.layer], view)
+
+
+@dataclass(frozen=True)
+class DetectorScore(Loss):
+    """``max(max_s (d_s - t_s), -k)``: by how much the worst score d_s of a detector exceeds its threshold t_s.
+
+    Below zero the detector accepts. ``confidence`` is the k at which the loss goes flat; infinite (never flat) unless
+    given. Reads ``detector_scores`` and ``thresholds`` of the model; labels and targets do not matter.
+    """
+
+    confidence: float = float("inf")
+
+    @property
+    def layers(self) -> tuple[str, ...]:
+        return ("detector_scores",)
+
+    def __call__(self, view: View) -> ep.Tensor:
+        scores, name = raw(view.activations["detector_scores"]), type(view.model).__name__
+        thresholds = view.model.capabilities.thresholds
+        if thresholds is None:
+            raise InvalidInput(f"DetectorScore needs the thresholds of a detector: {name} has no attribute thresholds")
+        if torch.is_grad_enabled() and raw(view.x).requires_grad and not scores.requires_grad:
+            raise NoGradient(
+                f"the detector scores of {name} give no gradient: take torch.no_grad out of detector_scores, or use "
+                "FiniteDifference (--gradients finite-differences)"
+            )
+        excess = wrap((scores.reshape(len(scores), -1) - torch.as_tensor(thresholds).to(scores)).amax(1))
+        return excess if self.confidence == float("inf") else ep.maximum(excess, -self.confidence)
+
+
+@dataclass(frozen=True)
+class Joint(Loss):
+    """``sum_i w_i L_i``: one weighted sum of several losses, as for a classifier and its detector at once.
+
+    ``terms`` are pairs of a weight and a loss, such as ``((1.0, Margin()), (10.0, DetectorScore()))``.
+    """
+
+    terms: tuple[tuple[float, Loss], ...]
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "terms", tuple((weight, loss) for weight, loss in self.terms))
+        if not self.terms:
+            raise InvalidInput("terms is (): give pairs of a weight and a loss")
+        for weight, loss in self.terms:
+            if not isinstance(loss, Loss):
+                raise InvalidInput(f"terms holds {loss!r}: give pairs of a weight and a loss")
+            if isinstance(weight, bool) or not isinstance(weight, int | float) or not math.isfinite(weight):
+                raise InvalidInput(f"the weight of {loss} is {weight!r}: give a finite number")
+
+    @property
+    def layers(self) -> tuple[str, ...]:
+        return tuple(dict.fromkeys(layer for _, loss in self.terms for layer in loss.layers))
+
+    @property
+    def needs_targets(self) -> bool:
+        return any(loss.needs_targets for _, loss in self.terms)
+
+    @property
+    def min_classes(self) -> int:
+        return max(loss.min_classes for _, loss in self.terms)
+
+    def __call__(self, view: View) -> ep.Tensor:
+        values = [weight * loss(view) for weight, loss in self.terms]
+        if any(value.shape != values[0].shape for value in values):
+            shapes = ", ".join(str(tuple(value.shape)) for value in values)
+            raise InvalidInput(f"the terms of a joint loss have values of shape {shapes}: leave ClassGaps out")
+        return sum(values[1:], values[0])
 
 
 def _squared_distance(values: ep.Tensor, references: Tensor, rows: ep.Tensor) -> ep.Tensor:

@@ -12,7 +12,7 @@ from torch import Tensor
 from advplug.engine.gateway import Gateway, ask
 from advplug.engine.query_counter import QueryCounter
 from advplug.errors import InvalidInput
-from advplug.losses import Loss, View
+from advplug.losses import CAPABILITIES, Loss, View
 from advplug.model import DefendedModel
 from advplug.numerics.tensors import raw, wrap
 
@@ -48,7 +48,7 @@ class Objective:
             self.counter.forward(self.copies)
             for name in self.loss.layers:
                 if name not in activations:  # not a module but the capability: a second, partial pass
-                    activations[name] = self._features(x, name)
+                    activations[name] = self._capability(x, name)
         view = View(
             self.model,
             wrap(x),
@@ -64,6 +64,15 @@ class Objective:
     def value(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Loss and logits without a gradient."""
         return self(x)
+
+    def fooled(self, logits: Tensor) -> Tensor:
+        """Whether more than half of the draws give another class than the label, or the target; bool (copies * n,).
+
+        ``logits`` are those of an estimate: (copies * n, K), or (draws, copies * n, K).
+        """
+        wanted = self._stacked(self.labels if self.targets is None else self.targets)
+        hits = (logits.argmax(-1) == wanted) == (self.targets is not None)
+        return hits if logits.ndim == 2 else hits.float().mean(0) > 0.5
 
     def tiled(self, copies: int) -> Objective:
         """The same objective on ``copies`` stacked copies of the batch."""
@@ -90,13 +99,14 @@ class Objective:
     def _stacked(self, values: Tensor) -> Tensor:
         return values.repeat(self.copies) if self.copies > 1 else values
 
-    def _features(self, x: Tensor, name: str) -> Tensor:
-        features = self.model.capabilities.features
-        if name != "features" or features is None:
+    def _capability(self, x: Tensor, name: str) -> Tensor:
+        offer = getattr(self.model.capabilities, name) if name in CAPABILITIES else None
+        if offer is None:
             kind = type(self.model).__name__
-            raise InvalidInput(f"the loss needs the layer {name!r}: {kind} has no module of that name")
+            missing = "module or method" if name in CAPABILITIES else "module"
+            raise InvalidInput(f"the loss needs the layer {name!r}: {kind} has no {missing} of that name")
         self.counter.forward(self.copies)
-        return ask(self.model, features, x)
+        return ask(self.model, offer, x)
 
 
 def _like(values: Tensor, x: Tensor) -> Tensor:

@@ -215,8 +215,8 @@ def make_problem(
         auxiliary=None if auxiliary is None else _own_images(auxiliary, inputs, threat, model.num_classes),
         options=options,
     )
-    if loss is not None:
-        check_loss(loss, problem)
+    for one in (*(() if loss is None else (loss,)), *problem.gradient.losses):
+        check_loss(one, problem)
     return problem
 
 

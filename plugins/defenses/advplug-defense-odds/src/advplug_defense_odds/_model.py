@@ -43,14 +43,14 @@ class OddsModel(DefendedModel):
 
     def decide(self, x: Tensor) -> Decision:
         """The classifier's answer to ``x`` (N, ...), rejected where the score exceeds the threshold."""
-        labels, scores = self._judge(x)
+        with torch.no_grad():
+            labels, scores = self._judge(x)
         return Decision(labels, scores <= THRESHOLD)
 
     def detector_scores(self, x: Tensor) -> Tensor:
-        """The largest z-score of each of ``x`` (N, ...), (N,), under fresh noise."""
+        """The largest z-score of each of ``x`` (N, ...), (N,), under fresh noise; differentiable."""
         return self._judge(x)[1]
 
-    @torch.no_grad()
     def _judge(self, x: Tensor) -> tuple[Tensor, Tensor]:
         logits, alignments = self.detector(self.classifier, x)
         labels = logits.argmax(1)
