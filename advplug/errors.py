@@ -2,8 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from difflib import get_close_matches
+
 COMPUTING = {"torch", "numpy", "eagerpy", "safetensors", "pydantic", "matplotlib", "jinja2", "PIL"}
 """Top-level modules that the extra ``advplug[torch]`` brings; where one is missing, that is the remedy."""
+
+
+def near(name: str, known: Iterable[str]) -> str:
+    """What ``name`` may have been meant to be among ``known``, in brackets; "" if nothing is close."""
+    return "".join(f" (did you mean {match}?)" for match in get_close_matches(name, list(known), n=1))
 
 
 class AdvplugError(Exception):

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from advplug.engine.objective import Objective
 from advplug.errors import InvalidInput, NoGradient
-from advplug.hyperparameters import Count, Positive, check_hyperparameters
+from advplug.hyperparameters import Count, Positive, check_hyperparameters, shown
 from advplug.losses import DetectorScore, Loss
 from advplug.numerics.random_numbers import Noise
 from advplug.threat import ThreatModel
@@ -41,6 +41,9 @@ class GradientEstimator(ABC):
         """Check the settings of a dataclass. Override to check them against each other, and call this first."""
         if is_dataclass(self):
             check_hyperparameters(self)
+
+    def __repr__(self) -> str:
+        return shown(self)
 
     @property
     def losses(self) -> tuple[Loss, ...]:

@@ -112,6 +112,12 @@ _PLAIN: dict[Any, tuple[type, str]] = {
 }
 
 
+def shown(instance: Any) -> str:
+    """Class and attributes, the same in every process: what records say of a component that is no dataclass."""
+    held = ", ".join(f"{name}={value!r}" for name, value in getattr(instance, "__dict__", {}).items())
+    return f"{type(instance).__qualname__}({held})"
+
+
 def check_hyperparameters(instance: Any) -> None:
     """Check every field of a dataclass instance against its type.
 

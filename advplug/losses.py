@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from advplug.errors import InvalidInput, NoGradient
-from advplug.hyperparameters import Positive, check_hyperparameters
+from advplug.hyperparameters import Positive, check_hyperparameters, shown
 from advplug.model import DefendedModel
 from advplug.numerics.tensors import best_other, largest, pick, raw, wrap
 
@@ -51,6 +51,9 @@ class Loss(ABC):
 
     A loss may have M values per sample, (n, M), for attacks that linearise each of them; the least one counts.
     """
+
+    def __repr__(self) -> str:
+        return shown(self)
 
     @property
     def layers(self) -> tuple[str, ...]:

@@ -18,7 +18,7 @@ from advplug.cli import run
 from advplug.engine.gateway import Gateway
 from advplug.engine.problem import Problem
 from advplug.engine.task import Task
-from advplug.evaluation.user_images import in_drawn_order, read_images
+from advplug.intake.user_images import in_drawn_order, read_images
 from advplug.plugins.manager import Manager, using
 
 MODULE = """

@@ -9,7 +9,7 @@ from PIL import Image
 
 from advplug.data import Images
 from advplug.errors import InvalidInput
-from advplug.evaluation.user_images import read_images
+from advplug.intake.user_images import read_images
 
 
 def save(path: Path, value: int, size: tuple[int, int] = (5, 4), mode: str = "L") -> None:

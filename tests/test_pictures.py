@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from advplug.errors import InvalidInput
-from advplug.evaluation.pictures import read_picture, read_pictures
+from advplug.intake.pictures import read_picture, read_pictures
 
 COLOURS = np.arange(4 * 5 * 3, dtype=np.uint8).reshape(4, 5, 3) * 4
 

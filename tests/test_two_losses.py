@@ -158,7 +158,7 @@ def test_any_attack_gets_past_both(attack: Attack, kind: Any) -> None:
 
 def test_detector_scores_exceed_their_thresholds_by_the_worst_one() -> None:
     class Two(Plane):
-        thresholds = torch.tensor([1.0, 5.0])  # type: ignore[assignment]
+        thresholds = torch.tensor([1.0, 5.0])
 
         def __init__(self) -> None:
             DefendedModel.__init__(self, 2, (-9.0, 9.0))

@@ -13,7 +13,7 @@ import torch
 
 from advplug.data import Images
 from advplug.errors import InvalidInput
-from advplug.evaluation.user_images import in_drawn_order, read_images
+from advplug.intake.user_images import in_drawn_order, read_images
 
 PIXELS = np.arange(2 * 4 * 5 * 3, dtype=np.uint8).reshape(2, 4, 5, 3)
 LABELS = np.array([3, 1])

@@ -8,7 +8,7 @@ import torch
 
 from advplug.data import Images
 from advplug.errors import InvalidInput
-from advplug.evaluation.value_range import in_range, span
+from advplug.intake.value_range import in_range, span
 
 PIXELS = Images(torch.tensor([[0.0, 0.5], [0.25, 1.0]]), torch.tensor([0, 1]))
 VALUES = Images(torch.tensor([[0.0, 5.0], [-3.0, 1.0]]), torch.tensor([0, 1]), pixels=False)

@@ -19,7 +19,7 @@ ROOT = Path(__file__).resolve().parent.parent
 LAYERS: dict[str, tuple[str, ...]] = {
     "ground": ("errors", "lazy", "specs", "hyperparameters"),
     "numerics": ("numerics",),
-    "what is attacked": ("threat", "data", "data_files", "model", "criteria", "losses"),
+    "what is attacked": ("threat", "data", "data_files", "model", "criteria", "losses", "intake"),
     "gateway to the model": (
         "engine.frozen", "engine.gateway", "engine.model_probe", "engine.query_counter", "engine.objective", "engine",
     ),
@@ -34,6 +34,7 @@ LAYERS: dict[str, tuple[str, ...]] = {
     "hooks": ("hookspecs",),
     "plugins": ("plugins",),
     "families": ("families",),
+    "spelling": ("spelling",),
     "evaluation": ("evaluation",),
     "api": ("api", ""),
     "report": ("report",),
@@ -133,8 +134,8 @@ PUBLIC = frozenset(
     {
         "", "adaptive", "api", "attack", "criteria", "data", "data_files", "defense", "errors", "gradients",
         "hookspecs", "hyperparameters", "lazy", "losses", "model", "specs", "threat", "training",
-        "evaluation", "families", "interop", "interop.art", "interop.foolbox", "numerics", "records", "report",
-        "testing",
+        "evaluation", "families", "intake", "interop", "interop.art", "interop.foolbox", "numerics", "records",
+        "report", "spelling", "testing",
     }
 )  # fmt: skip
 """What a plugin may import of the core, without ``advplug.``: the files at the top, and the wings' packages."""

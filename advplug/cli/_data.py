@@ -76,7 +76,7 @@ def _read(request: Request, wanted: int | None, manager: Manager) -> Samples:
     """The first ``wanted`` samples, of which the first ``request.limit`` are drawn across classes if it is a file."""
     import torch
 
-    from advplug.evaluation.user_images import drawn_order, read_images
+    from advplug.intake.user_images import drawn_order, read_images
 
     name = request.data
     if names_a_file(name, manager):

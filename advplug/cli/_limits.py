@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from advplug.data import Images
-    from advplug.evaluation.value_range import Bounds
+    from advplug.intake.value_range import Bounds
     from advplug.threat import Norm, ThreatModel
 
 UNIT: Bounds = (0.0, 1.0)
@@ -51,7 +51,7 @@ def _check_size(option: str, *values: float) -> None:
 
 
 def _bounds_in(path: Path) -> Bounds:
-    from advplug.evaluation.user_images import read_archive
+    from advplug.intake.user_images import read_archive
 
     found, present = read_archive(path, "lower", "upper")
     if len(found) < 2:
@@ -73,7 +73,7 @@ def read_threat(text: str, bounds: Bounds) -> ThreatModel:
     ------
     InvalidInput: another form, or a budget that is wider than the bounds.
     """
-    from advplug.evaluation.value_range import span
+    from advplug.intake.value_range import span
     from advplug.threat import ThreatModel
 
     low, high = span(bounds)
@@ -104,8 +104,8 @@ def read_mask(text: str) -> NDArray[np.bool_]:
     """
     import numpy as np
 
-    from advplug.evaluation.pictures import SUFFIXES, read_picture
-    from advplug.evaluation.user_images import read_archive
+    from advplug.intake.pictures import SUFFIXES, read_picture
+    from advplug.intake.user_images import read_archive
 
     path, option = Path(text), f"--mask {text}"
     if path.suffix.lower() in (".jpg", ".jpeg"):
@@ -172,7 +172,7 @@ def _array(option: str, path: Path) -> NDArray[Any]:
 
     if path.suffix != ".npy":
         raise InvalidInput(f"{option}: give an .npy file, or another that --help names")
-    from advplug.evaluation.user_images import readable
+    from advplug.intake.user_images import readable
 
     with readable(f"{option}: not an .npy file of a plain array"):
         found = np.load(path, allow_pickle=False)

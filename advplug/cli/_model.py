@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 from advplug.cli import _limits
 from advplug.cli._counts import whole
 from advplug.cli._data import Request, Samples, read_samples, say
-from advplug.cli._named import read_function, said
+from advplug.cli._named import read_function
 from advplug.errors import InvalidInput, UnknownPlugin
+from advplug.intake.code import said
 
 if TYPE_CHECKING:
     import torch
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from advplug.adaptive import Recipe
     from advplug.data import Images
     from advplug.evaluation import Job
-    from advplug.evaluation.value_range import Bounds
+    from advplug.intake.value_range import Bounds
     from advplug.plugins.manager import Manager
     from advplug.threat import ThreatModel
 
@@ -83,7 +84,7 @@ def _own_job(source: Source, recipes: Sequence[Recipe], device: str, manager: Ma
 
     from advplug.engine.frozen import dtype_of
     from advplug.evaluation import model_job
-    from advplug.evaluation.value_range import in_range, rounded
+    from advplug.intake.value_range import in_range, rounded
 
     if source.data is None:
         raise InvalidInput("--data is missing: give an .npz file, a folder of images or a data plugin")
@@ -142,7 +143,7 @@ def _module(
 
 def _warn_of_floats(images: Images, name: str, bounds: Bounds) -> None:
     """One line where floating-point values may have been meant as pixels."""
-    from advplug.evaluation.value_range import span, within_unit_range
+    from advplug.intake.value_range import span, within_unit_range
 
     low, high = span(bounds)
     if not images.pixels and (low, high) != (0, 1) and low <= 0 and high >= 1 and within_unit_range(images):
@@ -172,7 +173,7 @@ def _defense_job(source: Source, recipes: Sequence[Recipe], device: str, manager
     import torch
 
     from advplug.evaluation import model_job
-    from advplug.evaluation.value_range import rounded
+    from advplug.intake.value_range import rounded
 
     if source.output is not None:
         raise InvalidInput("--output names an entry of what a model of your own answers: a defense plugin needs none")

@@ -64,7 +64,7 @@ def refuse_overwriting(directory: RunDirectory, **files: str | os.PathLike[str] 
 
 def _among_classes(directory: Path, images: Path) -> bool:
     """Whether ``directory`` lies in a folder of images, one whose sub-folders are the classes, or is it."""
-    from advplug.evaluation.image_folders import images_in
+    from advplug.intake.image_folders import images_in
 
     if directory == images:
         return True

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
-from advplug.cli._named import read_function, said
+from advplug.cli._named import read_function
 from advplug.errors import InvalidInput
+from advplug.intake.code import said
 from advplug.model import Capabilities, PlainModel
 
 if TYPE_CHECKING:

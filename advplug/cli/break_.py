@@ -71,7 +71,7 @@ def job_of(
     from advplug.adaptive import Recipe
     from advplug.cli._data import say
     from advplug.evaluation import case_job
-    from advplug.evaluation.user_images import in_drawn_order, read_images
+    from advplug.intake.user_images import in_drawn_order, read_images
 
     manager, most = default_manager(), limit or None
     extra = [

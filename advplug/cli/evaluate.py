@@ -41,12 +41,13 @@ def _defaults(ctx: click.Context, _: click.Parameter, path: Path | None) -> Path
 @click.option(
     "--losses",
     "--loss",
-    help=f"Among {', '.join(_recipes.LOSSES)}; each attack's own if absent, and margin beside it if --attacks is, too.",
+    help="With commas between, as in margin,0.5*margin+10*detector-score; advplug show losses lists them. Each "
+    "attack's own if absent, and margin beside it if --attacks is, too.",
 )
 @click.option(
     "--gradients",
     "--gradient",
-    help=f"Among {', '.join(_recipes.GRADIENTS)}; exact if absent. NAME:N sets queries or draws, as in eot:10.",
+    help="With commas between, as in exact,eot:10 of bpda; advplug show gradients lists them. Exact if absent.",
 )
 @click.option(
     "--set", "settings", multiple=True, metavar="ATTACK.NAME=VALUE", help="An attack's parameter; repeatable."
@@ -135,14 +136,16 @@ def job_of(
     **source: Any,
 ) -> Job:
     """The job that the command names; the parameters are its options."""
+    from advplug.spelling.grammar import split
+
     manager = default_manager()
     names = _list(attacks)
-    chosen = None if losses is None else _list(losses)
+    chosen = None if losses is None else split(losses)
     recipes = _recipes.read_recipes(
         names, chosen, settings=settings, restarts=restarts, targets=_recipes.read_targets(targets), manager=manager
     )
-    estimators = None if gradients is None else _recipes.read_gradients(_list(gradients))
-    if surrogate is not None and "bpda" not in dict(estimators or ()):
+    estimators = None if gradients is None else _recipes.read_gradients(split(gradients))
+    if surrogate is not None and not _recipes.takes_surrogate(estimators or ()):
         raise InvalidInput("--surrogate is what --gradients bpda takes gradients from: add bpda to --gradients")
     asked = _model.Source(**source, surrogate=surrogate, limit=limit or None, seed=seed)
     job = _model.read_job(asked, recipes, device=usable_device(device), manager=manager)

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
 import click
 
-from advplug.cli import _console
+from advplug.cli import _console, _words
+from advplug.cli._parameters import parameters_of
 from advplug.errors import BrokenPlugin
 from advplug.plugins.manager import Manager, default_manager
 from advplug.specs import AdaptiveSpec, AttackSpec, PluginSpec
@@ -19,7 +19,13 @@ from advplug.specs import AdaptiveSpec, AttackSpec, PluginSpec
 @click.argument("name")
 @_console.json_option
 def command(name: str, as_json: bool) -> None:
-    """Show the plugins called NAME: ead (of any kind), attack:ead, distribution:attack:ead, or foolbox:LinfPGD."""
+    """Show the plugins called NAME: ead (of any kind), attack:ead, distribution:attack:ead, or foolbox:LinfPGD.
+
+    NAME may also be losses or gradients: the words that --losses and --gradients of advplug evaluate take.
+    """
+    if name in _words.KINDS:
+        _words.show(name, as_json=as_json)
+        return
     manager = default_manager()
     keys = [spec.key for spec in manager.specs() if name == spec.name] or [name]
     broken: list[BrokenPlugin] = []
@@ -58,7 +64,7 @@ def _describe(manager: Manager, key: str, broken: list[BrokenPlugin]) -> dict[st
     presets = getattr(factory, "presets", None)
     return {
         **page,
-        "parameters": _parameters(factory),
+        "parameters": parameters_of(factory),
         "presets": {name: _preset(preset) for name, preset in presets.items()}
         if isinstance(presets, Mapping)
         else None,
@@ -76,31 +82,6 @@ def _pairs(manager: Manager, spec: PluginSpec) -> dict[str, Any]:
         library = {"library": spec.library} if isinstance(spec, AttackSpec) and spec.library else {}
         return {**library, "used_by": [other.key for other in adaptive if spec.name in other.uses_attacks]}
     return {}
-
-
-def _parameters(factory: Any) -> dict[str, dict[str, Any]]:
-    """Constructor parameters: annotation, default (a JSON value, or its repr), whether required."""
-    try:
-        signature = inspect.signature(factory)
-    except (TypeError, ValueError):  # classes written in C have none
-        return {}
-    return {
-        parameter.name: {
-            "annotation": "" if parameter.annotation is parameter.empty else _annotation(parameter.annotation),
-            "default": None if parameter.default is parameter.empty else _value(parameter.default),
-            "required": parameter.default is parameter.empty,
-        }
-        for parameter in signature.parameters.values()
-        if parameter.kind not in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD)
-    }
-
-
-def _annotation(annotation: Any) -> str:
-    return annotation if isinstance(annotation, str) else getattr(annotation, "__name__", str(annotation))
-
-
-def _value(value: Any) -> Any:
-    return value if isinstance(value, str | int | float | None) else repr(value)
 
 
 def _preset(preset: Any) -> dict[str, Any]:

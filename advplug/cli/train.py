@@ -108,8 +108,8 @@ def _is_record(path: Path) -> bool:
 def _images(name: str, split: str) -> Images:
     """The training images: a file or folder of the user, otherwise a data plugin's."""
     from advplug.cli._data import names_a_file, say
-    from advplug.evaluation.user_images import read_images
-    from advplug.evaluation.value_range import in_range
+    from advplug.intake.user_images import read_images
+    from advplug.intake.value_range import in_range
 
     if names_a_file(name, default_manager()):
         return in_range(read_images(Path(name), warn=say), (0.0, 1.0), name)

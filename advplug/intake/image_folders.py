@@ -11,8 +11,8 @@ import numpy as np
 import numpy.typing as npt
 
 from advplug.errors import InvalidInput
-from advplug.evaluation.label_files import Labels, label_files, names_any, read_labels
-from advplug.evaluation.pictures import SUFFIXES, Bytes, read_pictures
+from advplug.intake.label_files import Labels, label_files, names_any, read_labels
+from advplug.intake.pictures import SUFFIXES, Bytes, read_pictures
 
 NUMBER = re.compile(r"(?:^|.*[^0-9])([0-9]+)")
 MOST = 2**62

@@ -14,7 +14,7 @@ import torch
 
 from advplug.data import Images
 from advplug.errors import InvalidInput
-from advplug.evaluation.image_folders import MOST, read_folder
+from advplug.intake.image_folders import MOST, read_folder
 
 ARRAYS = (("x", "y"), ("inputs", "labels"))
 """Names under which an .npz file holds inputs and labels."""

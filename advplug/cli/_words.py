@@ -1,0 +1,54 @@
+"""``advplug show losses`` and ``advplug show gradients``: the words that ``advplug evaluate`` takes."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+import click
+
+from advplug.cli import _console
+from advplug.cli._parameters import parameters_of
+
+KINDS = {
+    "losses": "Sums with weights are losses, too: 0.5*margin+10*detector-score. OUTER of INNER wraps a loss.",
+    "gradients": "OUTER of INNER takes the gradients of one inside another: eot:20 of bpda.",
+}
+"""What may be shown, and how these words are put together."""
+
+_GRAMMAR = (
+    "NAME:VALUE sets the parameter marked *, NAME(KEY=VALUE, ...) any. package.module:NAME is your own class, instance "
+    "or function that returns one."
+)
+_ROLE = re.compile(r":[a-z]+:`~?([^`]+)`")
+
+
+def show(kind: str, *, as_json: bool) -> None:
+    """Print each word with its parameters and the first line of its docstring."""
+    pages = _pages(kind)
+    if as_json:
+        _console.print_json({kind: pages})
+        return
+    for page in pages:
+        click.echo(f"{page['name']}  {page['summary']}")
+        for name, facts in page["parameters"].items():
+            default = "" if facts["required"] else f" = {facts['default']}"
+            click.echo(f"  {name}{'*' * (name == page['first'])}: {facts['annotation']}{default}")
+    click.echo(f"\n{KINDS[kind]} {_GRAMMAR}")
+
+
+def _pages(kind: str) -> list[dict[str, Any]]:
+    from advplug.spelling import gradient_words, loss_words
+    from advplug.spelling.words import first_parameter
+
+    words: Mapping[str, type[Any]] = loss_words() if kind == "losses" else gradient_words()
+    return [
+        {
+            "name": word,
+            "summary": _ROLE.sub(r"\1", (found.__doc__ or "").strip().partition("\n\n")[0]).replace("\n    ", " "),
+            "first": first_parameter(word, found),
+            "parameters": parameters_of(found),
+        }
+        for word, found in words.items()
+    ]

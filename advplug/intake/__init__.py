@@ -1,0 +1,14 @@
+"""What users bring along: images and labels in any form, models of other libraries, and names of their own code."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from advplug.lazy import lazily
+
+if TYPE_CHECKING:
+    from advplug.intake.user_images import in_drawn_order, read_images
+
+__all__ = ["in_drawn_order", "read_images"]
+
+__getattr__ = lazily(__name__, {"in_drawn_order": ".user_images", "read_images": ".user_images"})

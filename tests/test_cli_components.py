@@ -1,0 +1,153 @@
+"""``advplug evaluate`` with composed losses and gradients, and the words that it takes."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+from advplug.cli import run
+from advplug.spelling import gradient_words, loss_words, read_gradient
+
+PARTS = """
+from dataclasses import dataclass
+
+import torch
+from advplug.losses import Loss
+from advplug.model import Decision, DefendedModel
+
+class Light(DefendedModel):
+    "Class 1 where x is above 0.5; rejects what is above 0.7 in its second value."
+
+    def __init__(self):
+        super().__init__(2)
+        self.inner = torch.nn.Identity()
+        self.thresholds = torch.tensor([0.7])
+
+    def forward(self, x):
+        light = self.inner(x)[:, 0] - 0.5
+        return torch.stack((-light, light), 1)
+
+    def detector_scores(self, x):
+        return x[:, 1]
+
+    def decide(self, x):
+        return Decision(self(x).argmax(1), self.detector_scores(x) <= self.thresholds)
+
+class Steps(torch.nn.Module):
+    def forward(self, x):
+        return Light()((x * 256).round() / 256 + 0 * x)
+
+class Own(Loss):
+    def __init__(self, k=1):
+        self.k = k
+
+    def __call__(self, view):
+        return self.k * view.logits[:, 0]
+
+def first(activation, view):
+    return activation.flatten(1)[:, 0]
+"""
+
+
+@pytest.fixture
+def rows(folder: Any, capsys: pytest.CaptureFixture[str]) -> Callable[..., Any]:
+    """Runs the command on eight inputs (8, 2) and gives the rows of its record."""
+    folder.write({"own_light": PARTS})
+    x = np.stack((np.linspace(0, 1, 8), np.full(8, 0.2)), 1).astype(np.float32)
+    np.savez("data.npz", x=x, y=(x[:, 0] > 0.5).astype(int))
+    np.save("refs.npy", np.array([[-9.0, 9.0], [9.0, -9.0]]))
+
+    def call(*arguments: str, model: str = "own_light:Light") -> Any:
+        common = ("--data", "data.npz", "--threat", "linf:0.25", "--attacks", "pgd", "--no-report", "--fresh", "--json")
+        code = run(["evaluate", model, *common, *arguments])
+        out, err = capsys.readouterr()
+        assert code == 0, err
+        return json.loads(out)["rows"]
+
+    return call
+
+
+def test_sums_and_compositions(rows: Callable[..., Any]) -> None:
+    losses, gradients = "0.5*margin+2*logit, margin(confidence=1/4)", "eot:2 of exact,selective:logit of eot:3"
+    found = rows("--loss", losses, "--gradient", gradients)
+    assert [row["name"] for row in found] == [
+        "pgd, 0.5*margin+2*logit, eot:2 of exact",
+        "pgd, 0.5*margin+2*logit, selective:logit of eot:3",
+        "pgd, margin(confidence=1/4), eot:2 of exact",
+        "pgd, margin(confidence=1/4), selective:logit of eot:3",
+    ]
+    assert [row["components"]["loss"] for row in found[::2]] == [
+        "Joint(terms=((0.5, Margin(confidence=inf)), (2.0, Logit())))",
+        "Margin(confidence=0.25)",
+    ]
+    assert [row["components"]["gradient"] for row in found[:2]] == [
+        "EOT(draws=2, of=Exact())",
+        "Selective(second=Logit(), of=EOT(draws=3, of=Exact()))",
+    ]
+    assert {row["robust_accuracy"] for row in found} == {0.5}
+
+
+@pytest.mark.parametrize(
+    "loss",
+    [
+        "logit-matching(references=refs.npy, by=class)",
+        "activation-loss:inner(function=own_light:first)+margin",
+        "margin+10*detector",
+        "tempered-cross-entropy:20",
+        "log-margin",
+    ],
+)
+def test_losses_with_files_functions_and_detectors(rows: Callable[..., Any], loss: str) -> None:
+    (row,) = rows("--loss", loss)
+    assert row["robust_accuracy"] <= 0.75
+
+
+@pytest.mark.parametrize("gradient", ["selective", "orthogonal", "orthogonal:detector of smoothed:2"])
+def test_two_losses_and_one_step(rows: Callable[..., Any], gradient: str) -> None:
+    (row,) = rows("--loss", "margin", "--gradient", gradient)
+    assert row["components"]["gradient"].startswith(type(read_gradient(gradient.partition(" ")[0])).__name__)
+    assert row["robust_accuracy"] == 0.5
+
+
+def test_a_stand_in_is_for_bpda_wherever_it_stands(
+    rows: Callable[..., Any], capsys: pytest.CaptureFixture[str]
+) -> None:
+    own = ("--surrogate", "own_light:Light", "--loss", "margin")
+    (row,) = rows(*own, "--gradient", "eot:2 of bpda", model="own_light:Steps")
+    assert row["robust_accuracy"] == 0.5
+    arguments = ["own_light:Steps", "--data", "data.npz", "--threat", "linf:0.1", *own, "--gradient", "eot:2"]
+    assert run(["evaluate", *arguments]) == 2
+    assert "add bpda to --gradients" in capsys.readouterr().err
+
+
+def test_a_loss_of_the_users_own(rows: Callable[..., Any]) -> None:
+    (row,) = rows("--loss", "own_light:Own(k=-2)", "--out", "there")
+    assert row["components"]["loss"] == "Own(k=-2)"
+
+
+@pytest.mark.parametrize(("kind", "words"), [("losses", loss_words()), ("gradients", gradient_words())])
+def test_every_word_is_shown_with_its_parameters(
+    capsys: pytest.CaptureFixture[str], kind: str, words: dict[str, type]
+) -> None:
+    assert run(["show", kind]) == 0
+    text = capsys.readouterr().out
+    assert run(["show", kind, "--json"]) == 0
+    pages = json.loads(capsys.readouterr().out)[kind]
+    assert [page["name"] for page in pages] == list(words)
+    for page in pages:
+        assert page["summary"]
+        assert "\n" not in page["summary"]
+        assert f"{page['name']}  {page['summary']}\n" in text
+        assert all(f"  {name}" in text for name in page["parameters"])
+    assert "package.module:NAME" in text
+
+
+def test_the_help_names_the_lists(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["evaluate", "--help"]) == 0
+    text = " ".join(capsys.readouterr().out.split())
+    assert "advplug show losses" in text
+    assert "advplug show gradients" in text
