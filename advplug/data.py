@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
+
+from advplug.errors import InvalidInput
 
 
 @dataclass(frozen=True)
@@ -28,6 +31,50 @@ class Images:
     class_names: tuple[str, ...] = ()
     name: str = "images"
     pixels: bool = True
+
+    @classmethod
+    def of(
+        cls,
+        data: Any,
+        labels: Any = None,
+        *,
+        limit: int | None = None,
+        seed: int = 0,
+        class_names: Sequence[str] = (),
+        name: str | None = None,
+        dtype: torch.dtype = torch.float32,
+    ) -> Images:
+        """Labelled images from what a program has.
+
+        Bytes and images of PIL become pixels; floating-point inputs are taken as they are, in ``dtype``.
+
+        Parameters
+        ----------
+        data: inputs (tensor, NumPy array or list) beside ``labels``; a pair of both, or a mapping with ``x`` and ``y``
+            (or inputs and labels, images and labels, x_test and y_test); a ``torch.utils.data`` Dataset or DataLoader;
+            or a dataset of Hugging Face.
+        labels: class numbers (N,), or one-hot (N, K).
+        limit: how many samples to draw evenly across the classes; None for all. Of an iterable dataset, and of a loader
+            with a sampler of its own, the first ones. The others are not read where the dataset tells its labels
+            (``targets``, ``labels``, tensors, subsets).
+        seed: of the draw.
+        class_names: of all classes; those that the data brings unless given.
+        name: of the set.
+
+        Raises
+        ------
+        InvalidInput: data of another form, NaN, different lengths, or labels that are no classes.
+        """
+        from advplug.intake.arrays import check_names
+        from advplug.intake.given import open_given
+
+        if isinstance(data, str | os.PathLike):
+            raise InvalidInput(f"{data} names a file: read it with advplug.intake.read_images(Path(...))")
+        source = open_given(name or "data", data if labels is None else (data, labels), dtype=dtype)
+        found = cls(*source.drawn(limit, seed).samples)
+        names = tuple(class_names) or found.class_names
+        check_names(name or "data", found.labels, names)
+        return replace(found, class_names=names, name=name or found.name)
 
     def __len__(self) -> int:
         return int(self.inputs.shape[0])

@@ -87,8 +87,9 @@ def test_a_label_may_be_large_and_costs_nothing(tmp_path: Path) -> None:
     assert read_images(npz(tmp_path, x=PIXELS, y=np.array([2**40, 0]))).labels.tolist() == [2**40, 0]
 
 
-def test_npz_of_inputs_and_labels(tmp_path: Path) -> None:
-    named = read_images(npz(tmp_path, inputs=PIXELS, labels=LABELS))
+@pytest.mark.parametrize(("x", "y"), [("inputs", "labels"), ("images", "labels"), ("x_test", "y_test")])
+def test_other_names_of_the_arrays(tmp_path: Path, x: str, y: str) -> None:
+    named = read_images(npz(tmp_path, **{x: PIXELS, y: LABELS, "x_train": PIXELS[:1], "y_train": LABELS[:1]}))
     short = read_images(npz(tmp_path, x=PIXELS, y=LABELS))
     assert torch.equal(named.inputs, short.inputs)
     assert torch.equal(named.labels, short.labels)
@@ -97,8 +98,8 @@ def test_npz_of_inputs_and_labels(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arrays", "message"),
     [
-        ({"x": PIXELS}, r"no arrays x and y or inputs and labels \(it has x\)"),
-        ({"images": PIXELS, "labels": LABELS}, r"no arrays x and y or inputs and labels \(it has images, labels\)"),
+        ({"x": PIXELS}, r"no arrays x and y or inputs and labels or .* x_test and y_test \(it has x\)"),
+        ({"a": PIXELS, "labels": LABELS}, r"no arrays x and y or inputs and labels .*\(it has a, labels\)"),
         ({"x": PIXELS.astype(np.int64), "y": LABELS}, "x is int64: give pixels as uint8, and all else as floating"),
         ({"x": PIXELS.astype(np.uint16), "y": LABELS}, "x is uint16: give pixels as uint8"),
         ({"x": PIXELS > 3, "y": LABELS}, "x is bool: give pixels as uint8"),

@@ -1,4 +1,4 @@
-"""The data that a user names: an .npz file, a folder of images or a data plugin."""
+"""The data that a user names: a file, a folder, an object of the user's own code, or a data plugin."""
 
 from __future__ import annotations
 
@@ -10,11 +10,14 @@ from typing import TYPE_CHECKING
 
 import click
 
+from advplug.errors import near
+
 if TYPE_CHECKING:
     import torch
 
     from advplug.adaptive import Recipe
     from advplug.data import Images
+    from advplug.intake.sources import Source
     from advplug.plugins.manager import Manager
 
 
@@ -53,7 +56,9 @@ def names_a_file(name: str, manager: Manager) -> bool:
     found = path.exists()
     if found and any(spec.name == name.partition(":")[0] for spec in manager.specs("data")):
         say(f"{name} is the {'folder' if path.is_dir() else 'file'} of that name here: data:{name} means the plugin")
-    return path.suffix == ".npz" or found or "/" in name or os.sep in name
+    from advplug.intake.archives import SUFFIXES
+
+    return path.suffix in SUFFIXES or found or "/" in name or os.sep in name
 
 
 def read_samples(request: Request, recipes: Sequence[Recipe], manager: Manager) -> Samples:
@@ -72,21 +77,40 @@ def read_samples(request: Request, recipes: Sequence[Recipe], manager: Manager) 
     return Samples(attacked, found.places[: len(attacked)], found.total, own_images)
 
 
+def names_code(name: str, manager: Manager) -> bool:
+    """Whether ``name`` means ``package.module:attribute``, and not a data plugin with a split."""
+    first, colon, attribute = name.partition(":")
+    if not colon or not attribute or first == "data" or any(spec.name == first for spec in manager.specs("data")):
+        return False
+    return all(part.isidentifier() for part in (*first.split("."), *attribute.split(".")))
+
+
 def _read(request: Request, wanted: int | None, manager: Manager) -> Samples:
-    """The first ``wanted`` samples, of which the first ``request.limit`` are drawn across classes if it is a file."""
+    """The first ``wanted`` samples, of which the first ``request.limit`` are drawn across classes if they are own."""
     import torch
 
-    from advplug.intake.user_images import drawn_order, read_images
+    from advplug.data import Images
 
-    name = request.data
-    if names_a_file(name, manager):
-        whole = read_images(Path(name), dtype=request.dtype, warn=say)
-        places = torch.arange(len(whole))
-        if wanted is not None and request.limit is not None and request.limit < len(whole):
-            places = drawn_order(whole.labels, request.limit, request.seed)[:wanted]
-        return Samples(whole[places], places, len(whole))
-    plugin, _, chosen = name.removeprefix("data:").partition(":")
+    source = _source(request, manager)
+    if source is not None:
+        found = source.drawn(None if wanted is None else request.limit, request.seed, wanted)
+        return Samples(Images(*found.samples), found.places, found.total)
+    plugin, _, chosen = request.data.removeprefix("data:").partition(":")
     dataset = manager.load(f"data:{plugin}")()
     default = request.split or ("test" if "test" in dataset.splits else dataset.splits[0])
     loaded: Images = dataset.load(chosen or default, wanted)
     return Samples(loaded, torch.arange(len(loaded)), len(loaded))
+
+
+def _source(request: Request, manager: Manager) -> Source | None:
+    """The user's own data; None if a data plugin is meant."""
+    from advplug.intake.given import open_named
+    from advplug.intake.user_images import open_file
+
+    name = request.data
+    if names_a_file(name, manager):
+        return open_file(Path(name), dtype=request.dtype, warn=say)
+    if not names_code(name, manager):
+        return None
+    close = near(name.partition(":")[0], [spec.name for spec in manager.specs("data")])
+    return open_named(name, dtype=request.dtype, otherwise=f", nor such a data plugin{close}")

@@ -51,7 +51,7 @@ def _check_size(option: str, *values: float) -> None:
 
 
 def _bounds_in(path: Path) -> Bounds:
-    from advplug.intake.user_images import read_archive
+    from advplug.intake.archives import read_archive
 
     found, present = read_archive(path, "lower", "upper")
     if len(found) < 2:
@@ -104,8 +104,8 @@ def read_mask(text: str) -> NDArray[np.bool_]:
     """
     import numpy as np
 
+    from advplug.intake.archives import read_archive
     from advplug.intake.pictures import SUFFIXES, read_picture
-    from advplug.intake.user_images import read_archive
 
     path, option = Path(text), f"--mask {text}"
     if path.suffix.lower() in (".jpg", ".jpeg"):
@@ -172,7 +172,7 @@ def _array(option: str, path: Path) -> NDArray[Any]:
 
     if path.suffix != ".npy":
         raise InvalidInput(f"{option}: give an .npy file, or another that --help names")
-    from advplug.intake.user_images import readable
+    from advplug.intake.archives import readable
 
     with readable(f"{option}: not an .npy file of a plain array"):
         found = np.load(path, allow_pickle=False)

@@ -31,7 +31,11 @@ def _defaults(ctx: click.Context, _: click.Parameter, path: Path | None) -> Path
 @click.argument("model")
 @click.option("--config", type=UserPath(), is_eager=True, expose_value=False, callback=_defaults,
               help="TOML file with any of these options but --fresh, --json and --config.")  # fmt: skip
-@click.option("--data", help="FILE.npz, a folder of images, or a data plugin as NAME[:SPLIT].")
+@click.option(
+    "--data",
+    help="A file (.npz, .pt, .safetensors), a folder of images or of a saved dataset, package.module:NAME of a Dataset "
+    "or DataLoader, or a data plugin as NAME[:SPLIT].",
+)
 @click.option(
     "--threat",
     help="norm:epsilon in the units of the input: linf:8/255, l2:0.5; l2:min for the least distance; linf:FILE.npy for "

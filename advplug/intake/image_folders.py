@@ -11,12 +11,11 @@ import numpy as np
 import numpy.typing as npt
 
 from advplug.errors import InvalidInput
+from advplug.intake.arrays import MOST
 from advplug.intake.label_files import Labels, label_files, names_any, read_labels
 from advplug.intake.pictures import SUFFIXES, Bytes, read_pictures
 
 NUMBER = re.compile(r"(?:^|.*[^0-9])([0-9]+)")
-MOST = 2**62
-"""The largest label that is read; a model says itself how many classes it has."""
 
 
 def read_folder(path: Path, warn: Callable[[str], object]) -> tuple[Bytes, npt.NDArray[Any], tuple[str, ...]]:

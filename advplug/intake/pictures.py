@@ -25,15 +25,25 @@ def read_pictures(files: Sequence[Path]) -> Bytes:
     ------
     InvalidInput: see :func:`read_picture`; or the files differ in size.
     """
-    pictures = []
-    for file in files:
-        pictures.append(read_picture(file))
-        if pictures[-1].shape[:2] != pictures[0].shape[:2]:
-            first, other = pictures[0].shape[:2], pictures[-1].shape[:2]
-            raise InvalidInput(f"{file} is {other[1]}x{other[0]}, {files[0]} is {first[1]}x{first[0]}: resize them")
-    if all(picture.shape[2] == 1 for picture in pictures):
-        return np.stack(pictures)
-    return np.stack([np.broadcast_to(picture, (*picture.shape[:2], 3)) for picture in pictures])
+    return stacked([(str(file), read_picture(file)) for file in files])
+
+
+def stacked(pictures: Sequence[tuple[str, Bytes]]) -> Bytes:
+    """uint8 (N, H, W, C) from pairs of a name and an image (H, W, 1) or (H, W, 3); one channel if all are grey.
+
+    Raises
+    ------
+    InvalidInput: they differ in size.
+    """
+    first, size = pictures[0][0], pictures[0][1].shape[:2]
+    for name, picture in pictures:
+        if picture.shape[:2] != size:
+            other = picture.shape[:2]
+            raise InvalidInput(f"{name} is {other[1]}x{other[0]}, {first} is {size[1]}x{size[0]}: resize them")
+    found = [picture for _, picture in pictures]
+    if all(picture.shape[2] == 1 for picture in found):
+        return np.stack(found)
+    return np.stack([np.broadcast_to(picture, (*picture.shape[:2], 3)) for picture in found])
 
 
 def read_picture(file: Path) -> Bytes:
@@ -43,22 +53,29 @@ def read_picture(file: Path) -> Bytes:
     ------
     InvalidInput: damaged, not of 8 bits a channel, transparent in places, or of several frames.
     """
-    from PIL import Image, ImageOps
+    from PIL import Image
 
     try:
         with Image.open(file) as opened:
-            _check_form(file, opened)
-            picture = ImageOps.exif_transpose(opened)
-            _check_opaque(file, picture)
-            pixels = np.asarray(picture.convert("L" if picture.mode in ("1", "L", "LA") else "RGB"))
+            return bytes_of(str(file), opened)
     except InvalidInput:
         raise
     except (*_DAMAGED, Image.DecompressionBombError) as error:
         raise InvalidInput(f"{file}: not a readable image ({error})") from error
+
+
+def bytes_of(name: str, opened: Any) -> Bytes:
+    """The bytes of an image of PIL, as :func:`read_picture` gives them; ``name`` is what messages begin with."""
+    from PIL import ImageOps
+
+    _check_form(name, opened)
+    picture = ImageOps.exif_transpose(opened)
+    _check_opaque(name, picture)
+    pixels = np.asarray(picture.convert("L" if picture.mode in ("1", "L", "LA") else "RGB"))
     return pixels[..., None] if pixels.ndim == 2 else pixels
 
 
-def _check_form(file: Path, picture: Any) -> None:
+def _check_form(file: str, picture: Any) -> None:
     if picture.mode.startswith(("I", "F")):
         raise InvalidInput(f"{file}: {picture.mode} pixels; convert the image to 8 bits a channel")
     frames = getattr(picture, "n_frames", 1)
@@ -66,7 +83,7 @@ def _check_form(file: Path, picture: Any) -> None:
         raise InvalidInput(f"{file} has {frames} frames: save the one that is meant as an image of its own")
 
 
-def _check_opaque(file: Path, picture: Any) -> None:
+def _check_opaque(file: str, picture: Any) -> None:
     if "A" not in picture.getbands() and "transparency" not in picture.info:
         return
     if np.asarray(picture.convert("RGBA"))[..., 3].min() < 255:
