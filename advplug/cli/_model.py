@@ -93,17 +93,47 @@ def _own_job(source: Source, recipes: Sequence[Recipe], device: str, manager: Ma
     bounds = _limits.read_bounds(source.bounds)
     threat = _limits.read_threat(source.threat, bounds)
     mask = None if source.mask is None else _limits.read_mask(source.mask)
-    function = read_function(source.model)
+    function = _function(source.model)
     exact = isinstance(function, torch.nn.Module) and dtype_of(function) == torch.float64
     dtype = torch.float64 if exact else torch.float32
     bounds = rounded(bounds, dtype)
     samples = _samples(source, source.data, recipes, manager, dtype=dtype)
     images = in_range(samples.images, bounds, source.data, option="--bounds")
+    images = _named_classes(images, function, source.data)
     _warn_of_floats(images, source.data, bounds)
     own = None if samples.own is None else in_range(samples.own, bounds, "--auxiliary", option="--bounds")
     threat = _at(samples, _limits.within(threat, bounds), mask, source)
     model = _module(source, function, images.inputs[:1].to(device), threat.bounds)
     return replace(model_job(source.model, model, images, threat, recipes, device=device), auxiliary=own)
+
+
+def _function(name: str) -> Callable[[Any], Any]:
+    """The model itself: ``timm:NAME``, ``hf:FOLDER``, or ``package.module:callable``."""
+    library, _, rest = name.partition(":")
+    if library == "timm":
+        from advplug.intake.timm_models import timm_model
+
+        return timm_model(rest)
+    if library == "hf":
+        from advplug.intake.hf_models import hf_model
+
+        return hf_model(rest)
+    return read_function(name)
+
+
+def _named_classes(images: Images, function: Callable[[Any], Any], name: str) -> Images:
+    """``images`` with the class names of the model if they have none; one line where both have, and they differ."""
+    from advplug.intake.preprocessing import Preprocessed
+
+    theirs: tuple[str, ...] = getattr(function, "class_names", ()) if isinstance(function, Preprocessed) else ()
+    if not images.class_names or not theirs:
+        return replace(images, class_names=images.class_names or theirs)
+    pairs = enumerate(zip(images.class_names, theirs, strict=False))
+    other = next(((number, mine, its) for number, (mine, its) in pairs if mine.lower() != its.lower()), None)
+    if other is not None:
+        number, mine, its = other
+        say(f"{name}: class {number} is {mine} in the data, {its} in the model: check that they number alike")
+    return images
 
 
 def _module(

@@ -96,7 +96,7 @@ def command(
 ) -> None:
     """Attack MODEL: package.module:callable, a torch module, a function of inputs, or what returns one of them.
 
-    Or a defense plugin, NAME[:PRESET].
+    Or a defense plugin, NAME[:PRESET]; or a model of another library with its preprocessing, timm:NAME or hf:FOLDER.
     """
     if losses is None and ctx.get_parameter_source("attacks") is click.core.ParameterSource.DEFAULT:
         losses = "cross-entropy,margin"

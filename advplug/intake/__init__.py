@@ -7,8 +7,18 @@ from typing import TYPE_CHECKING
 from advplug.lazy import lazily
 
 if TYPE_CHECKING:
+    from advplug.intake.hf_models import hf_model
+    from advplug.intake.timm_models import timm_model
     from advplug.intake.user_images import in_drawn_order, read_images
 
-__all__ = ["in_drawn_order", "read_images"]
+__all__ = ["hf_model", "in_drawn_order", "read_images", "timm_model"]
 
-__getattr__ = lazily(__name__, {"in_drawn_order": ".user_images", "read_images": ".user_images"})
+__getattr__ = lazily(
+    __name__,
+    {
+        "hf_model": ".hf_models",
+        "in_drawn_order": ".user_images",
+        "read_images": ".user_images",
+        "timm_model": ".timm_models",
+    },
+)
