@@ -73,6 +73,15 @@ class Loss(ABC):
         """How many classes a model must have."""
         return 2
 
+    def at(self, places: Tensor, total: int) -> Loss:
+        """The loss for the samples at ``places``, int64 (n,), of ``total``: rows of references go with their samples.
+
+        Raises
+        ------
+        InvalidInput: it has a row for each sample, and neither ``total`` nor n of them.
+        """
+        return self
+
     @abstractmethod
     def __call__(self, view: View) -> ep.Tensor:
         """The loss of each sample, shape (n,) or (n, M), differentiable in ``view.x``."""
@@ -238,6 +247,9 @@ class LogitMatching(Loss):
         if self.by not in ("sample", "class"):
             raise InvalidInput(f"by {self.by!r}: one reference for each 'sample' or for each 'class'")
 
+    def at(self, places: Tensor, total: int) -> Loss:
+        return self if self.by == "class" else replace(self, references=_rows(self.references, places, total))
+
     def __call__(self, view: View) -> ep.Tensor:
         rows = view.samples if self.by == "sample" else view.labels if view.targets is None else view.targets
         return _squared_distance(view.logits, self.references, rows)
@@ -259,6 +271,9 @@ class FeatureMatching(Loss):
 
     def __call__(self, view: View) -> ep.Tensor:
         return _squared_distance(view.activations[self.layer], self.references, view.samples)
+
+    def at(self, places: Tensor, total: int) -> Loss:
+        return replace(self, references=_rows(self.references, places, total))
 
 
 @dataclass(frozen=True, eq=False)
@@ -352,12 +367,27 @@ class Joint(Loss):
     def min_classes(self) -> int:
         return max(loss.min_classes for _, loss in self.terms)
 
+    def at(self, places: Tensor, total: int) -> Loss:
+        return Joint(tuple((weight, loss.at(places, total)) for weight, loss in self.terms))
+
     def __call__(self, view: View) -> ep.Tensor:
         values = [weight * loss(view) for weight, loss in self.terms]
         if any(value.shape != values[0].shape for value in values):
             shapes = ", ".join(str(tuple(value.shape)) for value in values)
             raise InvalidInput(f"the terms of a joint loss have values of shape {shapes}: leave ClassGaps out")
         return sum(values[1:], values[0])
+
+
+def _rows(references: Tensor, places: Tensor, total: int) -> Tensor:
+    """Those of ``references`` at ``places`` if each of ``total`` samples has one; all if there is one for each place."""
+    if len(references) == total:
+        return references[places.to(references.device)]
+    if len(references) == len(places):
+        return references
+    raise InvalidInput(
+        f"references have {len(references)} rows, the data has {total} samples of which {len(places)} are attacked: "
+        "give one row for each"
+    )
 
 
 def _squared_distance(values: ep.Tensor, references: Tensor, rows: ep.Tensor) -> ep.Tensor:

@@ -106,6 +106,28 @@ def test_losses_with_files_functions_and_detectors(rows: Callable[..., Any], los
     assert row["robust_accuracy"] <= 0.75
 
 
+def test_rows_of_references_stay_with_their_samples(
+    rows: Callable[..., Any], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The references are the logits of the other side: a row that goes to another sample would lead it home."""
+    light = np.linspace(0, 1, 8) - 0.5
+    np.save("each.npy", np.stack((light, -light), 1))
+    for loss in ("logit-matching:each.npy", "2*logit-matching:each.npy+0*margin"):
+        (row,) = rows(
+            "--loss", loss, "--limit", "4", "--seed", "1", "--threat", "linf:1", "--set", "pgd.random_start=false"
+        )
+        assert row["robust_accuracy"] == 0
+    np.save("five.npy", np.zeros((5, 2)))
+    common = ["own_light:Light", "--data", "data.npz", "--threat", "linf:0.1", "--limit", "4"]
+    for option in (
+        ["--loss", "logit-matching:five.npy"],
+        ["--gradient", "selective:logit-matching(references=each.npy)"],
+    ):
+        assert run(["evaluate", *common, *option]) == 2
+    err = capsys.readouterr().err
+    assert "references have 5 rows, the data has 8 samples of which 4 are attacked" in err
+
+
 @pytest.mark.parametrize("gradient", ["selective", "orthogonal", "orthogonal:detector of smoothed:2"])
 def test_two_losses_and_one_step(rows: Callable[..., Any], gradient: str) -> None:
     (row,) = rows("--loss", "margin", "--gradient", gradient)

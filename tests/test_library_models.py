@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import sys
+from importlib import import_module
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import Any
@@ -104,7 +105,7 @@ def timm(monkeypatch: pytest.MonkeyPatch) -> Any:
         asked.update(options, name=name)
         if options["pretrained"] and name == "offline":
             raise OSError("no network\nat all")
-        return TimmNet(*network())
+        return TimmNet(network())
 
     library.__dict__.update(
         create_model=create_model,
@@ -261,8 +262,16 @@ def test_folders_that_hold_no_model(transformers: Any, tmp_path: Path) -> None:
         hf_model(str(tmp_path))
 
 
+def installed(name: str) -> Any:
+    """The library; the test is skipped without it, and beside a torchvision of another torch."""
+    try:
+        return import_module(name)
+    except (ImportError, RuntimeError) as error:
+        pytest.skip(f"{name} cannot be imported: {error}")
+
+
 def test_a_real_model_of_transformers(tmp_path: Path) -> None:
-    real = pytest.importorskip("transformers", reason="the extra advplug[hf]")
+    real = installed("transformers")
     torch.manual_seed(0)
     config = real.ViTConfig(
         hidden_size=16, num_hidden_layers=1, num_attention_heads=2, intermediate_size=16, image_size=16, patch_size=8
@@ -283,7 +292,7 @@ def test_a_real_model_of_transformers(tmp_path: Path) -> None:
 
 
 def test_a_real_model_of_timm(tmp_path: Path) -> None:
-    real = pytest.importorskip("timm", reason="the extra advplug[timm]", exc_type=(ImportError, RuntimeError))
+    real = installed("timm")
     net = real.create_model("resnet10t", pretrained=False, num_classes=7).eval()
     torch.save(net.state_dict(), tmp_path / "w.pth")
     model = timm_model(f"resnet10t?checkpoint={tmp_path / 'w.pth'}&num_classes=7")

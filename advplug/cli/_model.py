@@ -104,6 +104,7 @@ def _own_job(source: Source, recipes: Sequence[Recipe], device: str, manager: Ma
     own = None if samples.own is None else in_range(samples.own, bounds, "--auxiliary", option="--bounds")
     threat = _at(samples, _limits.within(threat, bounds), mask, source)
     model = _module(source, function, images.inputs[:1].to(device), threat.bounds)
+    recipes = _recipes_at(samples, recipes)
     return replace(model_job(source.model, model, images, threat, recipes, device=device), auxiliary=own)
 
 
@@ -199,6 +200,12 @@ def _at(samples: Samples, threat: ThreatModel, mask: Any, source: Source) -> Thr
     return threat
 
 
+def _recipes_at(samples: Samples, recipes: Sequence[Recipe]) -> list[Recipe]:
+    """``recipes`` with the rows of their losses' references that belong to the samples."""
+    places, total = samples.places, samples.total
+    return [replace(one, loss=None if one.loss is None else one.loss.at(places, total)) for one in recipes]
+
+
 def _defense_job(source: Source, recipes: Sequence[Recipe], device: str, manager: Manager) -> Job:
     import torch
 
@@ -222,5 +229,6 @@ def _defense_job(source: Source, recipes: Sequence[Recipe], device: str, manager
     threat = chosen.threat if source.threat is None else _limits.read_threat(source.threat, bounds)
     if source.bounds is not None:
         threat = _limits.within(threat, rounded(bounds, torch.float32))
-    job = model_job(name, model, samples.images, _at(samples, threat, mask, source), recipes, device=device)
+    threat, recipes = _at(samples, threat, mask, source), _recipes_at(samples, recipes)
+    job = model_job(name, model, samples.images, threat, recipes, device=device)
     return replace(job, preset=preset, plugins=(f"defense:{name}",), auxiliary=samples.own)

@@ -119,6 +119,8 @@ def with_gradients(job: Job, gradients: Sequence[Gradient]) -> Job:
     ------
     InvalidInput: BPDA, and the model offers no surrogate; another library's attack.
     """
+    import torch
+
     from advplug.gradients import Exact, noise_within
 
     if takes_surrogate(gradients) and job.model.capabilities.surrogate is None:
@@ -128,6 +130,8 @@ def with_gradients(job: Job, gradients: Sequence[Gradient]) -> Job:
         )
     sigma = noise_within(job.threat, job.images.inputs[0].numel())
     estimators = [Gradient(text, _estimator(text, sigma)) for text, _ in gradients]
+    for loss in (loss for one in estimators for loss in one.estimator.losses):
+        loss.at(torch.arange(len(job.images)), len(job.images))  # refuses rows that belong to other samples
     recipes = []
     for recipe in job.recipes:
         if recipe.library != "advplug" and not all(isinstance(one.estimator, Exact) for one in estimators):

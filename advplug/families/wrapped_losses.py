@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from operator import attrgetter
+from typing import Any
 
 import eagerpy as ep
 import torch
@@ -31,6 +32,11 @@ class WrappedLoss(Loss):
     @property
     def min_classes(self) -> int:
         return self.of.min_classes
+
+    def at(self, places: Tensor, total: int) -> Loss:
+        copy: Any = self
+        changed: Loss = replace(copy, of=self.of.at(places, total))
+        return changed
 
 
 @dataclass(frozen=True)
