@@ -379,7 +379,7 @@ class Joint(Loss):
 
 
 def _rows(references: Tensor, places: Tensor, total: int) -> Tensor:
-    """Those of ``references`` at ``places`` if each of ``total`` samples has one; all if there is one for each place."""
+    """Those of ``references`` at ``places`` if each of ``total`` samples has one; all if each place has one."""
     if len(references) == total:
         return references[places.to(references.device)]
     if len(references) == len(places):

@@ -16,9 +16,10 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
-from advplug import ThreatModel, load, run
+from advplug import Images, Recipe, ThreatModel, evaluate, load, run
 from advplug.cli import run as command
 from advplug.errors import InvalidInput
+from advplug.evaluation import model_job
 from advplug.intake import hf_model, timm_model
 from advplug.intake.preprocessing import Preprocessed, Preprocessing
 
@@ -85,6 +86,22 @@ def test_the_gradient_reaches_the_pixels_and_the_budget_is_one_of_pixels() -> No
     found = run(load("attack:pgd")(steps=20), model, x, labels, ThreatModel("linf", 0.1))
     assert found.success.all()
     assert (found.adversarials - x).abs().max() <= 0.1 + 1e-6
+
+
+@pytest.mark.parametrize("right", [True, False])
+def test_a_network_that_takes_no_empty_batch_is_given_none(right: bool, tmp_path: Path) -> None:
+    """Attention reshapes with -1, which is ambiguous for no rows; where nothing was broken there are none."""
+
+    class Strict(nn.Sequential):
+        def forward(self, x: Tensor) -> Tensor:
+            return super().forward(x.reshape(len(x), 2, -1, 96))
+
+    inner, x = Strict(network()), some_bytes(8, 8)
+    model = Preprocessed(inner, preprocessing(), 4).eval()
+    labels = model(x).argmax(1) if right else (model(x).argmax(1) + 1) % 4
+    recipe = Recipe(name="pgd", attack=load("attack:pgd")(steps=2))
+    job = model_job("strict", model, Images(x, labels), ThreatModel("linf", 1e-9), [recipe])
+    assert evaluate(job).rows[0].robust_accuracy == right
 
 
 CONFIG = {"input_size": (3, 8, 8), "interpolation": "bicubic", "mean": MEAN, "std": STD, "crop_pct": 0.8}

@@ -24,7 +24,7 @@ def least_lengths(problem: Problem, result: AttackResult, gateway: Gateway) -> T
         return smallest
     found = result.success.nonzero().squeeze(1)
     clean, delta = problem.inputs[found], result.adversarials[found] - problem.inputs[found]
-    for share in range(_SHARES, 0, -1):
+    for share in range(_SHARES, 0, -1) if len(found) else ():  # not every model takes an empty batch
         points = (clean + share / _SHARES * delta).clamp(*problem.threat.bounds)
         decision = gateway.decide(points)
         targets = result.target[found] if problem.threat.targeted else None
