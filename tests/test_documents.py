@@ -6,6 +6,7 @@ tools/pages.py says how. Not run, each marked in the page:
 - README.md: `advplug new` and what follows it (docs/writing-an-attack.md does)
 - plugins/adaptive/advplug-adaptive-kwta/README.md: `advplug break kwta` (a minute)
 - docs/kwta.md: `advplug break kwta --preset PRESET` (placeholders; hours for all rows)
+- docs/data-and-models.md: `advplug evaluate timm:resnet18` (pretrained weights)
 
 The page of a data set that has to be fetched (plugins/data/advplug-data-cifar10) is skipped where it is not at hand.
 """
