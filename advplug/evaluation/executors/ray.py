@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 import sys
 from collections import deque
 from collections.abc import Iterator
@@ -16,6 +17,9 @@ from advplug.errors import InvalidInput
 from advplug.evaluation.chain import Chain
 from advplug.evaluation.executors.base import Answer, Executor, Labour
 from advplug.evaluation.executors.parcel import Deaths, Parcel, answer_of, attempt, packed
+
+_PATIENCE = 10.0
+"""Seconds within which a cluster must take a connection."""
 
 
 @dataclass(frozen=True)
@@ -130,11 +134,19 @@ def _connected(address: str | None) -> Iterator[Any]:
         yield ray
         return
     try:
-        ray.init(address=address, include_dashboard=None if address else False, log_to_driver=True)
-    except (ConnectionError, ValueError, RuntimeError) as error:
+        _reach(address)
+        ray.init(address=address, include_dashboard=None if address else False)
+    except (OSError, ValueError, RuntimeError) as error:
         why = str(error).partition("\n")[0]
         raise InvalidInput(f"no Ray cluster answers at {address or 'this machine'} ({why})") from error
     try:
         yield ray
     finally:
         ray.shutdown()
+
+
+def _reach(address: str | None) -> None:
+    """Raise OSError if nothing listens at HOST:PORT or ray://HOST:PORT: Ray itself would try for minutes."""
+    host, _, port = (address or "").removeprefix("ray://").rpartition(":")
+    if host and port.isdecimal():
+        socket.create_connection((host, int(port)), timeout=_PATIENCE).close()
