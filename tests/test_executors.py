@@ -256,3 +256,15 @@ def test_numbers_of_workers() -> None:
     assert Processes().count >= 1
     with pytest.raises(InvalidInput, match="-1 workers"):
         Processes(-1)
+
+
+def test_the_job_script_works_as_printed(tmp_path: Path) -> None:
+    script = Path(__file__).parents[1] / "examples" / "slurm.sh"
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    for number in ("1", "2"):
+        told = {"SLURM_ARRAY_TASK_ID": number, "SLURM_ARRAY_TASK_COUNT": "2", "SLURM_CPUS_PER_TASK": "1"}
+        command = ["bash", str(script), "--attacks", "fgm", "--limit", str(COUNT)]
+        subprocess.run(command, cwd=tmp_path, env={**os.environ, **told, "PATH": path}, check=True)
+    merged = ["advplug", "merge", "runs/mnist", "--json"]
+    answer = subprocess.run(merged, cwd=tmp_path, env={**os.environ, "PATH": path}, check=True, capture_output=True)
+    assert json.loads(answer.stdout)["samples"] == COUNT
