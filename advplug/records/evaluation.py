@@ -176,7 +176,7 @@ class Evaluation:
         plain: dict[str, Any] = {name: document[name] for name in _PLAIN}
         return cls(
             rows=tuple(Row.from_figures(row) for row in document["rows"]),
-            findings=tuple(Finding(**finding) for finding in document["findings"]),
+            findings=tuple(Finding.from_figures(finding) for finding in document["findings"]),
             run_dir=None if document["run_dir"] is None else Path(document["run_dir"]),
             **plain,
         )
