@@ -19,6 +19,7 @@ from advplug.engine.problem import Options, Problem, make_problem
 from advplug.engine.stages import run_attack
 from advplug.errors import InvalidInput, RobustnessWarning
 from advplug.evaluation.intervals import wilson
+from advplug.evaluation.random_points import random_points
 from advplug.evaluation.readout import BinaryModel, binary_model, feature_layer, fitted
 from advplug.losses import (
     ClassGaps,
@@ -32,7 +33,6 @@ from advplug.losses import (
     TemperedCrossEntropy,
 )
 from advplug.numerics.random_numbers import Noise
-from advplug.numerics.starting_points import random_start
 
 SAMPLES, INNER = 32, 999
 """How many inputs are tested, where the authors take 512, and how many inner points each has."""
@@ -146,7 +146,7 @@ def _loss(recipe: Recipe) -> tuple[Loss | None, str]:
     if recipe.attack.fixed_loss:
         return None, ""
     loss = recipe.loss or recipe.attack.default_loss
-    if isinstance(loss, _OF_ANY_MODEL) or (recipe.loss is None and not loss.layers and loss.min_classes <= 2):  # noqa: PLR2004
+    if isinstance(loss, _OF_ANY_MODEL) or (recipe.loss is None and not loss.layers and loss.min_classes <= 2):
         return recipe.loss, ""
     return Margin(), type(loss).__name__
 
@@ -202,26 +202,13 @@ def _points(one: Problem, count: int, seed: int, *, on_surface: bool) -> Tensor:
 
     Of the inner ones every other one lies on the surface of the smaller ball, or any far point would be told apart.
     """
-    assert one.epsilon is not None
-    threat = one.threat
-    epsilon = one.epsilon * (1.0 if on_surface else _ETA)
-    inputs = one.inputs.expand(count, *one.inputs.shape[1:])
-    noise = Noise.of(seed, torch.arange(count, device=inputs.device), -2)
-    width = threat.bounds[1] - threat.bounds[0]
-    delta = random_start(threat.norm, inputs, epsilon.to(inputs.dtype).expand(count), noise, width) - inputs
-    outer = slice(None) if on_surface else slice(0, None, 2)
-    delta[outer] = _outermost(delta[outer], threat.norm, float(epsilon))
-    return one.region.hold((inputs + delta).clamp(*threat.bounds), inputs, epsilon.expand(count))
-
-
-def _outermost(delta: Tensor, norm: str, epsilon: float) -> Tensor:
-    """``delta`` (n, ...) moved to the surface of the ball of radius ``epsilon``."""
-    if norm == "l0":
-        return delta
-    if norm == "linf":
-        return epsilon * delta.sign()
-    sizes = delta.flatten(1).norm(p=1 if norm == "l1" else 2, dim=1).clamp(min=1e-12)
-    return delta * (epsilon * (1 - 1e-6) / sizes).view(-1, *(1,) * (delta.ndim - 1))
+    rows = torch.zeros(count, dtype=torch.int64, device=one.inputs.device)
+    noise = Noise.of(seed, torch.arange(count, device=rows.device), -2)
+    if on_surface:
+        return random_points(one, rows, noise)
+    points = random_points(one, rows, noise, share=_ETA, on_surface=False)
+    points[::2] = random_points(one, rows, noise, share=_ETA)[::2]
+    return points
 
 
 def _guess(task: Problem, queries: int, seed: int) -> bool:

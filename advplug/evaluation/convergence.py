@@ -19,17 +19,18 @@ def with_twice_the_steps(attack: Attack, problem: Problem, result: AttackResult)
 
     None are where the attack has no ``steps``, runs in stages, or has no budget to stay within.
     """
-    longer = _longer(attack)
+    more = longer(attack)
     standing = (result.correct & ~result.success).nonzero().squeeze(1)[:LOOKED_AT]
-    if longer is None or problem.epsilon is None or not len(standing) or attack.stages(problem) is not None:
+    if more is None or problem.epsilon is None or not len(standing) or attack.stages(problem) is not None:
         return 0, 0
-    again = run_attack(longer, replace(problem.at(standing), options=replace(problem.options, progress=None)))
+    again = run_attack(more, replace(problem.at(standing), options=replace(problem.options, progress=None)))
     return len(standing), int(again.success.sum())
 
 
-def _longer(attack: Attack) -> Attack | None:
+def longer(attack: Attack) -> Attack | None:
+    """``attack`` with twice the steps, None where it has none to set."""
     settings: Any = attack
     if not is_dataclass(attack) or "steps" not in {field.name for field in fields(settings)}:
         return None
-    longer: Attack = replace(settings, steps=2 * settings.steps)
-    return longer
+    twice: Attack = replace(settings, steps=2 * settings.steps)
+    return twice

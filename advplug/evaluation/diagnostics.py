@@ -7,10 +7,12 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from advplug.data import Images
 from advplug.engine.region import Region
+from advplug.evaluation.remedies import THE_STEP, next_change
 from advplug.records.evaluation import Evaluation, Row
 from advplug.records.finding import Finding
 from advplug.threat import ThreatModel
@@ -28,7 +30,10 @@ def sign_of_missing_classes(images: Images, num_classes: int) -> Iterator[Findin
         more = f" and {len(missing) - NAMED} more" if len(missing) > NAMED else ""
         yield Finding(
             name="missing-classes",
+            id="G13",
             status="warn",
+            figure=len(missing),
+            threshold=0,
             message=f"Of {max(num_classes, len(names))} classes {len(missing)} have no sample among the {len(images)} "
             f"attacked: {', '.join(named)}{more}.",
             advice="Raise --limit, or give samples of every class.",
@@ -45,11 +50,16 @@ def sign_of_no_room(threat: ThreatModel, inputs: Tensor) -> Iterator[Finding]:
         free = free & (region.shares > 0)
     if region.lower is not None and region.upper is not None:
         free = free & (region.lower < region.upper)
-    fixed = int((~free.flatten(1).any(1)).expand(len(inputs)).sum())
+    stuck = (~free.flatten(1).any(1)).expand(len(inputs))
+    fixed = int(stuck.sum())
     if fixed:
         yield Finding(
             name="no-room",
+            id="G13",
             status="warn",
+            figure=fixed,
+            threshold=0,
+            samples=tuple(stuck.nonzero().flatten().tolist()),
             message=f"The threat model lets no value change in {fixed} of the {len(inputs)} samples: those that are "
             "right count as robust, whatever the attack.",
             advice="Leave them out, or give them a mask, bounds and a budget that allow something.",
@@ -63,24 +73,35 @@ def sign_of_chance(evaluation: Evaluation, classes: int) -> Iterator[Finding]:
     if evaluation.clean_accuracy <= min(likely, (1 + chance) / 2):
         yield Finding(
             name="chance",
+            id="G10",
             status="warn",
+            figure=evaluation.clean_accuracy,
+            threshold=likely,
             message=f"Clean accuracy is {percent(evaluation.clean_accuracy)}; guessing among {classes} classes gives "
             f"{percent(chance)}. Robust accuracy means nothing below that.",
             advice="Put the normalisation of training into the model, and check --bounds and the order of the classes.",
         )
 
 
-def signs_of_no_gradient(evaluation: Evaluation, not_run: Sequence[str]) -> Iterator[Finding]:
-    """What could not run on a model without a gradient; ``not_run`` names attacks without a row."""
+def signs_of_no_gradient(
+    evaluation: Evaluation, not_run: Sequence[str], already: frozenset[str] = frozenset(), where: str = ""
+) -> Iterator[Finding]:
+    """What could not run on a model without a gradient; ``not_run`` names attacks without a row.
+
+    ``already`` names remedies that were tried, and ``where`` is the module that loses the gradient, "" if unknown.
+    """
     stages = [f"{', '.join(row.left_out)} of {row.name}" for row in evaluation.rows if row.left_out]
     left_out = [*not_run, *stages]
     if left_out:
         yield Finding(
             name="no-gradient",
+            id="G1",
             status="warn",
-            message=f"Not run, because the model gives no gradient: {', '.join(left_out)}.",
-            advice="Declare a differentiable stand-in, --surrogate MODULE:FUNCTION --gradients bpda; attacks on scores "
-            "alone leave more standing than an attack with a gradient would.",
+            figure=1.0,
+            threshold=MANY,
+            message=f"Not run, because the model gives no gradient: {', '.join(left_out)}. Attacks on scores alone "
+            f"leave more standing than an attack with a gradient would.{_lost_in(where)}",
+            advice=next_change(already, "bpda", "finite-differences", "square", where=where or THE_STEP),
         )
 
 
@@ -90,7 +111,11 @@ def signs_of_lost_successes(evaluation: Evaluation) -> Iterator[Finding]:
         if row.lost:
             yield Finding(
                 name="lost-successes",
+                id="G4",
                 status="warn",
+                figure=row.lost,
+                threshold=0,
+                samples=_samples(row, "lost"),
                 message=f"{row.name}: {row.lost} of {evaluation.samples} samples were broken in the search, and not "
                 "when the result was judged again. They count as robust.",
                 advice="The answer changes by rounding, with the batch or from call to call: ask about one sample at a "
@@ -105,24 +130,40 @@ def signs_of_few_steps(evaluation: Evaluation) -> Iterator[Finding]:
         if fallen > looked / 4 and row.robust_accuracy * fallen / max(1, looked) > CLEARLY:
             yield Finding(
                 name="few-steps",
+                id="G5",
                 status="warn",
+                figure=fallen / looked,
+                threshold=0.25,
                 message=f"{row.name}: {fallen} of {looked} samples that it left standing fall with twice the steps.",
                 advice="Its robust accuracy is too high: raise the steps until more make no difference, as in "
                 f"--set {row.name.split(',')[0]}.steps=N.",
             )
 
 
-def signs_of_masking(evaluation: Evaluation) -> Iterator[Finding]:
-    """What the host itself looks for: gradients that are lost or lead nowhere (Athalye et al. 2018)."""
+def signs_of_lost_gradients(
+    evaluation: Evaluation, already: frozenset[str] = frozenset(), where: str = ""
+) -> Iterator[Finding]:
+    """Rows whose gradients were zero or not finite in most steps, with the module that loses them."""
     for row in evaluation.rows:
-        lost = _share_without_gradient(row)
+        without = _without_gradient(row)
+        lost = float(without.mean()) if len(without) else 0.0
         if lost > MANY:
+            remedies = ("bpda", "finite-differences", "square") if where else ("margin", "bpda", "finite-differences")
             yield Finding(
                 name="unusable-gradients",
+                id="G1",
                 status="warn",
-                message=f"{row.name}: {percent(lost)} of the samples had a zero or non-finite gradient in most steps.",
-                advice="Change the loss (margin does not saturate) or the gradient (finite differences; BPDA).",
+                figure=lost,
+                threshold=MANY,
+                samples=_attacked(row, without),
+                message=f"{row.name}: {percent(lost)} of the samples had a zero or non-finite gradient in most "
+                f"steps.{_lost_in(where)}",
+                advice=next_change(already, *remedies, where=where or THE_STEP),
             )
+
+
+def signs_of_masking(evaluation: Evaluation, already: frozenset[str] = frozenset()) -> Iterator[Finding]:
+    """Attacks without a gradient that break what those with one do not (Athalye et al. 2018)."""
     rows = [row for row in evaluation.rows if row.role != "control"]  # of another model
     scores = [row for row in rows if row.gradients == 0 < row.queries]
     best = min(scores, key=lambda row: row.robust_accuracy, default=None)
@@ -130,10 +171,15 @@ def signs_of_masking(evaluation: Evaluation) -> Iterator[Finding]:
     if best is not None and best.robust_accuracy < least - CLEARLY:
         yield Finding(
             name="masked-gradients",
+            id="G8",
             status="warn",
+            figure=least - best.robust_accuracy,
+            threshold=CLEARLY,
+            samples=_only(best, [row for row in rows if row.gradients > 0]),
             message=f"{best.name}, which sees scores alone, leaves {percent(best.robust_accuracy)}, every attack with "
-            f"gradients at least {percent(least)}: the model hides its gradient, which is no robustness.",
-            advice="Believe no attack with exact gradients; change the gradient: finite differences, smoothed or BPDA.",
+            f"gradients at least {percent(least)}: the model hides its gradient, which is no robustness. Believe no "
+            "attack with exact gradients.",
+            advice=next_change(already, "bpda", "finite-differences", "smoothed", where="what hides the gradient"),
         )
 
 
@@ -142,13 +188,37 @@ def percent(share: float) -> str:
     return f"{100 * share:.1f} %"
 
 
-def _share_without_gradient(row: Row) -> float:
-    """Share of the attacked samples that lost the gradient in more than half of their steps."""
+def _lost_in(where: str) -> str:
+    return f" It is lost in {where}." if where else ""
+
+
+def _without_gradient(row: Row) -> NDArray[np.bool_]:
+    """Of the attacked samples those that lost the gradient in more than half of their steps, bool (attacked,)."""
     lost, trace, correct = (row.arrays.get(name) for name in ("unusable_gradients", "trace", "correct"))
     if lost is None or trace is None or correct is None or not np.any(correct):
-        return 0.0
+        return np.zeros(0, bool)
     attacked = np.asarray(correct, bool)
     # Backward passes would not do: an estimator may spend many of them on a step. Of n + 1 evaluations the last has no
     # gradient, so half of them is more than half of the n steps.
     evaluations = (~np.isnan(trace)).sum(0)
-    return float(np.mean((lost > 0)[attacked] & (2 * lost >= evaluations)[attacked]))
+    return np.asarray((lost > 0)[attacked] & (2 * lost >= evaluations)[attacked])
+
+
+def _attacked(row: Row, marked: NDArray[np.bool_]) -> tuple[int, ...]:
+    """Indices, in the whole set, of the attacked samples that are ``marked``, bool (attacked,)."""
+    return tuple(np.flatnonzero(row.arrays["correct"])[marked].tolist())
+
+
+def _samples(row: Row, name: str) -> tuple[int, ...]:
+    """Indices at which an array of the row is true; none where it was not recorded."""
+    return tuple(np.flatnonzero(row.arrays[name]).tolist()) if name in row.arrays else ()
+
+
+def _only(row: Row, others: Sequence[Row]) -> tuple[int, ...]:
+    """Samples that ``row`` broke and none of ``others``."""
+    if any("success" not in one.arrays for one in (row, *others)):
+        return ()
+    broken = np.asarray(row.arrays["success"], bool)
+    for other in others:
+        broken = broken & ~np.asarray(other.arrays["success"], bool)
+    return tuple(np.flatnonzero(broken).tolist())

@@ -2,65 +2,76 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
 import torch
 from torch import Tensor
 
-from advplug.engine.gateway import Gateway
 from advplug.engine.problem import Problem
-from advplug.engine.query_counter import QueryCounter
-from advplug.errors import AdvplugError
+from advplug.evaluation.dead_gradient import where_it_dies
 from advplug.evaluation.diagnostics import MANY, percent
-from advplug.gradients import EOT, Exact, GradientEstimator
-from advplug.losses import CrossEntropy, Loss, Margin
+from advplug.evaluation.random_points import random_points
+from advplug.evaluation.randomness import measure
+from advplug.evaluation.remedies import THE_STEP, draws_of, estimators, next_change
+from advplug.evaluation.slopes import SAMPLES, first_of, slopes, unusable
+from advplug.gradients import EOT, GradientEstimator
+from advplug.losses import CrossEntropy, Margin
 from advplug.numerics.random_numbers import Noise
 from advplug.records.finding import Finding
 
-SAMPLES = 64
-"""How many samples are looked at, at most."""
-
-DRAWS = 4
-"""How many draws of a random model are compared."""
+_ALL_BUT_ONE = 1 - 1e-6  # a probability of which float32 makes 1, and a cross-entropy of 0
 
 
 def preflight(problem: Problem) -> list[Finding]:
     """Everything that can be seen at the clean inputs."""
-    looks = (signs_in_budget, signs_in_answers, signs_in_decisions, signs_in_gradients)
+    looks = (signs_in_budget, signs_in_answers, signs_of_randomness, signs_in_decisions, signs_in_gradients)
     return [finding for look in looks for finding in look(problem)]
 
 
 def signs_in_answers(problem: Problem) -> Iterator[Finding]:
-    """Random answers that nothing averages over, answers that depend on batch-mates, and probabilities for logits."""
+    """Answers that depend on batch-mates, and probabilities for logits."""
     first = _answers(problem)
-    if problem.model.stochastic:
-        yield from _sign_of_randomness(problem, first)
     if problem.model.batch_dependent:
         yield from _sign_of_batch_mates(problem)
     if bool((first >= 0).all()) and torch.allclose(first.sum(1), torch.ones(len(first)).to(first), atol=1e-4):
         yield Finding(
             name="probabilities",
+            id="G10",
             status="warn",
             message="The scores are probabilities: cross-entropy on top of them takes softmax twice, and saturates.",
             advice="Give the logits before softmax, or change the loss: margin.",
         )
 
 
-def _sign_of_randomness(problem: Problem, first: Tensor) -> Iterator[Finding]:
-    """How often the class changes from one draw to the next, if nothing averages or the model does not declare it."""
-    undeclared = "stochastic" in problem.model.undeclared
-    if averages(problem.gradient) and not undeclared:
+def signs_of_randomness(problem: Problem, averaged: int | None = None) -> Iterator[Finding]:
+    """Random answers over which nothing averages, or not enough, or which the model does not declare.
+
+    ``averaged`` says over how many draws the best of several attacks averages; by default the problem's gradient.
+    """
+    if not problem.model.stochastic:
         return
-    flips = torch.stack([_answers(problem, seed).argmax(1) != first.argmax(1) for seed in range(1, DRAWS)])
+    undeclared = "stochastic" in problem.model.undeclared
+    found, averaged = measure(problem), averaged or draws_of(problem.gradient)
+    low, high = found.interval
+    if 2 * averaged >= found.draws and not undeclared:
+        return
     told = ", which the model does not declare; successes are judged on several draws" if undeclared else ""
+    misleads = f"and the mean gradient of {averaged} draws misleads" if averaged > 1 else "and that of one draw misleads"
+    declare = "declare stochastic = True."
+    advice = f"Change the gradient: EOT({found.draws}), on the command line --gradients eot:{found.draws}"
     yield Finding(
         name="stochastic",
+        id="G6",
         status="warn",
-        message=f"Two passes over the same inputs differ{told}. The class of an input flips in "
-        f"{percent(float(flips.double().mean()))} of them, and the gradient of one draw misleads.",
-        advice="Change the gradient: EOT(20), on the command line --gradients eot:20"
-        + ("; declare stochastic = True." if undeclared else "."),
+        figure=found.flips,
+        threshold=0.0,
+        message=f"Two passes over the same inputs differ{told}. The class of an input flips in {percent(found.flips)} "
+        f"[{100 * low:.1f}, {100 * high:.1f}] of them"
+        + (f", {misleads}." if 2 * averaged < found.draws else "."),
+        advice=(f"{advice}; {declare}" if undeclared else f"{advice}.")
+        if 2 * averaged < found.draws
+        else f"In the model, {declare}",
     )
 
 
@@ -73,7 +84,9 @@ def _sign_of_batch_mates(problem: Problem) -> Iterator[Finding]:
     change = (alone - together).abs().amax() / together.abs().amax().clamp(min=1e-12)
     yield Finding(
         name="batch-dependent",
+        id="G10",
         status="warn",
+        figure=float(change),
         message=f"The scores of an input depend on the other inputs of its batch: alone they differ by up to "
         f"{percent(float(change))} of the largest score. Every input was attacked alone, one at a time.",
         advice="Give batch normalisation running statistics; a model in use sees other batches than this evaluation.",
@@ -86,6 +99,7 @@ def signs_in_budget(problem: Problem) -> Iterator[Finding]:
     if threat.allows_every_input:
         yield Finding(
             name="wide-budget",
+            id="G13",
             status="warn",
             message=f"The budget {threat} is wider than the bounds {threat.bounds}: every input is within it.",
             advice=f"Did you mean linf:{threat.budget:.6g}/255?",
@@ -97,29 +111,62 @@ def signs_in_decisions(problem: Problem) -> Iterator[Finding]:
     if problem.model.rejects:
         yield Finding(
             name="detector",
+            id="G12",
             status="warn",
             message="The model rejects inputs, and no standard loss knows what it rejects.",
             advice="Change the loss to one that passes the detector too, such as matching a benign input's logits.",
         )
 
 
-def signs_in_gradients(problem: Problem) -> Iterator[Finding]:
-    """Gradients of cross-entropy that are zero at the clean inputs, and whether another loss has some."""
-    if not isinstance(problem.gradient, Exact):
+def signs_in_gradients(
+    problem: Problem, already: frozenset[str] = frozenset(), lost: Mapping[str, float] | None = None
+) -> Iterator[Finding]:
+    """Gradients of cross-entropy that are zero at the inputs or near them, and whether another loss has some.
+
+    ``lost`` is what :func:`share_without` says of the problem, where that is known.
+    """
+    if set(estimators(problem.gradient)) - {"eot"}:
         return
-    lost = _share_without(CrossEntropy(), problem)
-    if lost <= MANY:
+    lost = lost or share_without(problem)
+    if lost["cross-entropy"] <= MANY:
         return
-    helps = _share_without(Margin(), problem) < lost / 2
+    saturates = lost["margin"] < lost["cross-entropy"] / 2
+    where = "" if saturates else where_it_dies(problem)
     yield Finding(
         name="zero-gradients",
+        id="G2" if saturates else "G1",
         status="warn",
-        message=f"The gradient of cross-entropy is zero at {percent(lost)} of the inputs"
-        + (": it saturates there." if helps else ", and so is that of the margin: the model hides it."),
-        advice="Change the loss: margin, which does not saturate."
-        if helps
-        else "Change the gradient: finite differences, smoothed or BPDA; and believe attacks that see scores alone.",
+        figure=lost["cross-entropy"],
+        threshold=MANY,
+        message=f"The gradient of cross-entropy is zero at {percent(lost['cross-entropy'])} of the inputs"
+        + (": it saturates there." if saturates else ", and so is that of the margin: the model hides it.")
+        + (f" It is lost in {where}." if where else ""),
+        advice="Change the loss: margin, which does not saturate (--loss margin)."
+        if saturates
+        else next_change(already, "bpda", "finite-differences", "square", where=where or THE_STEP),
     )
+
+
+def share_without(problem: Problem) -> dict[str, float]:
+    """Share of the first samples at which a loss has no usable gradient: the input, or a random point near it.
+
+    By loss, ``cross-entropy`` and ``margin``; and ``saturated``, the share at which softmax is 1 in single precision.
+    """
+    few = first_of(problem)
+    rows = torch.arange(len(few.inputs), device=few.inputs.device)
+    with few.gateway() as gateway:
+        points = [few.inputs]
+        if few.epsilon is not None:
+            points.append(random_points(few, rows, Noise.of(few.options.seed, few.samples, -3), on_surface=False))
+        lost: dict[str, list[Tensor]] = {"cross-entropy": [], "margin": []}
+        certain = list[Tensor]()
+        for point in points:
+            x = gateway.cast(point)
+            for name, loss in (("cross-entropy", CrossEntropy()), ("margin", Margin())):
+                lost[name].append(unusable(slopes(loss, few, gateway, x)[1], len(x)))
+            certain.append(gateway.scores(x).softmax(1).amax(1) > _ALL_BUT_ONE)
+    shares = {name: max(float(each.double().mean()) for each in found) for name, found in lost.items()}
+    return shares | {"saturated": max(float(each.double().mean()) for each in certain)}
 
 
 def averages(gradient: GradientEstimator) -> bool:
@@ -130,31 +177,6 @@ def averages(gradient: GradientEstimator) -> bool:
 
 def _answers(problem: Problem, seed: int = 0) -> Tensor:
     """Scores (n, K) of the first samples, with the global generators at ``seed``."""
-    few = _some(problem)
+    few = first_of(problem)
     with replace(few, options=replace(few.options, seed=seed)).gateway() as gateway:
         return gateway.scores(gateway.cast(few.inputs))
-
-
-def _share_without(loss: Loss, problem: Problem) -> float:
-    """Share of the first samples at which ``loss`` has no usable gradient."""
-    few = _some(problem)
-    with few.gateway() as gateway:
-        rows = torch.arange(len(few.inputs), device=few.inputs.device)
-        lost = gateway.in_passes(lambda part: _without(loss, few, gateway, part), rows)
-        return float(torch.cat(lost).double().mean())
-
-
-def _without(loss: Loss, problem: Problem, gateway: Gateway, rows: Tensor) -> Tensor:
-    """Whether the gradient of ``loss`` is zero throughout or not finite, bool (n,) for the samples ``rows``."""
-    x = gateway.cast(problem.inputs[rows])
-    objective = problem.objective(gateway, loss, QueryCounter(len(rows), x.device), rows)
-    try:
-        gradient = Exact()(objective, x, Noise.of(0, problem.samples[rows], 0), 0).gradient
-    except AdvplugError:  # no gradient at all
-        return torch.ones(len(rows), dtype=torch.bool)
-    peak = gradient.flatten(1).abs().amax(1)
-    return ~((peak > 0) & peak.isfinite()).cpu()
-
-
-def _some(problem: Problem) -> Problem:
-    return problem.at(torch.arange(min(SAMPLES, len(problem.inputs)), device=problem.inputs.device))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from advplug.adaptive import Recipe
 from advplug.data import Images
@@ -26,6 +26,8 @@ class Job:
     auxiliary: images that the attacker owns besides those attacked, for attacks that learn from some.
     run_dir: directory that is written and resumed from; None writes nothing.
     named: what the command line was given, as JSON; None for a job made in Python.
+    diagnose: ``quick`` leaves out diagnostics that run attacks of their own, which ``full`` runs.
+    draws: fresh draws of a random model that each adversarial is judged on, for the worst of them and their majority.
     """
 
     case: str
@@ -43,3 +45,5 @@ class Job:
     auxiliary: Images | None = None
     run_dir: Path | None = None
     named: Mapping[str, Any] | None = None
+    diagnose: Literal["quick", "full"] = "quick"
+    draws: int = 16

@@ -1,0 +1,67 @@
+"""The one change to try next: worded for the cause, and never what an evaluation has tried already."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from advplug.adaptive import Recipe
+from advplug.gradients import BPDA, EOT, FiniteDifference, GradientEstimator, Smoothed
+from advplug.losses import CrossEntropy
+
+_ESTIMATORS = {EOT: "eot", BPDA: "bpda", FiniteDifference: "finite-differences", Smoothed: "smoothed"}
+
+_WORDS = {
+    "margin": "Change the loss: margin, which does not saturate (--loss margin).",
+    "bpda": "Change the gradient: BPDA, with a differentiable stand-in for {where} "
+    "(--surrogate MODULE:FUNCTION --gradients bpda).",
+    "finite-differences": "Change the gradient: finite differences, which see scores alone "
+    "(--gradients finite-differences).",
+    "smoothed": "Change the gradient: smoothed, the mean over noise of the size of the budget (--gradients smoothed).",
+    "square": "Add an attack that sees scores alone: square (--attacks square).",
+}
+
+THE_STEP = "the step without a gradient"
+"""What a stand-in replaces, where the module is not known."""
+
+NOTHING_LEFT = "Everything usual was tried: read the defense, and write a loss or a gradient for it."
+
+
+def tried(recipes: Iterable[Recipe]) -> frozenset[str]:
+    """Which remedies ``recipes`` already are: names of estimators, ``margin`` for any loss that does not saturate,
+    ``square`` for an attack without gradients."""
+    found: set[str] = set()
+    for recipe in recipes:
+        if recipe.on is not None:  # an attack on another model
+            continue
+        found |= set(estimators(recipe.gradient))
+        if not isinstance(recipe.loss or recipe.attack.default_loss, CrossEntropy):
+            found.add("margin")
+        if type(recipe.attack).__name__ in ("Square", "ZOO", "Standard"):
+            found.add("square")
+    return frozenset(found)
+
+
+def estimators(gradient: GradientEstimator) -> list[str]:
+    """Names of the estimators that ``gradient`` is made of; none for exact ones, and ``custom`` for others."""
+    names = [name for kind, name in _ESTIMATORS.items() if isinstance(gradient, kind)]
+    inner = getattr(gradient, "of", None)
+    if isinstance(inner, GradientEstimator):
+        names += estimators(inner)
+    elif not names and type(gradient).__name__ != "Exact":
+        names.append("custom")
+    return names
+
+
+def draws_of(gradient: GradientEstimator) -> int:
+    """Over how many draws of the model ``gradient`` averages; 1 for one that does not."""
+    inner = getattr(gradient, "of", None)
+    deeper = draws_of(inner) if isinstance(inner, GradientEstimator) else 1
+    return gradient.draws * deeper if isinstance(gradient, EOT) else deeper
+
+
+def next_change(already: frozenset[str], *remedies: str, where: str = THE_STEP) -> str:
+    """The first of ``remedies`` that is not ``already`` tried, in words; ``where`` is what a stand-in replaces."""
+    for name in remedies:
+        if name not in already:
+            return _WORDS[name].format(where=where)
+    return NOTHING_LEFT
