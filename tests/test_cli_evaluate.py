@@ -308,7 +308,8 @@ def test_finite_differences_see_past_a_model_without_gradients(evaluate: Evaluat
     own = ("mine.net:Steps", *OWN, "--attacks", "step", "--json")
     document = evaluate(*own, "--gradients", "exact,finite-differences").document
     assert [row["robust_accuracy"] for row in document["rows"]] == [1, 0.5]
-    assert [one["name"] for one in document["findings"]] == ["unusable-gradients", "masked-gradients"]
+    troubles = [one["name"] for one in document["findings"] if one["status"] in ("warn", "fail")]
+    assert troubles == ["unusable-gradients", "masked-gradients"]
 
 
 def test_bpda_uses_the_surrogate_of_a_defense(evaluate: Evaluate) -> None:

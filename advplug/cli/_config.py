@@ -46,6 +46,11 @@ class Settings(BaseModel):
     sweep: PositiveInt | None = None
     out: str | None = None
     report: bool | None = None
+    diagnose: Literal["quick", "full"] | None = None
+    draws: PositiveInt | None = None
+    fail_on: Literal["warn", "fail", "never"] | None = None
+    sarif: str | None = None
+    junit: str | None = None
     set: dict[str, dict[str, Any]] | None = None
 
 

@@ -8,11 +8,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass, fields, replace
 from functools import wraps
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
-from advplug.cli import _console
+from advplug.cli import _console, _verdict
 from advplug.cli._counts import BUDGETS, SEEDS, check_counts, check_seed
 from advplug.cli._paths import UserPath, refuse_empty, refuse_overwriting
 from advplug.cli._progress import watching
@@ -42,6 +42,7 @@ _OPTIONS = (
     click.option("--out", type=UserPath(), help=f"Run directory; otherwise one in {RUNS}."),
     click.option("--fresh", is_flag=True, help="Forget what the run directory holds instead of resuming."),
     click.option("--report/--no-report", "report", default=True, help="Whether to write report.html."),
+    *_verdict.OPTIONS,
 )  # fmt: skip
 
 _FILES = ("data", "auxiliary", "bounds", "mask", "threat", "weights")
@@ -66,6 +67,11 @@ class Options:
     fresh: bool
     report: bool
     as_json: bool
+    diagnose: Literal["quick", "full"]
+    draws: int
+    fail_on: str
+    sarif: Path | None
+    junit: Path | None
 
     def read_executor(self) -> Executor:
         """Where the attacks run."""
@@ -133,6 +139,7 @@ def carry_out(order: Order, options: Options, manager: Manager) -> Evaluation | 
                 return None
             evaluation = evaluate(job, tell=_console.warn, **common)
         finish(evaluation, as_json=options.as_json, report=options.report)
+    _verdict.conclude(evaluation, options)
     return evaluation
 
 

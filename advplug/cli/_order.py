@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from advplug.errors import InvalidInput
 
 if TYPE_CHECKING:
+    from advplug.cli._evaluation import Options
     from advplug.evaluation import Job
 
 _BUILDERS = {"break": "advplug.cli.break_", "evaluate": "advplug.cli.evaluate"}
@@ -25,6 +26,23 @@ class Order:
     values: Mapping[str, Any]
     epsilons: str | None
     sweep: int | None
+    diagnose: Literal["quick", "full"]
+    draws: int
+
+    @classmethod
+    def of(cls, command: str, options: Options, **values: Any) -> Order:
+        """The order of a command whose own options are ``values``."""
+        common = {"limit": options.limit, "seed": options.seed, "device": options.device}
+        return cls(
+            command=command,
+            values={
+                name: _plain(value) for name, value in {**values, **common, "batch_size": options.batch_size}.items()
+            },
+            epsilons=options.epsilons,
+            sweep=options.sweep,
+            diagnose=options.diagnose,
+            draws=options.draws,
+        )
 
     def __call__(self) -> Job:
         """The job, built from plugins and modules that can be imported here."""
@@ -33,11 +51,11 @@ class Order:
         build: Callable[..., Job] = import_module(_BUILDERS[self.command]).job_of
         job = build(**self.values)
         budgets = smaller_budgets(job.threat, self.epsilons, self.sweep)
-        return replace(job, sweep=budgets, named=self.to_json())
+        return replace(job, sweep=budgets, diagnose=self.diagnose, draws=self.draws, named=self.to_json())
 
     def to_json(self) -> dict[str, Any]:
         """What :meth:`from_json` reads."""
-        return {"command": self.command, "values": dict(self.values), "epsilons": self.epsilons, "sweep": self.sweep}
+        return {field.name: getattr(self, field.name) for field in fields(self)}
 
     @classmethod
     def from_json(cls, document: Mapping[str, Any]) -> Order:
@@ -47,17 +65,13 @@ class Order:
         ------
         InvalidInput: it is of another version.
         """
-        if document.keys() != {"command", "values", "epsilons", "sweep"} or document["command"] not in _BUILDERS:
+        if document.keys() != {field.name for field in fields(cls)} or document["command"] not in _BUILDERS:
             raise InvalidInput("job.json is of another version of advplug: give the command itself again")
         return cls(**document)
 
 
-def plain(**values: Any) -> dict[str, Any]:
-    """``values`` as JSON has them: paths as text, tuples as lists."""
-    return {name: _plain(value) for name, value in values.items()}
-
-
 def _plain(value: Any) -> Any:
+    """``value`` as JSON has it: a path as text, a tuple as a list."""
     if isinstance(value, Path):
         return str(value)
     return list(value) if isinstance(value, tuple) else value

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 
 import click
 
-from advplug.cli import _evaluation, _order
+from advplug.cli import _evaluation
 from advplug.cli._device import usable_device
+from advplug.cli._order import Order
 from advplug.cli._paths import UserPath
 from advplug.plugins.manager import default_manager
 
@@ -39,18 +40,15 @@ def command(
 
     A run that was interrupted goes on where it stopped. Smaller budgets cost about one run of every attack each.
     """
-    values = _order.plain(
+    order = Order.of(
+        "break",
+        options,
         case=case,
         preset=preset,
         data=data,
         weights=weights,
         attacks=attacks,
-        limit=options.limit,
-        seed=options.seed,
-        device=options.device,
-        batch_size=options.batch_size,
     )
-    order = _order.Order(command="break", values=values, epsilons=options.epsilons, sweep=options.sweep)
     evaluation = _evaluation.carry_out(order, options, default_manager())
     ctx.exit(0 if evaluation is None or evaluation.broken else 1)
 

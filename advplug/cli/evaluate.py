@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from advplug.cli import _evaluation, _model, _order, _recipes
+from advplug.cli import _evaluation, _model, _recipes
 from advplug.cli._device import usable_device
+from advplug.cli._order import Order
 from advplug.cli._paths import UserPath
 from advplug.errors import InvalidInput
 from advplug.plugins.manager import default_manager
@@ -100,7 +101,9 @@ def command(
     """
     if losses is None and ctx.get_parameter_source("attacks") is click.core.ParameterSource.DEFAULT:
         losses = "cross-entropy,margin"
-    values = _order.plain(
+    order = Order.of(
+        "evaluate",
+        options,
         model=model,
         data=data,
         threat=threat,
@@ -115,12 +118,7 @@ def command(
         mask=mask,
         surrogate=surrogate,
         output=output,
-        limit=options.limit,
-        seed=options.seed,
-        device=options.device,
-        batch_size=options.batch_size,
     )
-    order = _order.Order(command="evaluate", values=values, epsilons=options.epsilons, sweep=options.sweep)
     _evaluation.carry_out(order, options, default_manager())
 
 

@@ -35,6 +35,8 @@ class AttackResult:
         Where several targets of a sample share a batch, the least of theirs.
     stages: names of the stages of an attack of several; empty for others.
     left_out: names of those that could not run, because the model gives no gradient.
+    tried: like ``adversarials``, the best point of each sample of a random model, also where it breaks too few draws
+        for a success; None for a model that is not random.
     """
 
     adversarials: Tensor
@@ -54,6 +56,7 @@ class AttackResult:
     trace: Tensor
     stages: tuple[str, ...] = ()
     left_out: tuple[str, ...] = ()
+    tried: Tensor | None = None
 
     @property
     def robust_accuracy(self) -> float:

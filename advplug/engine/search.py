@@ -37,7 +37,7 @@ def search(attack: Attack, problem: Problem) -> AttackResult:
             run.round(number, targets, run.standing())
         run.search_deeper_for_lost()
         run.judge_afresh()
-        return run.result
+        return replace(run.result, tried=run.points) if problem.model.stochastic else run.result
 
 
 _IN_HALF = (1e-2, 0.03, 0.1, 0.3)

@@ -185,6 +185,8 @@ def _continue(attack: Attack, problem: Problem, before: AttackResult | None) -> 
         **{name: torch.zeros_like(getattr(before, name)) for name in _OF_ONE_ATTACK},
         "trace": before.trace[:0],
     }
+    if before.tried is not None:
+        merged["tried"] = before.tried.clone()
     if len(rows):
         after = run_attack(attack, problem.at(rows))
         for name in merged.keys() - {"trace"}:

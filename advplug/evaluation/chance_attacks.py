@@ -82,9 +82,7 @@ def _stepped(problem: Problem, x: Tensor, gradient: Tensor) -> Tensor:
         return torch.minimum(torch.maximum(x - radius * gradient.sign(), low), high)
     length = 2 * radius.flatten(1) / torch.linalg.vector_norm(flat, dim=1, keepdim=True).clamp(min=1e-12)
     clean = x.flatten(1)
-    delta = PROJECTIONS[threat.norm](
-        -length * flat, radius.flatten(1), low.flatten(1) - clean, high.flatten(1) - clean
-    )
+    delta = PROJECTIONS[threat.norm](-length * flat, radius.flatten(1), low.flatten(1) - clean, high.flatten(1) - clean)
     return (clean + delta).view_as(x)
 
 

@@ -7,7 +7,6 @@ from dataclasses import replace
 
 import torch
 
-
 from advplug.adaptive import Recipe
 from advplug.engine.stages import run_attack
 from advplug.errors import AdvplugError
@@ -51,7 +50,7 @@ def twice_the_steps(look: Look) -> Iterator[Finding]:
                 status="warn",
                 figure=share,
                 threshold=0.25,
-                message=f"{row.name}: {fell} of {len(standing)} samples that it left standing fall with twice the steps.",
+                message=f"{row.name}: {fell} of {len(standing)} samples that it left fall with twice the steps.",
                 advice=f"Its robust accuracy is too high: raise the steps until more make no difference, as in --set "
                 f"{row.name.split(',')[0]}.steps=N.",
             )
@@ -80,13 +79,21 @@ def without_budget(look: Look) -> Iterator[Finding]:
             figure=share,
             threshold=chance + 2 * CLEARLY,
             samples=tuple(rows[left].tolist()),
-            message=f"{recipe.name} leaves {percent(share)} of {len(rows)} samples where every input is allowed: it does "
-            "not find what is certainly there.",
-            advice=next_change(look.already, "bpda", "finite-differences", "smoothed", "square",
-                               where=look.where or "what hides the gradient"),  # fmt: skip
+            message=f"{recipe.name} leaves {percent(share)} of {len(rows)} samples where every input is allowed: it "
+            "does not find what is certainly there.",
+            advice=next_change(
+                look.already,
+                "bpda",
+                "finite-differences",
+                "smoothed",
+                "square",
+                where=look.where or "what hides the gradient",
+            ),
         )
     else:
-        yield passed(f"{recipe.name} leaves {percent(share)} where every input is allowed.", share, chance + 2 * CLEARLY)
+        yield passed(
+            f"{recipe.name} leaves {percent(share)} where every input is allowed.", share, chance + 2 * CLEARLY
+        )
 
 
 def scores_alone(look: Look) -> Iterator[Finding]:
@@ -95,7 +102,9 @@ def scores_alone(look: Look) -> Iterator[Finding]:
     if any(row.gradients == 0 < row.queries for row in look.rows) or not gradients:
         return  # the evaluation itself has such an attack
     if not look.full:
-        yield skipped(f"No attack on scores alone: {ON_DEMAND}, Square with {SQUARE_QUERIES} queries on {SAMPLES} samples.")
+        yield skipped(
+            f"No attack on scores alone: {ON_DEMAND}, Square with {SQUARE_QUERIES} queries on {SAMPLES} samples."
+        )
         return
     standing = look.standing(gradients)[:SAMPLES]
     if not len(standing):
@@ -111,10 +120,16 @@ def scores_alone(look: Look) -> Iterator[Finding]:
             figure=share,
             threshold=0.25,
             samples=tuple(broken.tolist()),
-            message=f"Square, which sees scores alone, breaks {len(broken)} of {len(standing)} samples that every attack "
-            "with gradients leaves: the model hides its gradient, which is no robustness.",
-            advice=next_change(look.already, "bpda", "finite-differences", "smoothed", "square",
-                               where=look.where or "what hides the gradient"),  # fmt: skip
+            message=f"Square, which sees scores alone, breaks {len(broken)} of {len(standing)} samples that every "
+            "attack with gradients leaves: the model hides its gradient, which is no robustness.",
+            advice=next_change(
+                look.already,
+                "bpda",
+                "finite-differences",
+                "smoothed",
+                "square",
+                where=look.where or "what hides the gradient",
+            ),
         )
     else:
         yield passed(f"Square breaks {len(broken)} of {len(standing)} samples that the attacks left.", share, 0.25)
@@ -168,7 +183,9 @@ def finds_what_is_there(look: Look) -> Iterator[Finding]:
             f"{percent(found.random_success_rate)}"
         )
         if found.passed is None:
-            yield skipped(f"{told}. That says nothing: {found.left_out} readouts told no point apart, or guessing suffices.")
+            yield skipped(
+                f"{told}. That says nothing: {found.left_out} readouts told no point apart, or guessing suffices."
+            )
         elif found.passed:
             yield passed(f"{told}.", found.success_rate, PASS)
         else:

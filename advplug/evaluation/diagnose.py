@@ -1,4 +1,4 @@
-"""Every finding about an evaluation: each diagnostic says pass, warn, fail or not run, in the order of their numbers."""
+"""Every finding about an evaluation: each diagnostic says pass, warn, fail or not run, in the order of its number."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def _summarised(found: list[Finding]) -> Iterator[Finding]:
     for one in DIAGNOSTICS:
         own = [finding for finding in found if finding.id == one.id]
         troubles = [finding for finding in own if finding.status in ("warn", "fail")]
-        if one.id == "G1" and len(troubles) > 1:  # who reads of lost gradients need not be told of the inputs, too
+        if one.id in ("G1", "G2"):  # who reads of lost gradients need not be told of the inputs, too
             troubles = [finding for finding in troubles if finding.name != "zero-gradients"] or troubles
         yield from troubles
         if not troubles:

@@ -49,13 +49,12 @@ def look_around(problem: Problem, seed: int = 0) -> Landscape | None:
             u = torch.randn(x.shape, generator=generator).to(x) * step / 10
             along.append((gradient.nan_to_num(0, 0, 0) * u).flatten(1).sum(1))
             change.append((values(Margin(), few, gateway, x + u) - values(Margin(), few, gateway, x - u)) / 2)
-        jumps = list(_jumps(few, gateway, x, clean, step, generator))
+        jumps = list(_jumps(few, gateway, x, clean, generator))
     return Landscape(_correlation(torch.stack(along), torch.stack(change)), float(torch.stack(jumps).mean()))
 
 
-def _jumps(
-    few: Problem, gateway: Gateway, x: Tensor, clean: Tensor, step: float, generator: torch.Generator
-) -> Iterator[Tensor]:
+def _jumps(few: Problem, gateway: Gateway, x: Tensor, clean: Tensor, generator: torch.Generator) -> Iterator[Tensor]:
+    step = noise_within(few.threat, few.inputs[0].numel())
     for _ in range(NEIGHBOURS):
         away = (2 * torch.rand(x.shape, generator=generator).to(x) - 1) * step
         nearby = (x + away).clamp(*few.threat.bounds)

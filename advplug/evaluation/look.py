@@ -14,6 +14,7 @@ from torch import Tensor
 from advplug.adaptive import Recipe
 from advplug.engine.problem import Problem
 from advplug.evaluation.dead_gradient import where_it_dies
+from advplug.evaluation.diagnostics import MANY
 from advplug.evaluation.preflight import averages, share_without
 from advplug.evaluation.problems import problem_of
 from advplug.evaluation.remedies import tried
@@ -67,6 +68,14 @@ class Look:
     def without_gradient(self) -> dict[str, float]:
         """At which share of the inputs a loss has no gradient, or is saturated."""
         return share_without(self.problem)
+
+    @cached_property
+    def saturates(self) -> bool:
+        """Whether cross-entropy has no gradient where the margin has one."""
+        if not self.asks:
+            return False
+        lost = self.without_gradient
+        return lost["cross-entropy"] > MANY and lost["margin"] < lost["cross-entropy"] / 2
 
     @property
     def rows(self) -> list[Row]:

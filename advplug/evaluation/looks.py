@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
+from itertools import pairwise
 
 import numpy as np
 
@@ -49,7 +51,8 @@ def at_rows(look: Look) -> Iterator[Finding]:
         yield passed("No attack lost its gradient on its way.", 0.0, MANY)
         return
     yield from signs_of_no_gradient(look.evaluation, look.not_run, look.already, look.where)
-    yield from signs_of_lost_gradients(look.evaluation, look.already, look.where)
+    for finding in signs_of_lost_gradients(look.evaluation, look.already, look.where):
+        yield replace(finding, id="G2") if look.saturates else finding
 
 
 def at_inputs(look: Look) -> Iterator[Finding]:
@@ -111,14 +114,18 @@ def around(look: Look) -> Iterator[Finding]:
             advice=next_change(look.already, "smoothed", "finite-differences", where="what hides the gradient"),
         )
     else:
-        yield passed(f"As it should be, or an attack without exact gradients was run: {figures}.", found.agreement, AGREEMENT)
+        yield passed(
+            f"As it should be, or an attack without exact gradients was run: {figures}.", found.agreement, AGREEMENT
+        )
 
 
 def lost(look: Look) -> Iterator[Finding]:
     """G4: successes that did not hold."""
     yield from signs_of_lost_successes(look.evaluation)
     if not any(row.lost for row in look.evaluation.rows):
-        yield passed("Every success of a search held when it was judged again; the best point on each way was kept.", 0, 0)
+        yield passed(
+            "Every success of a search held when it was judged again; the best point on each way was kept.", 0, 0
+        )
 
 
 def converged(look: Look) -> Iterator[Finding]:
@@ -130,7 +137,9 @@ def converged(look: Look) -> Iterator[Finding]:
             yield from _still_falling(look, row)
     for row in looked:
         again, fell = row.more_steps
-        yield passed(f"{row.name}: of {again} samples that it left {fell} fall with twice the steps.", fell / again, 0.25)
+        yield passed(
+            f"{row.name}: of {again} samples that it left {fell} fall with twice the steps.", fell / again, 0.25
+        )
     if not looked:
         left = [row for row in look.evaluation.rows if row.robust_accuracy > 0]
         yield (
@@ -189,7 +198,7 @@ def ordered(look: Look) -> Iterator[Finding]:
     for row in look.rows:
         if row.sweep:
             left = [accuracy for _, accuracy in row.sweep]
-            rise = max((after - before for before, after in zip(left, left[1:], strict=False)), default=0.0)
+            rise = max((after - before for before, after in pairwise(left)), default=0.0)
             if rise > CLEARLY:
                 yield Finding(
                     name="rising-curve", id="G7", status="fail", figure=rise, threshold=CLEARLY,
@@ -237,12 +246,16 @@ def _loses_to(look: Look, name: str, number: str, what: str, broken: list[int]) 
             figure=share,
             threshold=CLEARLY,
             samples=tuple(broken),
-            message=f"{what[0].upper()}{what[1:]} breaks {len(broken)} samples that every attack with gradients leaves: "
+            message=f"{_upper(what)} breaks {len(broken)} samples that every attack with gradients leaves: "
             "these gradients mislead, and the robust accuracy is too high.",
             advice=next_change(look.already, "finite-differences", "smoothed", "square", "bpda"),
         )
     else:
-        yield passed(f"{what[0].upper()}{what[1:]} breaks {len(broken)} of what the attacks left.", share, CLEARLY)
+        yield passed(f"{_upper(what)} breaks {len(broken)} of what the attacks left.", share, CLEARLY)
+
+
+def _upper(text: str) -> str:
+    return text[0].upper() + text[1:]
 
 
 def asked(look: Look) -> Iterator[Finding]:
@@ -260,7 +273,7 @@ def asked(look: Look) -> Iterator[Finding]:
             status="warn",
             figure=len(changed),
             threshold=0,
-            message=f"A pass changes the model: {', '.join(changed[:3])}. What it answers depends on what it was asked.",
+            message=f"A pass changes the model: {', '.join(changed[:3])}. Its answers depend on earlier ones.",
             advice="Keep counters and running figures out of forward at test time.",
         )
     if optimises:
@@ -325,6 +338,9 @@ def declared(look: Look) -> Iterator[Finding]:
     yield passed(
         f"On record: the threat model {job.threat}, the settings of {len(job.recipes)} attacks, the seed and the "
         "versions. "
-        + ("An attack was adapted to the model." if adapted else "No attack was adapted to the model: the figure is "
-           "an upper bound.")  # fmt: skip
+        + (
+            "An attack was adapted to the model."
+            if adapted
+            else "No attack was adapted to the model: the figure is an upper bound."
+        )
     )

@@ -39,4 +39,5 @@ def _outermost(delta: Tensor, norm: str, epsilon: Tensor) -> Tensor:
     if norm == "linf":
         return radius * delta.sign()
     sizes = torch.linalg.vector_norm(delta.flatten(1), ord=1 if norm == "l1" else 2, dim=1).clamp(min=1e-12)
-    return delta * radius / sizes.view_as(radius)
+    outermost: Tensor = delta * radius / sizes.view_as(radius)
+    return outermost

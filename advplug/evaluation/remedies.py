@@ -10,6 +10,11 @@ from advplug.losses import CrossEntropy
 
 _ESTIMATORS = {EOT: "eot", BPDA: "bpda", FiniteDifference: "finite-differences", Smoothed: "smoothed"}
 
+_ON_SCORES = ("Square", "ZOO")
+"""Attacks that take no gradient, whatever their loss."""
+
+_WITH_SCORES = (*_ON_SCORES, "Standard")
+
 _WORDS = {
     "margin": "Change the loss: margin, which does not saturate (--loss margin).",
     "bpda": "Change the gradient: BPDA, with a differentiable stand-in for {where} "
@@ -34,10 +39,11 @@ def tried(recipes: Iterable[Recipe]) -> frozenset[str]:
         if recipe.on is not None:  # an attack on another model
             continue
         found |= set(estimators(recipe.gradient))
-        if not isinstance(recipe.loss or recipe.attack.default_loss, CrossEntropy):
-            found.add("margin")
-        if type(recipe.attack).__name__ in ("Square", "ZOO", "Standard"):
+        kind = type(recipe.attack).__name__
+        if kind in _WITH_SCORES:
             found.add("square")
+        if kind not in _ON_SCORES and not isinstance(recipe.loss or recipe.attack.default_loss, CrossEntropy):
+            found.add("margin")
     return frozenset(found)
 
 

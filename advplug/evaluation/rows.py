@@ -14,6 +14,8 @@ from advplug.engine.result import AttackResult
 from advplug.evaluation.convergence import with_twice_the_steps
 from advplug.evaluation.curve import accuracy_within
 from advplug.evaluation.piece import Piece
+from advplug.evaluation.randomised import over_draws
+from advplug.evaluation.rejection import at_fixed_rates
 from advplug.evaluation.worker import budgets_of
 from advplug.records.evaluation import Row
 from advplug.records.job import Job
@@ -47,6 +49,8 @@ def row_of(job: Job, recipe: Recipe, problem: Problem, piece: Piece) -> Row:
         lost=int(result.lost.sum()),
         more_steps=(0, 0) if job.claim is not None else with_twice_the_steps(recipe.attack, problem, result),
         shrunk=accuracy_within(problem.threat, result.correct, piece.smallest),
+        randomised=over_draws(problem, result, job.draws),
+        rejection=at_fixed_rates(problem, result),
         arrays=_arrays(result) | {"predicted": piece.predicted.cpu().numpy()},
     )
 

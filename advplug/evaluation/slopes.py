@@ -24,7 +24,7 @@ def first_of(problem: Problem, count: int = SAMPLES) -> Problem:
 
 
 def slopes(loss: Loss, problem: Problem, gateway: Gateway, x: Tensor) -> tuple[Tensor, Tensor | None]:
-    """``loss`` (n,) and its exact gradient (n, ...) at ``x``, a point for each sample; None where it has no gradient."""
+    """``loss`` (n,) and its exact gradient (n, ...) at ``x``, one for each sample; None where it has none."""
     parts = gateway.in_passes(
         lambda rows: _at(loss, problem, gateway, x[rows], rows), torch.arange(len(x), device=x.device)
     )
@@ -50,9 +50,7 @@ def unusable(gradient: Tensor | None, count: int) -> Tensor:
     return ~((peak > 0) & peak.isfinite()).cpu()
 
 
-def _at(
-    loss: Loss, problem: Problem, gateway: Gateway, x: Tensor, rows: Tensor
-) -> tuple[Tensor, Tensor | None]:
+def _at(loss: Loss, problem: Problem, gateway: Gateway, x: Tensor, rows: Tensor) -> tuple[Tensor, Tensor | None]:
     objective = _objective(loss, problem, gateway, rows)
     try:
         estimate = Exact()(objective, x, Noise.of(0, problem.samples[rows], 0), 0)

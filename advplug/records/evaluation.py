@@ -39,6 +39,10 @@ class Row:
     left_out: names of the stages that could not run, because the model gives no gradient.
     more_steps: how many of the samples that stood were attacked again with twice the steps, and how many then fell.
     lost: successes of the search that did not hold when they were judged again; they count as robust.
+    randomised: of a random model, accuracy on the best points over fresh draws: ``draws``, and ``mean``, ``worst``
+        (right in every draw) and ``majority``, each with its ``_interval``; empty for others.
+    rejection: of a model that rejects, ``false_positives`` and ``joint`` success, and if it offers its scores
+        ``success_at`` fixed false positive rates and ``roc``; empty for others.
     shrunk: pairs (epsilon, accuracy): an upper bound at smaller budgets, from shrinking the adversarials found.
     arrays: per-sample records as in :class:`advplug.api.AttackResult`, and ``predicted``, int64 (N,), the class
         that the model gives to each adversarial (to the clean input where there is none).
@@ -63,6 +67,8 @@ class Row:
     left_out: tuple[str, ...] = ()
     more_steps: tuple[int, int] = (0, 0)
     lost: Natural = 0
+    randomised: Mapping[str, Any] = field(default_factory=dict)
+    rejection: Mapping[str, Any] = field(default_factory=dict)
     arrays: Arrays = field(default_factory=dict, repr=False, compare=False)
 
     def figures(self) -> dict[str, Any]:

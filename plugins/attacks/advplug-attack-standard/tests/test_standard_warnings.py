@@ -72,7 +72,7 @@ def images(model: nn.Module) -> Images:
 
 
 CASES = {
-    "random": (Noisy(before=shaken, after=same), r"differ.*EOT\(20\)"),
+    "random": (Noisy(before=shaken, after=same), r"differ.*EOT\(\d+\)"),
     "random, not declared": (Layered(before=shaken, after=same), "does not declare.*EOT"),
     "probabilities": (Layered(before=same, after=lambda z: z.softmax(1)), "probabilities.*margin"),
     "saturated": (Layered(before=same, after=sure), "zero.*Change the loss.*margin"),
@@ -125,7 +125,7 @@ def test_scores_that_beat_gradients_are_a_finding() -> None:
     evaluation = evaluate(model_job("toy", model, images(model), threat, [Recipe(name="standard", attack=QUICK)]))
     (_, before), (_, after) = evaluation.rows[0].stages[-2:]
     assert after < before - 0.05
-    (finding,) = (finding for finding in evaluation.findings if finding.name != "missing-classes")
+    (finding,) = (one for one in evaluation.findings if one.status == "warn" and one.name != "missing-classes")
     assert finding.name == "masked-gradients"
     assert "scores alone break" in finding.message
 

@@ -1,0 +1,56 @@
+"""What a run says to whoever started it: the diagnostics that run, their files for machines, and the exit code."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from advplug.cli import _console
+from advplug.cli._paths import UserPath
+
+if TYPE_CHECKING:
+    from advplug.cli._evaluation import Options
+    from advplug.evaluation import Evaluation
+
+OPTIONS = (
+    click.option("--diagnose", type=click.Choice(["quick", "full"]), default="quick", show_default=True,
+                 help="Diagnostics: full runs attacks of its own as well, on few samples."),
+    click.option("--draws", type=click.IntRange(2, 1000), default=16, show_default=True,
+                 help="Fresh draws of a random model that each adversarial is judged on."),
+    click.option("--fail-on", type=click.Choice(["warn", "fail", "never"]), default="never", show_default=True,
+                 help="Exit with 1 if a diagnostic says so, or fails."),
+    click.option("--sarif", type=UserPath(), help="Write the findings into this file, as SARIF 2.1.0."),
+    click.option("--junit", type=UserPath(), help="Write the findings into this file, as JUnit XML."),
+)  # fmt: skip
+
+
+def write_files(evaluation: Evaluation, sarif: Path | None, junit: Path | None) -> str:
+    """Write the findings; returns one line on what could not be written, "" where all was."""
+    from advplug.evaluation.findings_files import as_junit, as_sarif
+    from advplug.records.files import replace_file
+
+    troubles = []
+    for path, render in ((sarif, as_sarif), (junit, as_junit)):
+        if path is None:
+            continue
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            replace_file(path, lambda file, render=render: file.write_text(render(evaluation), encoding="utf-8"))  # type: ignore[misc]
+        except OSError as error:
+            troubles.append(f"{path} ({error.strerror or error})")
+    return f"not written: {', '.join(troubles)}" if troubles else ""
+
+
+def conclude(evaluation: Evaluation, options: Options) -> None:
+    """Write the files, and end with exit code 1 and one line if a finding is as bad as ``--fail-on`` says."""
+    unwritten = write_files(evaluation, options.sarif, options.junit)
+    if unwritten:
+        _console.warn(unwritten)
+    bad = {"warn": ("warn", "fail"), "fail": ("fail",), "never": ()}[options.fail_on]
+    named = [f"{one.id or 'plugin'} {one.name}" for one in evaluation.findings if one.status in bad]
+    if named:
+        _console.warn(f"--fail-on {options.fail_on}: {', '.join(dict.fromkeys(named))}")
+    if named or unwritten:
+        click.get_current_context().exit(1)
