@@ -61,8 +61,9 @@ def evaluated(name: str, case: Strange, samples: int, diagnose: str) -> Evaluati
     torch.manual_seed(0)
     images = load("data:mnist")().load("shipped", limit=samples)
     threat = ThreatModel("linf", case.settings.get("epsilon", EPSILON))
+    steps = {name: value for name, value in case.settings.items() if name != "epsilon"}
     recipes = [
-        Recipe(name="pgd", attack=load("attack:pgd")(steps=case.settings.get("steps", STEPS)), role="baseline"),
+        Recipe(name="pgd", attack=load("attack:pgd")(**{"steps": STEPS, **steps}), role="baseline"),
         Recipe(name="square", attack=load("attack:square")(queries=QUERIES), role="baseline"),
     ]
     with warnings.catch_warnings():

@@ -259,8 +259,8 @@ CASES: dict[str, Strange] = {
     "gradient of another network": _case(lambda: Misleading(_plain()), "G3", "G8"),
     "counts its passes": _case(lambda: Counting(_plain()), "G10"),
     "purified": _case(lambda: Purified(_plain()), "G10"),
-    "k winners": _case(lambda: load("defense:kwta")().build("mnist"), "G8"),
-    "two steps": _case(_plain, "G5", steps=2),
+    "k winners": _case(lambda: load("defense:kwta")().build("mnist"), "G3"),
+    "five short steps": _case(_plain, "G5", steps=5, step_size=0.01),
     "any input allowed": _case(_plain, "G13", epsilon=8.0),
     "held out: control, blurred": _case(_around(lambda x: F.avg_pool2d(x, 3, 1, 1)), held_out=True),
     "held out: control, half resolution": _case(
