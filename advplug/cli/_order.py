@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from advplug.errors import InvalidInput
 
 if TYPE_CHECKING:
-    from advplug.cli._evaluation import Options
+    from advplug.cli._options import Options
     from advplug.evaluation import Job
 
 _BUILDERS = {"break": "advplug.cli.break_", "evaluate": "advplug.cli.evaluate"}
@@ -32,12 +32,11 @@ class Order:
     @classmethod
     def of(cls, command: str, options: Options, **values: Any) -> Order:
         """The order of a command whose own options are ``values``."""
-        common = {"limit": options.limit, "seed": options.seed, "device": options.device}
+        common = ("limit", "seed", "device", "batch_size")
+        values |= {name: getattr(options, name) for name in common}
         return cls(
             command=command,
-            values={
-                name: _plain(value) for name, value in {**values, **common, "batch_size": options.batch_size}.items()
-            },
+            values={name: _plain(value) for name, value in values.items()},
             epsilons=options.epsilons,
             sweep=options.sweep,
             diagnose=options.diagnose,

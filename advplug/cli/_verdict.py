@@ -1,4 +1,4 @@
-"""What a run says to whoever started it: the diagnostics that run, their files for machines, and the exit code."""
+"""What a run says to whoever started it: files of its findings for machines, and the exit code."""
 
 from __future__ import annotations
 
@@ -8,22 +8,10 @@ from typing import TYPE_CHECKING
 import click
 
 from advplug.cli import _console
-from advplug.cli._paths import UserPath
 
 if TYPE_CHECKING:
-    from advplug.cli._evaluation import Options
+    from advplug.cli._options import Options
     from advplug.evaluation import Evaluation
-
-OPTIONS = (
-    click.option("--diagnose", type=click.Choice(["quick", "full"]), default="quick", show_default=True,
-                 help="Diagnostics: full runs attacks of its own as well, on few samples."),
-    click.option("--draws", type=click.IntRange(2, 1000), default=16, show_default=True,
-                 help="Fresh draws of a random model that each adversarial is judged on."),
-    click.option("--fail-on", type=click.Choice(["warn", "fail", "never"]), default="never", show_default=True,
-                 help="Exit with 1 if a diagnostic says so, or fails."),
-    click.option("--sarif", type=UserPath(), help="Write the findings into this file, as SARIF 2.1.0."),
-    click.option("--junit", type=UserPath(), help="Write the findings into this file, as JUnit XML."),
-)  # fmt: skip
 
 
 def write_files(evaluation: Evaluation, sarif: Path | None, junit: Path | None) -> str:

@@ -10,6 +10,7 @@ import click
 
 from advplug.cli import _evaluation
 from advplug.cli._device import usable_device
+from advplug.cli._options import Options, shared_options
 from advplug.cli._order import Order
 from advplug.cli._paths import UserPath
 from advplug.plugins.manager import default_manager
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 @click.option("--data", type=UserPath(), help=".npz file or folder of images instead of the preset's.")
 @click.option("--weights", type=UserPath(), help="Weights instead of the shipped ones, .safetensors.")
 @click.option("--attack", "attacks", multiple=True, metavar="NAME", help="Another attack at its defaults; repeatable.")
-@_evaluation.options
+@shared_options
 @click.pass_context
 def command(
     ctx: click.Context,
@@ -34,7 +35,7 @@ def command(
     data: Path | None,
     weights: Path | None,
     attacks: tuple[str, ...],
-    options: _evaluation.Options,
+    options: Options,
 ) -> None:
     """Run the case study CASE: its authors' weak evaluation, then the adaptive attack; exit 1 if it breaks nothing.
 

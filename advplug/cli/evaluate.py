@@ -11,6 +11,7 @@ import click
 
 from advplug.cli import _evaluation, _model, _recipes
 from advplug.cli._device import usable_device
+from advplug.cli._options import Options, shared_options
 from advplug.cli._order import Order
 from advplug.cli._paths import UserPath
 from advplug.errors import InvalidInput
@@ -74,7 +75,7 @@ def _defaults(ctx: click.Context, _: click.Parameter, path: Path | None) -> Path
     "--surrogate", help="package.module:callable, a differentiable stand-in for the model, for --gradients bpda."
 )
 @click.option("--output", help="Entry with the scores where the model answers with several, by name or number.")
-@_evaluation.options
+@shared_options
 @click.pass_context
 def command(
     ctx: click.Context,
@@ -93,7 +94,7 @@ def command(
     mask: str | None,
     surrogate: str | None,
     output: str | None,
-    options: _evaluation.Options,
+    options: Options,
 ) -> None:
     """Attack MODEL: package.module:callable, a torch module, a function of inputs, or what returns one of them.
 

@@ -18,7 +18,7 @@ from advplug.errors import InvalidInput
 FORM = 1
 """Version of the form of the bytes."""
 
-_NAMES = tuple(field.name for field in fields(AttackResult) if field.name not in ("stages", "left_out"))
+_NAMES = tuple(field.name for field in fields(AttackResult) if field.name not in ("stages", "left_out", "tried"))
 _OWN = ("standing", "predicted", "smallest")
 _PLACED_BY_SAMPLE = 1  # dimension of the samples in a trace (T, n) and in what stands at each budget (b, n)
 
@@ -47,13 +47,13 @@ class Piece:
 
     def to(self, device: torch.device) -> Piece:
         """The piece on ``device``."""
-        moved = {name: getattr(self.result, name).to(device) for name in _NAMES}
+        moved: dict[str, Any] = {name: tensor.to(device) for name, tensor in _tensors(self.result).items()}
         own = {name: getattr(self, name).to(device) for name in _OWN}
         return replace(self, result=replace(self.result, **moved), **own)
 
     def to_bytes(self) -> bytes:
         """A safetensors file with everything, and a digest of it."""
-        tensors = {name: getattr(self.result, name) for name in _NAMES} | {name: getattr(self, name) for name in _OWN}
+        tensors = _tensors(self.result) | {name: getattr(self, name) for name in _OWN}
         tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
         facts = {
             "form": FORM,
@@ -82,6 +82,7 @@ class Piece:
                 raise ValueError(f"it has form {facts['form']}, not {FORM}")
             result = AttackResult(
                 **{name: tensors[name] for name in _NAMES},
+                tried=tensors.get("tried"),
                 stages=tuple(facts["stages"]),
                 left_out=tuple(facts["left_out"]),
             )
@@ -100,6 +101,8 @@ def joined(pieces: Sequence[Piece]) -> Piece:
     columns = {name: [getattr(result, name) for result in results] for name in _NAMES}
     columns["stage"] = [_renumbered(result, stages) for result in results]
     columns["trace"] = _of_one_length(columns["trace"])
+    if all(result.tried is not None for result in results):
+        columns["tried"] = [result.tried for result in results]
     whole = {name: torch.cat(parts, _PLACED_BY_SAMPLE if name == "trace" else 0) for name, parts in columns.items()}
     return Piece(
         start=pieces[0].start,
@@ -110,6 +113,12 @@ def joined(pieces: Sequence[Piece]) -> Piece:
         seconds=sum(piece.seconds for piece in pieces),
         done=all(piece.done for piece in pieces),
     )
+
+
+def _tensors(result: AttackResult) -> dict[str, Tensor]:
+    """The tensors of a result that it has."""
+    found = {name: getattr(result, name) for name in (*_NAMES, "tried")}
+    return {name: tensor for name, tensor in found.items() if tensor is not None}
 
 
 def _decided(results: Sequence[AttackResult], name: str) -> bool:
