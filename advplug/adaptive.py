@@ -14,7 +14,7 @@ from advplug.losses import Loss
 from advplug.model import DefendedModel
 from advplug.threat import ThreatModel
 
-Role = Literal["baseline", "intermediate", "control", "adaptive"]
+Role = Literal["baseline", "intermediate", "control", "adaptive", "attack"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,7 +31,7 @@ class Recipe:
     targets_at_once: how many of these share a batch; see :class:`advplug.attack.Options`.
     restarts: independent runs, later ones on survivors only.
     role: ``baseline`` (the evaluation the defense's authors ran), ``intermediate``, ``control`` (run ``on`` the network
-        without the defense: what there is to lose) or ``adaptive``.
+        without the defense: what there is to lose), ``adaptive``, or ``attack`` where none is adapted to the model.
     on: another model that the attack is run on, and judged by; None for the defended one.
     library: distribution whose attack it is.
     published: robust accuracy in [0, 1] that the source reports for this attack, None where it reports none.

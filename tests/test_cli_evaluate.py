@@ -191,7 +191,7 @@ def test_a_users_own_module(evaluate: Evaluate, name: str) -> None:
     assert document["threat"] == "linf:0.25"
     assert document["clean_accuracy"] == 1
     assert [row["name"] for row in document["rows"]] == ["pgd, cross-entropy", "pgd, margin"]
-    assert {row["role"] for row in document["rows"]} == {"baseline"}
+    assert {row["role"] for row in document["rows"]} == {"attack"}
     assert {row["robust_accuracy"] for row in document["rows"]} == {0.5}
     assert document["broken"] is False  # exit code 0 all the same: nothing was claimed
 

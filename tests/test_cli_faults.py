@@ -107,7 +107,7 @@ def test_a_full_disk_costs_no_figure(evaluate: Evaluate, monkeypatch: pytest.Mon
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(np, "savez_compressed", full)
-    monkeypatch.setattr("advplug.report.page.replace_file", full)
+    monkeypatch.setattr("advplug.report.templates.replace_file", full)
     answer = evaluate("--out", "run", *(["--json"] if form == "json" else []))
     assert answer.exit_code == 1
     if form == "json":

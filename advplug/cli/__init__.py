@@ -17,7 +17,7 @@ from typing import TextIO
 import click
 
 from advplug import __version__
-from advplug.cli._console import Unprinted
+from advplug.cli import _console
 from advplug.cli._group import LazyGroup
 from advplug.errors import (
     COMPUTING,
@@ -76,7 +76,8 @@ def run(arguments: Sequence[str] | None = None) -> int:
     _fill_closed_streams()
     try:
         # With standalone_mode off click returns the code of ctx.exit() instead of ending the process.
-        code = cli.main(arguments, prog_name="advplug", standalone_mode=False)
+        given = list(sys.argv[1:] if arguments is None else arguments)
+        code = cli.main(given, prog_name="advplug", standalone_mode=False, obj=_console.Typed(("advplug", *given)))
         _flush(sys.stdout)  # a full disk shows here, and not when the interpreter is gone
         return code if isinstance(code, int) else 0
     except BrokenPipeError:  # nobody reads any more
@@ -124,8 +125,10 @@ def explain(error: BaseException) -> tuple[str, int]:
         return "a model, a plugin or a library called sys.exit(0) during the command", INTERNAL
     if isinstance(error, AdvplugError):
         return str(error), next((code for kind, code in EXIT_CODES.items() if isinstance(error, kind)), 2)
-    if isinstance(error, Unprinted) or (isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)):
-        remedy = "open it" if isinstance(error, Unprinted) else "make room"
+    if isinstance(error, _console.Unprinted) or (
+        isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
+    ):
+        remedy = "open it" if isinstance(error, _console.Unprinted) else "make room"
         return f"{error}: {remedy}, then give the same command again", 1
     if isinstance(error, ModuleNotFoundError) and (error.name or "").split(".")[0] in COMPUTING:
         return f"{error.name} is not installed: pip install 'advplug[torch]'", 4

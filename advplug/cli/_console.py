@@ -5,9 +5,11 @@ from __future__ import annotations
 import io
 import json
 import os
+import shlex
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, redirect_stdout
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TextIO
 
 import click
@@ -23,6 +25,20 @@ SCHEMA_VERSION = 1
 
 class Unprinted(OSError):
     """Stdout is closed: what a command prints is its result, and exit code 0 would say that it is there."""
+
+
+@dataclass(frozen=True)
+class Typed:
+    """The words of the command line, the object of click's root context."""
+
+    words: tuple[str, ...]
+
+
+def command_line() -> str:
+    """What was typed, quoted for a shell; "" outside of a command that :func:`advplug.cli.run` started."""
+    context = click.get_current_context(silent=True)
+    typed = None if context is None else context.find_root().obj
+    return shlex.join(typed.words) if isinstance(typed, Typed) else ""
 
 
 _document: TextIO | None = None  # where the document goes while everything else is kept off stdout

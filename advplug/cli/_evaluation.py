@@ -42,7 +42,7 @@ def carry_out(order: Order, options: Options, manager: Manager) -> Evaluation | 
     run_dir = _run_directory(job, options.out)
     if share is not None:
         run_dir = run_dir / SHARD.format(*share)
-    job = replace(job, run_dir=run_dir)
+    job = replace(job, run_dir=run_dir, command=_console.command_line())
     _check_recipes(job)
     with _resumable(run_dir, fresh=options.fresh):
         if options.fresh:

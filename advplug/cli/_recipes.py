@@ -60,7 +60,6 @@ def read_recipes(
         if losses and attack.fixed_loss:
             raise InvalidInput(f"{name} brings its own losses: leave --losses out, or attack with it apart")
         for text, loss in components or [("", None)]:
-            # None of these was made for the model at hand: they are the baseline that an adaptive attack has to beat.
             found.append(
                 Recipe(
                     name=f"{name}, {text}" if len(components) > 1 else name,
@@ -69,7 +68,7 @@ def read_recipes(
                     targets="each" if targets.each else None,
                     num_targets=targets.likeliest,
                     restarts=restarts,
-                    role="baseline",
+                    role="attack",
                     library=library_name or "advplug",
                 )
             )

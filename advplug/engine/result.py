@@ -33,6 +33,9 @@ class AttackResult:
     unusable_gradients: int64 (N,), steps at which the gradient was zero throughout or not finite: a sign of masking.
     trace: float32 (T, N), loss at each evaluation, NaN where the sample had left; rounds follow one another.
         Where several targets of a sample share a batch, the least of theirs.
+    evaluations: int64 (N, stages, restarts + 1), how many rows of the sample's column of ``trace`` each restart of each
+        stage took, in this order; one stage for an attack without any. The last counts the search past successes that
+        did not hold.
     stages: names of the stages of an attack of several; empty for others.
     left_out: names of those that could not run, because the model gives no gradient.
     tried: like ``adversarials``, the best point of each sample of a random model, also where it breaks too few draws
@@ -54,6 +57,7 @@ class AttackResult:
     backwards: Tensor
     unusable_gradients: Tensor
     trace: Tensor
+    evaluations: Tensor
     stages: tuple[str, ...] = ()
     left_out: tuple[str, ...] = ()
     tried: Tensor | None = None
@@ -84,8 +88,8 @@ class AttackResult:
         return float(self.correct.double().mean())
 
     @classmethod
-    def empty(cls, inputs: Tensor, correct: Tensor, clean_error_rate: Tensor) -> AttackResult:
-        """The result of not attacking."""
+    def empty(cls, inputs: Tensor, correct: Tensor, clean_error_rate: Tensor, restarts: int = 1) -> AttackResult:
+        """The result of not attacking, with room for so many ``restarts``."""
         count, device = len(inputs), inputs.device
         return cls(
             adversarials=inputs.clone(),
@@ -103,4 +107,5 @@ class AttackResult:
             backwards=torch.zeros(count, dtype=torch.int64, device=device),
             unusable_gradients=torch.zeros(count, dtype=torch.int64, device=device),
             trace=torch.zeros(0, count, dtype=torch.float32, device=device),
+            evaluations=torch.zeros(count, 1, restarts + 1, dtype=torch.int64, device=device),
         )

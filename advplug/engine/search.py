@@ -54,7 +54,7 @@ class _Run:
         self.stops = problem.epsilon is not None and problem.options.early_end and not model.stochastic
         clean = gateway.decisions(self.inputs, problem.options.draws)
         wrong = torch.stack([(d.labels != problem.labels) | ~d.accepted for d in clean]).float().mean(0)
-        self.result = AttackResult.empty(problem.inputs, wrong < 0.5, wrong)
+        self.result = AttackResult.empty(problem.inputs, wrong < 0.5, wrong, problem.options.restarts)
         self.counter = QueryCounter(len(problem.inputs), problem.inputs.device)
         self.cost = torch.full_like(self.result.distance, torch.inf)
         self.steps_done = self.rounds_done = 0
@@ -97,7 +97,7 @@ class _Run:
                 if not out_of_memory(error) or (not self.gateway.halve() and len(chunk) == 1):
                     raise  # otherwise the batch is repeated: random numbers belong to samples, so they are the same
                 queue[:0] = chunk.split(max(1, len(chunk) // 2))
-        self._store_traces(traces)
+        self._store_traces(traces, restart)
 
     def search_deeper_for_lost(self) -> None:
         """Attack samples again whose success did not hold, past the first success: they left the search too early."""
@@ -283,7 +283,7 @@ class _Run:
         logits = logits.scatter(1, self.problem.labels[:, None], -torch.inf)
         return logits.argsort(dim=1, descending=True, stable=True)[:, :-1]
 
-    def _store_traces(self, traces: list[Trace]) -> None:
+    def _store_traces(self, traces: list[Trace], restart: int) -> None:
         length = max((len(trace) for trace in traces), default=0)
         table = torch.full((length, len(self.inputs)), torch.inf, dtype=torch.float32, device=self.inputs.device)
         for trace in traces:
@@ -291,6 +291,7 @@ class _Run:
                 values = torch.where(loss.isnan(), torch.inf, loss).to(table.dtype)
                 table[step].scatter_reduce_(0, rows, values, "amin")
         table = torch.where(table == torch.inf, torch.nan, table)
+        self.result.evaluations[:, 0, restart] += length
         self.result = replace(
             self.result,
             trace=torch.cat((self.result.trace, table)),

@@ -147,6 +147,7 @@ def _joined(
     if before is not None:
         joined |= {name: getattr(before, name) + getattr(found, name) for name in _OF_ONE_ATTACK}
         joined["trace"] = torch.cat((before.trace, found.trace))
+        joined["evaluations"] = torch.cat((before.evaluations, found.evaluations), 1)
     return replace(found, **joined)
 
 
@@ -184,16 +185,18 @@ def _continue(attack: Attack, problem: Problem, before: AttackResult | None) -> 
         },
         **{name: torch.zeros_like(getattr(before, name)) for name in _OF_ONE_ATTACK},
         "trace": before.trace[:0],
+        "evaluations": torch.zeros_like(before.evaluations[:, :1]),
     }
     if before.tried is not None:
         merged["tried"] = before.tried.clone()
     if len(rows):
         after = run_attack(attack, problem.at(rows))
-        for name in merged.keys() - {"trace"}:
+        for name in merged.keys() - {"trace", "evaluations"}:
             merged[name][rows] = getattr(after, name)
         merged["success_rate"] = torch.maximum(
             merged["success_rate"], before.success_rate
         )  # of a stochastic model, the most that was found
         merged["trace"] = after.trace.new_full((len(after.trace), len(before.success)), torch.nan)
         merged["trace"][:, rows] = after.trace
+        merged["evaluations"] = after.evaluations[:1].expand(len(before.success), -1, -1).clone()
     return replace(before, **merged)

@@ -100,6 +100,7 @@ def joined(pieces: Sequence[Piece]) -> Piece:
     stages = tuple(name for name in longest if name not in left_out or _decided(results, name))
     columns = {name: [getattr(result, name) for result in results] for name in _NAMES}
     columns["stage"] = [_renumbered(result, stages) for result in results]
+    columns["evaluations"] = [_by_stage(result, stages) for result in results]
     columns["trace"] = _of_one_length(columns["trace"])
     if all(result.tried is not None for result in results):
         columns["tried"] = [result.tried for result in results]
@@ -131,6 +132,16 @@ def _renumbered(result: AttackResult, stages: tuple[str, ...]) -> Tensor:
     numbers = [stages.index(name) if name in stages else -1 for name in result.stages]
     table = torch.tensor([*numbers, -1], device=result.stage.device)  # the last stands for "none", which is -1
     return table[result.stage]
+
+
+def _by_stage(result: AttackResult, stages: tuple[str, ...]) -> Tensor:
+    """The evaluations of each of ``stages``, int64 (n, stages, restarts + 1); zeros where others took some between."""
+    if not stages:
+        return result.evaluations
+    found = result.evaluations.new_zeros(len(result.success), len(stages), result.evaluations.shape[2])
+    if set(result.stages) <= set(stages):
+        found[:, [stages.index(name) for name in result.stages]] = result.evaluations
+    return found
 
 
 def _of_one_length(traces: Sequence[Tensor]) -> list[Tensor]:

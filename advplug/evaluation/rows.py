@@ -22,7 +22,7 @@ from advplug.records.job import Job
 
 _RECORDED = (
     "success", "success_rate", "correct", "clean_error_rate", "detected", "lost", "distance", "target", "restart",
-    "stage", "forwards", "backwards", "unusable_gradients", "trace",
+    "stage", "forwards", "backwards", "unusable_gradients", "trace", "evaluations",
 )  # fmt: skip
 
 

@@ -244,7 +244,8 @@ class RunDirectory:
         """Write the evaluation itself; returns it with its run directory filled in."""
         evaluation = replace(evaluation, run_dir=self.path)
         self.path.mkdir(parents=True, exist_ok=True)
-        content = _write_arrays(self.path / "inputs.npz", {"inputs": evaluation.inputs, "labels": evaluation.labels})
+        data: dict[str, Any] = {"inputs": evaluation.inputs, "labels": evaluation.labels, **evaluation.landscapes}
+        content = _write_arrays(self.path / "inputs.npz", data)
         document = {
             **evaluation.to_json(),
             "environment": dict(evaluation.environment),
@@ -281,7 +282,10 @@ class RunDirectory:
             if document.get("inputs_digest") not in (None, hashlib.sha256(content).hexdigest()):  # earlier: none
                 raise ValueError("it is of another run, or was changed")
             data = _arrays(content)
-            evaluation = replace(evaluation, rows=rows, run_dir=self.path, inputs=data["inputs"], labels=data["labels"])
+            inputs, labels = data.pop("inputs"), data.pop("labels")
+            evaluation = replace(
+                evaluation, rows=rows, run_dir=self.path, inputs=inputs, labels=labels, landscapes=data
+            )
             check_inputs(evaluation)
         return evaluation
 

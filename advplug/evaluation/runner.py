@@ -18,6 +18,7 @@ from advplug.evaluation.chain import SLICE, Chain, chains_of
 from advplug.evaluation.diagnose import diagnose
 from advplug.evaluation.environment import describe
 from advplug.evaluation.executors import Answer, Executor, Inline, Labour
+from advplug.evaluation.landscapes import landscapes
 from advplug.evaluation.piece import Piece, joined
 from advplug.evaluation.problems import Watch, as_findings, problem_of
 from advplug.evaluation.progress import Progress
@@ -256,6 +257,7 @@ class _Run:
         if not rows:
             raise next(lot.error for lot in self.lots if lot.error is not None)
         evaluation = self._of_rows(tuple(rows))
+        evaluation = replace(evaluation, landscapes=landscapes(self.job, evaluation))
         found = self.manager.collect("advplug_diagnose", of=Finding, job=self.job, evaluation=evaluation)
         not_run = [lot.recipe.name for lot in self.lots if lot.error is not None]
         evaluation = replace(evaluation, findings=(*diagnose(self.job, evaluation, not_run), *found))
@@ -275,7 +277,11 @@ class _Run:
             rows=rows,
             claim=job.claim,
             lesson=job.lesson,
-            environment={"seed": job.seed, **describe(self.manager, job.plugins, job.images.inputs.device)},
+            environment={
+                **({"command": job.command} if job.command else {}),
+                "seed": job.seed,
+                **describe(self.manager, job.plugins, job.images.inputs.device),
+            },
             inputs=job.images.inputs.cpu().numpy(),
             labels=job.images.labels.cpu().numpy(),
             class_names=job.images.class_names,

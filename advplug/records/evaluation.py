@@ -45,7 +45,9 @@ class Row:
         ``success_at`` fixed false positive rates and ``roc``; empty for others.
     shrunk: pairs (epsilon, accuracy): an upper bound at smaller budgets, from shrinking the adversarials found.
     arrays: per-sample records as in :class:`advplug.api.AttackResult`, and ``predicted``, int64 (N,), the class
-        that the model gives to each adversarial (to the clean input where there is none).
+        that the model gives to each adversarial (to the clean input where there is none), and ``evaluations``, int64
+        (N, stages, restarts + 1): for each sample, the rows of its column of the trace that each restart of each stage
+        took, in this order.
     """
 
     role: str
@@ -96,6 +98,7 @@ class Evaluation:
     clean_error_rate: mean share of fresh draws in which a clean answer is wrong, for stochastic models; None otherwise.
     false_positives: share of clean inputs that the detector rejects; None without a detector.
     inputs, labels: float32 (N, ...) and int64 (N,), the attacked samples.
+    landscapes: the margin around some samples, as :mod:`advplug.evaluation.landscapes` measured it; empty without.
     run_dir: run directory, None if nothing was to be written.
     unsaved: what could not be written there, and the reason for each; empty if all was. Not in the JSON document.
     """
@@ -115,6 +118,7 @@ class Evaluation:
     inputs: NDArray[np.float32] = field(repr=False, compare=False, default_factory=lambda: np.zeros(0, np.float32))
     labels: NDArray[np.int64] = field(repr=False, compare=False, default_factory=lambda: np.zeros(0, np.int64))
     class_names: tuple[str, ...] = ()
+    landscapes: Arrays = field(repr=False, compare=False, default_factory=dict)
     run_dir: Path | None = None
     unsaved: Mapping[str, str] = field(default_factory=dict, compare=False)
 

@@ -24,6 +24,7 @@ class Job:
     sweep: smaller budgets, ascending, at which every attack runs as well; a minimum-norm run reads them off its
         distances. Empty for none.
     auxiliary: images that the attacker owns besides those attacked, for attacks that learn from some.
+    command: what was typed to get this evaluation, "" for one that was asked for in Python.
     run_dir: directory that is written and resumed from; None writes nothing.
     named: what the command line was given, as JSON; None for a job made in Python.
     diagnose: ``quick`` leaves out diagnostics that run attacks of their own, which ``full`` runs.
@@ -43,6 +44,7 @@ class Job:
     lesson: str | None = None
     plugins: tuple[str, ...] = ()
     auxiliary: Images | None = None
+    command: str = ""
     run_dir: Path | None = None
     named: Mapping[str, Any] | None = None
     diagnose: Literal["quick", "full"] = "quick"

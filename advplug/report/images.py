@@ -2,40 +2,32 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from advplug.records.evaluation import Arrays, Evaluation
+from advplug.records.evaluation import Arrays, Evaluation, Row
+from advplug.report.picture import Picture
 from advplug.report.style import INK, figure
 from advplug.report.summary import strongest
 
 MOST = 6
+TITLE = "Broken samples"
 
 
-@dataclass(frozen=True)
-class Gallery:
-    """The figure, or None with the reason why there is none; ``caption`` is the reason or what is seen."""
-
-    figure: Figure | None
-    caption: str
-
-
-def gallery(evaluation: Evaluation, most: int = MOST) -> Gallery:
+def gallery(evaluation: Evaluation, most: int = MOST) -> Picture:
     """The first samples that the strongest attack broke, each above its adversarial and their difference."""
     row = strongest(evaluation)
     adversarials = None if row is None else row.arrays.get("adversarials")
     if row is None or adversarials is None:
-        return Gallery(None, "No adversarials were recorded.")
+        return Picture(TITLE, "No adversarials were recorded.")
     inputs = evaluation.inputs
     if inputs.ndim != 4 or inputs.shape[1] not in (1, 3) or inputs.shape != adversarials.shape:
-        return Gallery(None, f"The inputs have shape {tuple(inputs.shape[1:])}: no images to show.")
+        return Picture(TITLE, f"The inputs have shape {tuple(inputs.shape[1:])}: no images to show.")
     broken = np.flatnonzero(row.arrays["success"])[:most]
     if len(broken) == 0:
-        return Gallery(None, f"{row.name} broke no sample.")
+        return Picture(TITLE, f"{row.name} broke no sample.")
     clean, found = _pixels(inputs[broken]), _pixels(adversarials[broken])
     change = _largest(found - clean)
     scale = float(np.abs(change).max()) or 1.0
@@ -64,7 +56,15 @@ def gallery(evaluation: Evaluation, most: int = MOST) -> Gallery:
         f"label, what the model says instead, and the {evaluation.threat.partition(':')[0]} distance. The difference "
         f"(adversarial minus clean{channel}) is coloured from -{scale:.3g} to +{scale:.3g}; white is no change."
     )
-    return Gallery(drawn, caption)
+    return Picture(TITLE, caption, drawn, _alt(evaluation, row, broken))
+
+
+def _alt(evaluation: Evaluation, row: Row, broken: NDArray[Any]) -> str:
+    told = (" to ".join(_classes(evaluation, row.arrays, sample)) for sample in broken)
+    spans = row.arrays["distance"][broken] if "distance" in row.arrays else np.zeros(0)
+    norm = evaluation.threat.partition(":")[0]
+    far = f" The {norm} distances are {np.nanmin(spans):.3g} to {np.nanmax(spans):.3g}." if len(spans) else ""
+    return f"{len(broken)} images that {row.name} broke, clean, adversarial and difference: {', '.join(told)}.{far}"
 
 
 def _pixels(images: NDArray[Any]) -> NDArray[Any]:
@@ -79,14 +79,19 @@ def _largest(change: NDArray[Any]) -> NDArray[Any]:
 
 def _title(evaluation: Evaluation, arrays: Arrays, sample: int) -> str:
     """``7 to 3``, the label and what the model says instead, above the distance; as far as they are on record."""
+    distance = arrays["distance"][sample] if "distance" in arrays else np.nan
+    above = " to ".join(_classes(evaluation, arrays, sample)).replace("$", r"\$")
+    return f"{above}\n" + (f"{distance:.3g}" if np.isfinite(distance) else "")
+
+
+def _classes(evaluation: Evaluation, arrays: Arrays, sample: int) -> list[str]:
+    """The label, and what the model says instead if it is on record."""
     classes = [int(evaluation.labels[sample])]
     if "predicted" in arrays:
         classes.append(int(arrays["predicted"][sample]))
-    distance = arrays["distance"][sample] if "distance" in arrays else np.nan
-    above = " to ".join(_name(evaluation, label) for label in classes)
-    return f"{above}\n" + (f"{distance:.3g}" if np.isfinite(distance) else "")
+    return [_name(evaluation, label) for label in classes]
 
 
 def _name(evaluation: Evaluation, label: int) -> str:
     names = evaluation.class_names
-    return (names[label] if label < len(names) else str(label)).replace("$", r"\$")[:14]
+    return (names[label] if label < len(names) else str(label))[:14]

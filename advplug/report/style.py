@@ -16,7 +16,16 @@ BASELINE, INTERMEDIATE, ADAPTIVE = "#0072b2", "#7a7f87", "#d55e00"
 COLOURS = {"baseline": BASELINE, "intermediate": INTERMEDIATE, "adaptive": ADAPTIVE}
 """Blue and vermilion of Okabe and Ito's palette, which colour-blind readers tell apart."""
 
-_DARK = {INK: "#e4e7eb", GRID: "#353a42", BASELINE: "#56b4e9", INTERMEDIATE: "#9aa1ab", ADAPTIVE: "#f0813a"}
+PALETTE = {
+    BASELINE: "#56b4e9", ADAPTIVE: "#f0813a", "#9b4fe0": "#a35cf5", "#0f8f6b": "#7fe0b0", "#6b1230": "#a0584f",
+    "#23127e": "#f5e663", INTERMEDIATE: "#9aa1ab",
+}  # fmt: skip
+"""Colours of attacks on light paper, and what they are on dark paper; readers of any colour vision tell them apart."""
+
+PAPER = ("#ffffff", "#14171b")
+"""Light and dark."""
+
+_DARK = {INK: "#e4e7eb", GRID: "#353a42", **PALETTE}
 _FONT = "system-ui, -apple-system, 'Segoe UI', Helvetica, Arial, sans-serif"
 WIDTH = 7.0  # inches; the page scales the figure, so this sets how large its letters are beside it
 

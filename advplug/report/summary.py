@@ -5,8 +5,11 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+import numpy as np
+
 from advplug.evaluation.diagnostics import percent
 from advplug.records.evaluation import Evaluation, Row
+from advplug.report import together
 
 SHORT = {"adversarial-robustness-toolbox": "ART"}
 """Distributions that are better known, and shorter, by another name."""
@@ -74,8 +77,20 @@ def subject(evaluation: Evaluation) -> str:
 
 def verdict(evaluation: Evaluation) -> str:
     """The result in a sentence or two, and what could not run."""
-    missing = [finding.message for finding in evaluation.findings if finding.name == "no-gradient"]
-    return " ".join((_result(evaluation), *missing))
+    missing = [
+        finding.message
+        for finding in evaluation.findings
+        if finding.name == "no-gradient" and finding.status in ("warn", "fail")
+    ]
+    return " ".join((_result(evaluation), *_gained(evaluation), *missing))
+
+
+def _gained(evaluation: Evaluation) -> list[str]:
+    """What all attacks together break beyond the strongest, in a sentence."""
+    best, left = strongest(evaluation), together.accuracy(evaluation)
+    if best is None or left is None or distance_columns(evaluation) or left > best.robust_accuracy - 1e-9:
+        return []
+    return [f"All attacks together, the best on each sample, leave {percent(left)}."]
 
 
 def _result(evaluation: Evaluation) -> str:
@@ -131,7 +146,33 @@ def lines(evaluation: Evaluation) -> list[Line]:
         interval=_brackets(evaluation.clean_accuracy, evaluation.samples),
         detected="" if evaluation.false_positives is None else percent(evaluation.false_positives),
     )
-    return [clean, *(_line(row, evaluation, notes) for row in evaluation.rows)]
+    return [clean, *(_line(row, evaluation, notes) for row in evaluation.rows), *_all_together(evaluation, empty)]
+
+
+def _all_together(evaluation: Evaluation, empty: tuple[str, ...]) -> list[Line]:
+    """The line on all attacks together, where there are several."""
+    rows, left = together.attacks(evaluation), together.accuracy(evaluation)
+    if left is None or len(rows) < 2:
+        return []
+    distances: tuple[str, ...] = ()
+    if empty:
+        spans = together.nearest(rows)
+        found = spans[np.isfinite(spans) & (spans > 0)]
+        at = tuple(percent(together.accuracy_at(rows, budget)) for budget, _ in evaluation.rows[0].sweep)
+        distances = (*((f"{np.median(found):.4g}", f"{found.mean():.4g}") if len(found) else ("", "")), *at)
+    line = Line(
+        role="all",
+        name=together.NAME,
+        accuracy=percent(left),
+        interval=_brackets(left, evaluation.samples),
+        distances=distances,
+    )
+    return [line]
+
+
+def role_of(row: Row, evaluation: Evaluation) -> str:
+    """The role of a row; a baseline is one only beside an attack that was adapted."""
+    return "attack" if row.role == "baseline" and not is_case(evaluation) else row.role
 
 
 def distance_columns(evaluation: Evaluation) -> tuple[str, ...]:
@@ -145,6 +186,8 @@ def distance_columns(evaluation: Evaluation) -> tuple[str, ...]:
 def remarks(evaluation: Evaluation) -> list[str]:
     """What must stand beside the table for it to be read rightly."""
     found = [f"{evaluation.samples} samples. {NOTE}"]
+    if not is_case(evaluation) and evaluation.rows:
+        found.append("No attack was adapted to this model, so that none is a baseline for another.")
     if evaluation.false_positives is not None:
         found.append(
             f"The detector rejects {percent(evaluation.false_positives)} of the clean inputs; for attacks the column "
@@ -169,7 +212,7 @@ def remarks(evaluation: Evaluation) -> list[str]:
 
 def _line(row: Row, evaluation: Evaluation, notes: dict[str, int]) -> Line:
     return Line(
-        role=row.role,
+        role=role_of(row, evaluation),
         name=row.name,
         library=SHORT.get(row.library, row.library),
         accuracy=percent(row.robust_accuracy),

@@ -133,12 +133,12 @@ def test_everything_is_there_and_nothing_is_fetched(evaluation: Evaluation, tmp_
     text = path.read_text()
     page = Page(text)
     assert page.headings == [
-        "Attacks", "Accuracy against budget", "Broken samples", "Loss curves", "Queries to success", "Findings",
-        "Recipes", "Environment",
+        "Attacks", "Accuracy against budget", "Broken samples", "Loss over evaluations", "Queries to success",
+        "Not drawn", "Diagnostics", "Checklist", "Recipes", "How to reproduce",
     ]  # fmt: skip
     assert len(page.images) == 4
     assert all(image["alt"] and str(image["src"]).startswith("data:image/svg+xml;base64,") for image in page.images)
-    assert all(reference.startswith("data:") for reference in page.references)
+    assert all(reference.startswith(("data:", "#")) for reference in page.references)
     assert "http://" not in text
     assert "https://" not in text
     assert "@import" not in text
@@ -227,7 +227,7 @@ def test_an_evaluation_without_rows_or_records(evaluation: Evaluation) -> None:
 def test_detector_and_stochastic_figures_are_explained(evaluation: Evaluation) -> None:
     rows = tuple(replace(one, detected=0.25) for one in evaluation.rows)
     text = text_of(replace(evaluation, rows=rows, false_positives=0.05, clean_error_rate=0.125))
-    for words in ("rejects 5.0 % of the clean inputs", "25.0 %", "12.5 % of its draws", '<th class="n">Detected</th>'):
+    for words in ("rejects 5.0 % of the clean inputs", "25.0 %", "12.5 % of its draws", 'scope="col">Detected</th>'):
         assert words in text
 
 
