@@ -34,6 +34,7 @@ from advplug.errors import (
 COMMANDS = {
     "break": ("advplug.cli.break_:command", "Run a case study: the weak evaluation beside the adaptive attack."),
     "check": ("advplug.cli.check:command", "Check that plugins keep the contract of their kind."),
+    "compare": ("advplug.cli.compare:command", "Compare finished runs: which samples fell where, and what differs."),
     "doctor": ("advplug.cli.doctor:command", "Show every plugin that does not load, and why."),
     "evaluate": ("advplug.cli.evaluate:command", "Evaluate a defended model against attacks."),
     "list": ("advplug.cli.list_:command", "List the installed plugins."),

@@ -14,15 +14,18 @@ from advplug.report import together
 from advplug.report.looks import Look, looks
 from advplug.report.picture import Picture, label, listed, name
 from advplug.report.style import INK, INTERMEDIATE, figure, quiet
+from advplug.report.summary import strongest
 
 Points = tuple[tuple[float, float], ...]
 
 TITLE = "Accuracy against budget"
+_MEASURED = 3
+"""Points of a curve that is known between no budget and the largest."""
 _CAPTION = {
     False: "Markers: the attack was run with that budget. ",
     True: "Each attack at every distance at once: a sample counts as broken from the distance of its perturbation on. ",
 }
-_ALL = "Thick: each sample counts as the attack that was best on it left it; the defense keeps at most that. "
+_ALL = "Broad and grey: each sample counts as the attack that was best on it left it; the defense keeps at most that. "
 _SHRUNK = (
     "Thin dashes: the adversarials found were drawn back towards their clean inputs and judged again, which bounds "
     "from above what a run at that budget would leave."
@@ -40,13 +43,20 @@ def security_curve(evaluation: Evaluation) -> Picture:
     for row, look, points in zip(evaluation.rows, looks(evaluation), ran, strict=True):
         _draw(axes, row, look, points, stairs=evaluation.epsilon is None)
     if whole:
-        kind = "steps-post" if evaluation.epsilon is None else "default"
-        axes.plot(*percents(whole), color=INK, linewidth=7, alpha=0.25, zorder=1.5, label=together.NAME, drawstyle=kind)
+        _draw_whole(axes, whole, stairs=evaluation.epsilon is None)
     _finish(axes, evaluation, max(budget for budget, _ in chain(*ran)))
     drawn.legend(loc="outside lower left", ncols=2, frameon=False, fontsize=8, labelcolor=INK)
     caption = _CAPTION[evaluation.epsilon is None] + (_ALL if whole else "")
     caption += _SHRUNK if any(row.shrunk for row in evaluation.rows) else ""
     return Picture(TITLE, caption.strip(), drawn, _alt(evaluation, whole))
+
+
+def points_of(evaluation: Evaluation) -> Points:
+    """The curve of all attacks together, or of the strongest where there is one alone; empty without an attack."""
+    best = strongest(evaluation)
+    alone = () if best is None else _ran(best, evaluation)
+    start = () if alone and alone[0][0] == 0 else ((0.0, evaluation.clean_accuracy),)
+    return together.curve(evaluation) or (alone and (*start, *alone))
 
 
 def percents(points: Points) -> tuple[list[float], list[float]]:
@@ -62,6 +72,15 @@ def _draw(axes: Axes, row: Row, look: Look, points: Points, *, stairs: bool) -> 
     line.set(markersize=5.5, markeredgecolor="none", clip_on=False, zorder=3)
     if stairs and points:
         axes.plot(*percents(points[len(points) // 2 :][:1]), look.marker, color=look.colour, markersize=5.5, mew=0)
+
+
+def _draw_whole(axes: Axes, points: Points, *, stairs: bool) -> None:
+    """A broad band behind the lines; a disk where the attacks ran at one budget, since nothing is known between."""
+    if len(points) < _MEASURED and not stairs:
+        axes.plot(*percents(points[-1:]), "o", color=INK, ms=15, mew=0, alpha=0.25, label=together.NAME, clip_on=False)
+        return
+    kind = "steps-post" if stairs else "default"
+    axes.plot(*percents(points), color=INK, linewidth=7, alpha=0.25, zorder=1.5, label=together.NAME, drawstyle=kind)
 
 
 def _finish(axes: Axes, evaluation: Evaluation, highest: float) -> None:

@@ -29,7 +29,7 @@ def accuracy(evaluation: Evaluation) -> float | None:
     rows = attacks(evaluation)
     if not rows or len(rows) < sum(row.role != "control" for row in evaluation.rows):
         return None
-    return float(np.min([_left(row) for row in rows], axis=0).mean())
+    return float(np.min([left(row) for row in rows], axis=0).mean())
 
 
 def nearest(rows: Sequence[Row]) -> NDArray[np.float64]:
@@ -68,8 +68,8 @@ def staircase(distance: NDArray[Any], start: float) -> tuple[tuple[float, float]
     return ((0.0, start), *zip(found.tolist(), left.clip(0).tolist(), strict=True))
 
 
-def _left(row: Row) -> NDArray[np.float64]:
-    """What the row leaves of each sample, in [0, 1]."""
+def left(row: Row) -> NDArray[np.float64]:
+    """What the row leaves of each sample, (N,) in [0, 1]; it needs the record ``success``."""
     success = np.asarray(row.arrays["success"], np.float64)
     rate = row.arrays.get("success_rate", success)
     correct = row.arrays.get("correct", np.ones_like(success))
