@@ -18,6 +18,8 @@ Answer = Literal["yes", "no", "not known", "does not apply"]
 _ONE_STEP = ("FGM(steps=1,", "FGSM", "FastGradient")
 _LABELS_ALONE = ("Boundary", "HopSkipJump", "GeoDA", "SignOPT", "Pointwise", "SpatialAttack")
 _OF_OTHER_MODELS = ("Transfer", "Substitute")
+_SAME = {"ProjectedGradientDescent": "PGD", "FastGradientMethod": "FGM", "FGSM": "FGM", "FastGradientAttack": "FGM"}
+"""Names of the same attack in other libraries."""
 _MARGIN = 1e-9
 
 
@@ -218,7 +220,8 @@ def _kinds(row: Row) -> Iterable[str]:
         return [name for name, _ in row.stages]
     attack = row.components.get("attack", row.name)
     bridged = re.match(r"\w+\(attack='(\w+)'", attack)  # an attack of another library
-    return [bridged[1] if bridged else attack.partition("(")[0]]
+    kind = re.sub("^(Linf|L[0-2])", "", bridged[1] if bridged else attack.partition("(")[0])
+    return [_SAME.get(kind, kind)]
 
 
 def _is(row: Row, words: tuple[str, ...]) -> bool:

@@ -46,7 +46,7 @@ def quiet(axes: Axes, *, title: str = "", x: str = "", y: str = "") -> None:
     axes.spines["bottom"].set_color(GRID)
     axes.grid(axis="y", color=GRID, linewidth=0.7)
     axes.set_axisbelow(True)
-    axes.tick_params(colors=INK, length=0, labelsize=8)
+    axes.tick_params(which="both", colors=INK, length=0, labelsize=8)
     axes.set_xlabel(x, color=INK, fontsize=8.5)
     axes.set_ylabel(y, color=INK, fontsize=8.5)
     axes.set_title(title, color=INK, fontsize=8.5, loc="left")

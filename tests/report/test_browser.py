@@ -1,0 +1,102 @@
+"""The pages as a browser shows them, on a desk and on a phone, by day and by night."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import made_evaluations
+import numpy as np
+import pytest
+from browser import CHROMIUM, Browser, chromium
+from PIL import Image
+
+from advplug.evaluation import Evaluation
+from advplug.plugins.manager import Manager, using
+from advplug.records.finding import Finding
+from advplug.report import write_report
+from advplug.report.comparison import compare
+from advplug.report.comparison_page import write_comparison
+
+LONG = "an-attack-of-a-long-name-without-any-space-" * 3
+MOST_BYTES = 1_500_000
+
+SCREENS = {"desk": 1280, "phone": 390}
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
+    if CHROMIUM is None:
+        pytest.skip("no Chromium on this machine")
+    with chromium(tmp_path_factory.mktemp("profile")) as opened:
+        yield opened
+
+
+def evaluation(folder: Path) -> Evaluation:
+    """A page with everything on it: every figure, long names, every status."""
+    made = made_evaluations.evaluation(folder)
+    records = made_evaluations.arrays(
+        restart=np.arange(12) % 3,
+        correct=np.ones(12, bool),
+        evaluations=np.broadcast_to(np.array([[8, 6, 6, 0]]), (12, 1, 4)),
+    )
+    weak = replace(made.rows[0], name=LONG, arrays=records, components={"attack": LONG, "restarts": "3"})
+    lines, planes = np.linspace(-1, 1, 2 * 81).reshape(2, 81), np.linspace(-1, 1, 2 * 441).reshape(2, 21, 21)
+    around = {"shown": np.array([0, 1]), "radius": np.array([0.3]), "random": lines, "descent": -lines, "plane": planes}
+    findings = [
+        Finding(name=f"finding-{status}", id=number, status=status, message=f"{LONG} {status}", advice="Change it.",
+                figure=0.5, threshold=0.1, samples=tuple(range(20)))
+        for number, status in (("G1", "fail"), ("G2", "warn"), ("G3", "pass"), ("G4", "not-run"))
+    ]  # fmt: skip
+    return replace(made, rows=(weak, made.rows[1]), findings=tuple(findings), landscapes=around, claim=LONG)
+
+
+@pytest.fixture(scope="module")
+def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    folder = tmp_path_factory.mktemp("pages")
+    made = evaluation(folder)
+    other = replace(made, rows=made.rows[:1], labels=made.labels[::-1].copy())
+    with using(Manager(plugins=[])):
+        return {
+            "report": write_report(made),
+            "comparison": write_comparison(compare({"one": made, LONG: other}), folder / "comparison.html"),
+        }
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("screen", SCREENS)
+@pytest.mark.parametrize("name", ["report", "comparison"])
+def test_what_a_reader_sees(browser: Browser, pages: dict[str, Path], name: str, screen: str, scheme: str) -> None:
+    width = SCREENS[screen]
+    seen = browser.open(pages[name], width=width, phone=screen == "phone", scheme=scheme)
+    assert (seen["width"], seen["content"]) == (width, width)
+    assert seen["outside"] == []
+    assert seen["pale"] == []  # letters of a contrast below 4.5, AA of the WCAG
+    assert len(seen["images"]) == {"report": 7, "comparison": 1}[name]
+    assert all(image["complete"] and image["width"] > 0 for image in seen["images"])
+    assert all(re.search(r"\d", image["alt"]) for image in seen["images"])
+    assert browser.errors == []
+    assert all(request.startswith(("file:", "data:")) for request in browser.requests)
+    picture = Image.open(browser.picture(pages[name].with_suffix(f".{screen}.{scheme}.png"))).convert("L")
+    assert picture.width == width
+    low, high = picture.getextrema()
+    assert low < 60 and high > 200  # noqa: PT018
+    paper = picture.getpixel((2, 2))
+    assert paper == high if scheme == "light" else paper < 60
+
+
+def test_pages_are_light(pages: dict[str, Path]) -> None:
+    assert all(page.stat().st_size < MOST_BYTES for page in pages.values())
+
+
+@pytest.mark.parametrize("name", ["report", "comparison"])
+def test_without_a_browser_what_can_be_read_off_the_text(pages: dict[str, Path], name: str) -> None:
+    text = pages[name].read_text(encoding="utf-8")
+    alts = re.findall(r'<img[^>]*\balt="([^"]*)"', text)
+    assert len(alts) == len(re.findall("<img", text)) == {"report": 7, "comparison": 1}[name]
+    assert all(re.search(r"\d", alt) for alt in alts)
+    for tag in ("table", "img"):
+        for place in re.finditer(f"<{tag}", text):
+            assert re.search(r'<div class="wide"[^>]*>\s*$', text[: place.start()]), place
