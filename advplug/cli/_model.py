@@ -231,4 +231,5 @@ def _defense_job(source: Source, recipes: Sequence[Recipe], device: str, manager
         threat = _limits.within(threat, rounded(bounds, torch.float32))
     threat, recipes = _at(samples, threat, mask, source), _recipes_at(samples, recipes)
     job = model_job(name, model, samples.images, threat, recipes, device=device)
-    return replace(job, preset=preset, plugins=(f"defense:{name}",), auxiliary=samples.own)
+    own = () if source.data else (f"data:{chosen.data}",)
+    return replace(job, preset=preset, plugins=(f"defense:{name}", *own), auxiliary=samples.own)

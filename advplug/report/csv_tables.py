@@ -37,7 +37,7 @@ def attacks_csv(evaluation: Evaluation) -> str:
         ])  # fmt: skip
     left = together.accuracy(evaluation)
     if left is not None and len(together.attacks(evaluation)) > 1:
-        lines.append(["all", together.NAME, "", *_share(left, evaluation)])
+        lines.append(["all", together.SHORT, "", *_share(left, evaluation)])
     return _written([head, *(line + [None] * (len(head) - len(line)) for line in lines)])
 
 

@@ -55,12 +55,11 @@ def numbered(count: int, distinguished: int | None = None) -> tuple[Look, ...]:
     colours, markers = list(PALETTE), list(_SHAPES)
     kept = colours.index(ADAPTIVE)
     others = [number for number in range(len(colours)) if distinguished is None or number != kept]
-    found, taken = [], 0
-    for place in range(count):
-        number = kept
-        if place != distinguished:
-            number = others[taken % len(others)]
-            taken += 1
-        lap = place // len(markers)
+    found: list[Look] = []
+    for taken in range(count - (distinguished is not None)):
+        lap, place = divmod(taken, len(others))
+        number = others[place]
         found.append(Look(colours[number], number, markers[(place + lap) % len(markers)]))
+    if distinguished is not None:
+        found.insert(distinguished, Look(ADAPTIVE, kept, markers[len(others) % len(markers)]))
     return tuple(found)

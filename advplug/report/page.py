@@ -66,6 +66,7 @@ def render(evaluation: Evaluation) -> str:
         is_case=summary.is_case(evaluation),
         tiles=_tiles(evaluation),
         lines=_lines(evaluation),
+        whole=together.NAME,
         roles=any(summary.role_of(row, evaluation) != "attack" for row in evaluation.rows),
         detects=evaluation.false_positives is not None,
         publishes=any(row.published is not None for row in evaluation.rows),

@@ -162,7 +162,7 @@ def _all_together(evaluation: Evaluation, empty: tuple[str, ...]) -> list[Line]:
         distances = (*((f"{np.median(found):.4g}", f"{found.mean():.4g}") if len(found) else ("", "")), *at)
     line = Line(
         role="all",
-        name=together.NAME,
+        name=together.SHORT,
         accuracy=percent(left),
         interval=_brackets(left, evaluation.samples),
         distances=distances,

@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 from advplug.records.evaluation import Evaluation, Row
 
 NAME = "best of all attacks per sample"
+SHORT = "best per sample"
+"""The same in a table that says "all" beside it."""
 
 _ROUNDING = 1e-6
 

@@ -1,0 +1,53 @@
+"""Where stages and restarts begin and end in the trace of a run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from advplug import Recipe, ThreatModel, evaluate, load
+from advplug.attack import Attack
+from advplug.data import Images
+from advplug.evaluation import Row, model_job
+from advplug.evaluation.run_directory import RunDirectory
+from advplug.testing.linear import linear_model
+
+
+def row_of(
+    attack: Attack, *, epsilon: float, sweep: tuple[float, ...] = (), run_dir: Path | None = None, **recipe: int
+) -> Row:
+    model = linear_model(5, (1, 4, 4)).float()
+    x = torch.rand(6, 1, 4, 4, generator=torch.Generator().manual_seed(0))
+    recipes = [Recipe(name="it", attack=attack, **recipe)]
+    images = Images(x, model(x).argmax(1))
+    job = model_job("linear", model, images, ThreatModel("linf", epsilon), recipes, sweep=sweep, run_dir=run_dir)
+    return evaluate(job).rows[0]
+
+
+def test_restarts_of_a_fixed_number_of_steps() -> None:
+    row = row_of(load("attack:pgd")(steps=4), epsilon=1e-4, restarts=3)
+    assert row.arrays["trace"].shape == (3 * 5, 6)
+    np.testing.assert_array_equal(row.arrays["evaluations"], np.broadcast_to([[5, 5, 5, 0]], (6, 1, 4)))
+
+
+def test_a_restart_that_nothing_was_left_for_took_no_evaluations() -> None:
+    row = row_of(load("attack:pgd")(steps=4), epsilon=1.0, restarts=3)
+    counts = row.arrays["evaluations"][0, 0]
+    assert counts[0] == len(row.arrays["trace"]) > 0
+    assert counts[1:].tolist() == [0, 0, 0]
+
+
+@pytest.mark.parametrize("sweep", [(), (1e-5,)])
+def test_stages_one_after_the_other(tmp_path: Path, sweep: tuple[float, ...]) -> None:
+    attack = load("attack:standard")(steps=3, num_targets=2, queries=20)
+    row = row_of(attack, epsilon=1e-4, sweep=sweep, run_dir=tmp_path)
+    counts = row.arrays["evaluations"]
+    assert [name for name, _ in row.stages] == ["apgd-ce", "apgd-t", "fab-t", "square"]
+    assert counts.shape == (6, 4, 2)
+    assert counts[0].sum() == len(row.arrays["trace"])
+    assert counts[0, :2, 0].tolist() == [4, 8]  # three steps and a last look, for each of two targets
+    stored = RunDirectory(tmp_path).load().rows[0]
+    np.testing.assert_array_equal(stored.arrays["evaluations"], counts)
