@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,20 +12,26 @@ import torch
 from advplug import Recipe, ThreatModel, evaluate, load
 from advplug.attack import Attack
 from advplug.data import Images
-from advplug.evaluation import Row, model_job
+from advplug.evaluation import Evaluation, Row, model_job
+from advplug.evaluation.chain import SLICE
 from advplug.evaluation.run_directory import RunDirectory
+from advplug.report.traces import segments
 from advplug.testing.linear import linear_model
 
 
-def row_of(
-    attack: Attack, *, epsilon: float, sweep: tuple[float, ...] = (), run_dir: Path | None = None, **recipe: int
-) -> Row:
+def run_of(attack: Attack, *, epsilon: float, samples: int = 6, **others: Any) -> Evaluation:
+    """One attack on samples in the order of their margins, the least last."""
     model = linear_model(5, (1, 4, 4)).float()
-    x = torch.rand(6, 1, 4, 4, generator=torch.Generator().manual_seed(0))
-    recipes = [Recipe(name="it", attack=attack, **recipe)]
+    x = torch.rand(samples, 1, 4, 4, generator=torch.Generator().manual_seed(0))
+    first, second = model(x).topk(2).values.unbind(1)
+    x = x[(second - first).argsort()]
+    recipes = [Recipe(name="it", attack=attack, restarts=others.pop("restarts", 1))]
     images = Images(x, model(x).argmax(1))
-    job = model_job("linear", model, images, ThreatModel("linf", epsilon), recipes, sweep=sweep, run_dir=run_dir)
-    return evaluate(job).rows[0]
+    return evaluate(model_job("m", model, images, ThreatModel("linf", epsilon), recipes, **others))
+
+
+def row_of(attack: Attack, **others: Any) -> Row:
+    return run_of(attack, **others).rows[0]
 
 
 def test_restarts_of_a_fixed_number_of_steps() -> None:
@@ -51,3 +58,19 @@ def test_stages_one_after_the_other(tmp_path: Path, sweep: tuple[float, ...]) ->
     assert counts[0, :2, 0].tolist() == [4, 8]  # three steps and a last look, for each of two targets
     stored = RunDirectory(tmp_path).load().rows[0]
     np.testing.assert_array_equal(stored.arrays["evaluations"], counts)
+
+
+def test_slices_that_end_apart_are_cut_apart() -> None:
+    """The last few samples are attacked apart from the others, and take other numbers of evaluations."""
+    attack = load("attack:standard")(steps=3, num_targets=2, queries=20)
+    whole = run_of(attack, epsilon=0.05, samples=SLICE + 3)
+    images = Images(torch.from_numpy(whole.inputs[:SLICE]), torch.from_numpy(whole.labels[:SLICE]))
+    model = linear_model(5, (1, 4, 4)).float()
+    part = evaluate(model_job("m", model, images, ThreatModel("linf", 0.05), [Recipe(name="it", attack=attack)]))
+    counts = whole.rows[0].arrays["evaluations"]
+    assert len(np.unique(counts.reshape(len(counts), -1), axis=0)) == 2
+    for one, other in zip(segments(whole), segments(part), strict=True):
+        assert one.stage == other.stage
+        first = one.trace[: len(other.trace), :SLICE]
+        np.testing.assert_array_equal(first, other.trace)
+        assert np.isnan(one.trace[len(other.trace) :, :SLICE]).all()
