@@ -1,4 +1,4 @@
-"""The report of a finished evaluation: one HTML page that needs no other file.
+"""The report of a finished evaluation, and the comparison of several: HTML pages that need no other file.
 
 matplotlib and Jinja2 are imported when a page or a figure is made.
 """
@@ -11,6 +11,8 @@ from advplug.lazy import lazily
 from advplug.records.section import Section
 
 if TYPE_CHECKING:
+    from advplug.report.comparison import compare
+    from advplug.report.comparison_page import write_comparison
     from advplug.report.page import write_report
     from advplug.report.plugin_sections import figure_section, rebuilt
     from advplug.report.style import ADAPTIVE, BASELINE, COLOURS, GRID, INK, INTERMEDIATE, figure, quiet
@@ -25,10 +27,12 @@ __all__ = [
     "INTERMEDIATE",
     "SHORT",
     "Section",
+    "compare",
     "figure",
     "figure_section",
     "quiet",
     "rebuilt",
+    "write_comparison",
     "write_report",
 ]
 
@@ -38,8 +42,10 @@ __getattr__ = lazily(
     {
         **_STYLE,
         "SHORT": ".summary",
+        "compare": ".comparison",
         "figure_section": ".plugin_sections",
         "rebuilt": ".plugin_sections",
+        "write_comparison": ".comparison_page",
         "write_report": ".page",
     },
 )
