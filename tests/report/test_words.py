@@ -96,6 +96,8 @@ def test_the_checklist_reads_the_record(made: Evaluation) -> None:
     assert answer(won, "without gradients") == ("no", "square, and they win: gradients mislead.")
     assert answer(won, "more steps")[0] == "yes"
     assert answer(won, "large enough")[0] == "no"
+    passed = replace(both, findings=(finding("pass", "G7"),))  # of budgets that were tried, which need not be large
+    assert answer(passed, "large enough")[0] == "not known"
     random = replace(both, clean_error_rate=0.1)
     assert answer(random, "randomness")[0] == "no"
 
