@@ -52,6 +52,7 @@ SEEN = """
     content: document.documentElement.scrollWidth,
     outside: every.filter((e) => !e.closest(".wide > *") && e.getBoundingClientRect().right > width + 1)
       .map((e) => e.outerHTML.slice(0, 80)),
+    framed: [...document.querySelectorAll(".wide > *")].map((e) => Math.floor(e.getBoundingClientRect().right)),
     pale: texts.filter((e) => contrast(e) < 4.5).map((e) => e.outerHTML.slice(0, 80)),
     images: [...document.images].map((i) => ({alt: i.alt, width: i.naturalWidth, complete: i.complete})),
   };
@@ -73,10 +74,14 @@ class Browser:
         for domain in ("Page", "Runtime", "Log", "Network"):
             self._ask(f"{domain}.enable")
 
-    def open(self, page: Path, *, width: int, phone: bool, scheme: str = "light") -> dict[str, Any]:
+    def open(
+        self, page: Path, *, width: int, phone: bool, scheme: str = "light", media: str = "screen"
+    ) -> dict[str, Any]:
         """Load ``page`` at ``width`` pixels, and return what :data:`SEEN` finds there."""
         self._ask("Emulation.setDeviceMetricsOverride", width=width, height=844, deviceScaleFactor=1, mobile=phone)
-        self._ask("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": scheme}])
+        self._ask(
+            "Emulation.setEmulatedMedia", media=media, features=[{"name": "prefers-color-scheme", "value": scheme}]
+        )
         self._ask("Page.navigate", url=page.as_uri())
         while self._next().get("method") != "Page.loadEventFired":
             pass

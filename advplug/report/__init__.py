@@ -13,6 +13,7 @@ from advplug.records.section import Section
 if TYPE_CHECKING:
     from advplug.report.comparison import compare
     from advplug.report.comparison_page import write_comparison
+    from advplug.report.looks import colours
     from advplug.report.page import write_report
     from advplug.report.plugin_sections import figure_section, rebuilt
     from advplug.report.style import ADAPTIVE, BASELINE, COLOURS, GRID, INK, INTERMEDIATE, figure, quiet
@@ -27,6 +28,7 @@ __all__ = [
     "INTERMEDIATE",
     "SHORT",
     "Section",
+    "colours",
     "compare",
     "figure",
     "figure_section",
@@ -42,6 +44,7 @@ __getattr__ = lazily(
     {
         **_STYLE,
         "SHORT": ".summary",
+        "colours": ".looks",
         "compare": ".comparison",
         "figure_section": ".plugin_sections",
         "rebuilt": ".plugin_sections",

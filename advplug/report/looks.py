@@ -50,16 +50,21 @@ def looks(evaluation: Evaluation) -> tuple[Look, ...]:
     return numbered(len(evaluation.rows), first)
 
 
+def colours(evaluation: Evaluation) -> tuple[str, ...]:
+    """The colour of each row, for figures of plugins: that of the row in the table and in all other figures."""
+    return tuple(look.colour for look in looks(evaluation))
+
+
 def numbered(count: int, distinguished: int | None = None) -> tuple[Look, ...]:
     """``count`` looks; the one at ``distinguished`` has the colour of adaptive attacks."""
-    colours, markers = list(PALETTE), list(_SHAPES)
-    kept = colours.index(ADAPTIVE)
-    others = [number for number in range(len(colours)) if distinguished is None or number != kept]
+    shades, markers = list(PALETTE), list(_SHAPES)
+    kept = shades.index(ADAPTIVE)
+    others = [number for number in range(len(shades)) if distinguished is None or number != kept]
     found: list[Look] = []
     for taken in range(count - (distinguished is not None)):
         lap, place = divmod(taken, len(others))
         number = others[place]
-        found.append(Look(colours[number], number, markers[(place + lap) % len(markers)]))
+        found.append(Look(shades[number], number, markers[(place + lap) % len(markers)]))
     if distinguished is not None:
         found.insert(distinguished, Look(ADAPTIVE, kept, markers[len(others) % len(markers)]))
     return tuple(found)

@@ -21,6 +21,7 @@ from advplug.report.comparison import compare
 from advplug.report.comparison_page import write_comparison
 
 LONG = "an-attack-of-a-long-name-without-any-space-" * 3
+A4 = 718  # CSS pixels between margins of a centimetre
 MOST_BYTES = 1_500_000
 
 SCREENS = {"desk": 1280, "phone": 390}
@@ -85,6 +86,13 @@ def test_what_a_reader_sees(browser: Browser, pages: dict[str, Path], name: str,
     assert low < 60 and high > 200  # noqa: PT018
     paper = picture.getpixel((2, 2))
     assert paper == high if scheme == "light" else paper < 60
+
+
+@pytest.mark.parametrize("name", ["report", "comparison"])
+def test_a_printed_page_is_as_wide_as_the_paper(browser: Browser, pages: dict[str, Path], name: str) -> None:
+    seen = browser.open(pages[name], width=A4, phone=False, media="print")
+    assert (seen["width"], seen["content"]) == (A4, A4)
+    assert all(width <= A4 for width in seen["framed"])
 
 
 def test_pages_are_light(pages: dict[str, Path]) -> None:

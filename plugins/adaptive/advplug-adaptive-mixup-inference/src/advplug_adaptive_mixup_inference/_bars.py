@@ -5,7 +5,7 @@ from __future__ import annotations
 from matplotlib.figure import Figure
 
 from advplug.evaluation import Evaluation
-from advplug.report import BASELINE, COLOURS, INK, INTERMEDIATE, SHORT, Section, figure, figure_section, quiet
+from advplug.report import INK, INTERMEDIATE, SHORT, Section, colours, figure, figure_section, quiet
 
 CAPTION = (
     "Robust accuracy under each attack. The line is what PGD leaves of the network without the mixing: the part of a "
@@ -23,14 +23,14 @@ def bars(evaluation: Evaluation) -> list[Section]:
 
 def drawn(evaluation: Evaluation) -> Figure:
     """A bar for the clean accuracy and for each attack but the control, which is a line."""
-    rows = [row for row in evaluation.rows if row.role != "control"]
+    own = zip(evaluation.rows, colours(evaluation), strict=True)
+    rows, shades = zip(*((row, colour) for row, colour in own if row.role != "control"), strict=True)
     assert evaluation.undefended_accuracy is not None, "there is a control"
     names = ["no attack", *(f"{row.name} ({SHORT.get(row.library, row.library)})" for row in rows)]
     shares = [evaluation.clean_accuracy, *(row.robust_accuracy for row in rows)]
-    colours = [INTERMEDIATE, *(COLOURS.get(row.role, BASELINE) for row in rows)]
     found = figure(0.6 + 0.36 * len(names))
     axes = found.subplots()
-    axes.barh(names[::-1], [100 * share for share in shares[::-1]], color=colours[::-1], height=0.62)
+    axes.barh(names[::-1], [100 * share for share in shares[::-1]], color=[INTERMEDIATE, *shades][::-1], height=0.62)
     alone = 100 * evaluation.undefended_accuracy
     axes.axvline(alone, color=INK, linewidth=1.1, label="the network alone, under PGD-50")
     axes.legend(frameon=False, fontsize=8, labelcolor=INK, loc="lower right")
