@@ -57,7 +57,7 @@ def test_budgets_without_end_are_refused_at_once(text: str) -> None:
         (["--bounds=0,1e14", "--threat", "linf:large.npy"], "is wider than"),
         (["--threat", "l2:min", "--attacks", "ddn", "--epsilons", "1e39"], "at most 1e+15"),
         (["--targets", "1" * 5000], "write each, or a number of classes"),
-        (["--gradients", "eot:" + "1" * 5000], "write a whole number after the colon"),
+        (["--gradients", "eot:" + "1" * 5000], "give a whole number"),
         (["--set", "square.queries=" + "9" * 400 + "/3"], "queries"),
         (["--device", "mps"], "--device mps: "),
         (["--config", "deep.toml"], "--config deep.toml: "),
