@@ -173,7 +173,8 @@ class TwoLosses(GradientEstimator):
 
     The first loss is the attack's own, on the classifier; a sample is *fooled* where more than half of the draws at x
     give another class than its label, or its target. The value is the sum of both losses, so that an attack that
-    compares points (APGD) sees either fall. Both losses cost a pass.
+    compares points (APGD) sees either fall. Both losses cost a pass. An attack that linearises several values of a
+    sample (DeepFool, FAB) keeps the gradients of its own loss.
 
     Parameters
     ----------
@@ -190,9 +191,13 @@ class TwoLosses(GradientEstimator):
 
     def __call__(self, objective: Objective, x: Tensor, noise: Noise, step: int) -> Estimate:
         first = self.of(objective, x, noise, step)
+        if first.loss.ndim > 1:
+            return first
         second = self.of(replace(objective, loss=self.second), x, noise, step)
-        if first.loss.ndim > 1 or second.loss.ndim > 1:
-            raise InvalidInput(f"{type(self).__name__} takes one value per sample of either loss: leave ClassGaps out")
+        if second.loss.ndim > 1:
+            raise InvalidInput(
+                f"{self.second} has several values per sample: name a second loss of one, such as Margin()"
+            )
         fooled = objective.fooled(first.logits).view(-1, *(1,) * (x.ndim - 1))
         gradient = self.direction(first.gradient, second.gradient, fooled)
         return Estimate(first.loss + second.loss, gradient, first.logits)

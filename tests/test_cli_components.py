@@ -135,6 +135,17 @@ def test_two_losses_and_one_step(rows: Callable[..., Any], gradient: str) -> Non
     assert row["robust_accuracy"] == 0.5
 
 
+def test_a_suite_keeps_its_linearising_stage_and_such_an_attack_alone_is_refused(
+    rows: Callable[..., Any], capsys: pytest.CaptureFixture[str]
+) -> None:
+    (row,) = rows("--attacks", "standard", "--gradient", "selective", "--limit", "2")
+    assert row["robust_accuracy"] <= 1
+    common = ["own_light:Light", "--data", "data.npz", "--threat", "linf:0.1", "--attacks", "deepfool"]
+    assert run(["evaluate", *common, "--gradient", "eot:2 of selective"]) == 2
+    message = "deepfool linearises several values of a sample: eot:2 of selective does nothing to it"
+    assert message in capsys.readouterr().err
+
+
 def test_a_stand_in_is_for_bpda_wherever_it_stands(
     rows: Callable[..., Any], capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -116,11 +116,13 @@ def with_gradients(job: Job, gradients: Sequence[Gradient]) -> Job:
 
     Raises
     ------
-    InvalidInput: BPDA, and the model offers no surrogate; another library's attack.
+    InvalidInput: BPDA, and the model offers no surrogate; another library's attack; one that a second loss does not
+        reach.
     """
     import torch
 
     from advplug.gradients import Exact, noise_within
+    from advplug.losses import ClassGaps
 
     if takes_surrogate(gradients) and job.model.capabilities.surrogate is None:
         raise InvalidInput(
@@ -136,7 +138,10 @@ def with_gradients(job: Job, gradients: Sequence[Gradient]) -> Job:
         if recipe.library != "advplug" and not all(isinstance(one.estimator, Exact) for one in estimators):
             message = "takes exact gradients, or none: leave --gradients out, or attack with it apart"
             raise InvalidInput(f"{recipe.name} {message}")
+        alone = isinstance(recipe.loss or recipe.attack.default_loss, ClassGaps)
         for text, estimator in estimators:
+            if alone and estimator.losses:
+                raise InvalidInput(f"{recipe.name} linearises several values of a sample: {text} does nothing to it")
             title = recipe.name if len(estimators) == 1 else f"{recipe.name}, {text}"
             recipes.append(replace(recipe, name=title, gradient=estimator))
     return replace(job, recipes=tuple(recipes))

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 @click.command("break")
 @click.argument("case")
 @click.option("--preset", default="mnist", show_default=True, help="Configuration of the defense.")
-@click.option("--data", type=UserPath(), help=".npz file or folder of images instead of the preset's.")
+@click.option("--data", type=UserPath(), help="File or folder of inputs, as for evaluate, instead of the preset's.")
 @click.option("--weights", type=UserPath(), help="Weights instead of the shipped ones, .safetensors.")
 @click.option("--attack", "attacks", multiple=True, metavar="NAME", help="Another attack at its defaults; repeatable.")
 @shared_options
