@@ -133,6 +133,15 @@ def test_an_attribute_that_holds_no_labels_is_not_taken_for_some(told: Any) -> N
     assert torch.equal(Images.of(dataset).labels, Y)
 
 
+def test_a_property_that_fails_tells_no_labels() -> None:
+    class Lazy(Counted):
+        @property
+        def labels(self) -> Any:
+            raise OSError("no such file")
+
+    assert torch.equal(Images.of(Lazy(told=False)).labels, Y)
+
+
 def test_the_labels_that_count_come_with_the_samples() -> None:
     dataset = Counted()
     dataset.targets = [1 - label for label in dataset.targets]

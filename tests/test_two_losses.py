@@ -14,6 +14,7 @@ from advplug.attack import Attack
 from advplug.criteria import Accepted, Misclassified
 from advplug.engine.gateway import Gateway
 from advplug.engine.objective import Objective
+from advplug.engine.problem import make_problem
 from advplug.engine.query_counter import QueryCounter
 from advplug.errors import InvalidInput, NoGradient
 from advplug.gradients import EOT, Estimate, Exact, FiniteDifference, GradientEstimator, Orthogonal, Selective, Smoothed
@@ -124,6 +125,30 @@ def test_a_pass_of_either_loss_is_counted() -> None:
     made = objective(OBLIQUE, 2)
     Selective()(made, POINTS, Noise.of(0, torch.arange(2), 0), 0)
     assert (made.counter.forwards.tolist(), made.counter.backwards.tolist()) == ([3, 3], [2, 2])
+
+
+def test_a_detector_of_many_passes_leaves_room_for_fewer_inputs() -> None:
+    """Its activations are kept for the backward pass, too."""
+
+    class Many(Plane):
+        def __init__(self) -> None:
+            super().__init__((1.0, 0.0), (3.0, 4.0))
+            self.layer = nn.Identity()
+
+        def forward(self, x: Tensor) -> Tensor:
+            return super().forward(self.layer(x))
+
+        def detector_scores(self, x: Tensor) -> Tensor:
+            return torch.stack([super(Many, self).detector_scores(self.layer(x)) for _ in range(30)]).mean(0)
+
+    y = torch.tensor([0, 0])
+    joint = Joint(((1.0, Margin()), (1.0, DetectorScore())))
+    plain, first, second = (
+        make_problem(Many(), POINTS, y, THREAT, loss=loss, gradient=gradient).gateway().max_rows
+        for loss, gradient in ((Margin(), None), (joint, None), (Margin(), EOT(2, Selective())))
+    )
+    assert first == second
+    assert plain > 10 * first
 
 
 @pytest.mark.parametrize("kind", [Selective, Orthogonal])

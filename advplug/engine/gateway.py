@@ -8,7 +8,7 @@ rounding of a half-precision model would push points out of their budget.
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from functools import cached_property
 from typing import TypeVar
@@ -47,6 +47,7 @@ class Gateway:
     seed: of the model's own randomness.
     memory_budget: bytes of activations that one pass may hold.
     max_rows: how many inputs one pass takes; measured by the memory budget unless given.
+    also: what else is asked in the same pass, such as the scores of a detector.
     """
 
     def __init__(
@@ -57,13 +58,14 @@ class Gateway:
         seed: int = 0,
         memory_budget: int = DEFAULT_BUDGET,
         max_rows: int | None = None,
+        also: Sequence[Callable[[Tensor], Tensor]] = (),
     ) -> None:
         self.model = model
         self.asked = 0
         """Inputs that :meth:`scores` has passed to the model."""
         self._example = searchable(model, example)
         self._seed, self._memory_budget = seed, memory_budget
-        self._max_rows = max_rows
+        self._max_rows, self._also = max_rows, also
         self._open = ExitStack()
 
     def __enter__(self) -> Gateway:
@@ -88,7 +90,7 @@ class Gateway:
         if self.model.batch_dependent:
             return 1
         if self._max_rows is None:
-            self._max_rows = rows_within(self._memory_budget, self.model, self._example)
+            self._max_rows = rows_within(self._memory_budget, self.model, self._example, self._also)
         return self._max_rows
 
     def take_at_most(self, rows: int) -> None:
@@ -275,8 +277,11 @@ def searchable(model: nn.Module, x: Tensor) -> Tensor:
 
 
 @torch.no_grad()
-def rows_within(budget: int, model: nn.Module, example: Tensor) -> int:
-    """Number of inputs like ``example`` (1, ...) whose activations fit into ``budget`` bytes; at least 1."""
+def rows_within(budget: int, model: nn.Module, example: Tensor, also: Sequence[Callable[[Tensor], Tensor]] = ()) -> int:
+    """Number of inputs like ``example`` (1, ...) whose activations fit into ``budget`` bytes; at least 1.
+
+    ``also`` are functions of ``model`` that a pass asks besides the model itself.
+    """
     used = [example.nbytes]
 
     def count(_module: nn.Module, _inputs: object, output: object) -> None:
@@ -289,6 +294,8 @@ def rows_within(budget: int, model: nn.Module, example: Tensor) -> int:
     hooks = [leaf.register_forward_hook(count) for leaf in leaves if not isinstance(leaf, torch.jit.ScriptModule)]
     try:
         ask(model, model, example)
+        for function in also:
+            ask(model, function, example)
     finally:
         for hook in hooks:
             hook.remove()

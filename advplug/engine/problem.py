@@ -21,7 +21,7 @@ from advplug.engine.region import Region
 from advplug.errors import InvalidInput, RobustnessWarning
 from advplug.gradients import Exact, GradientEstimator
 from advplug.hyperparameters import Count, Interval, check_hyperparameters
-from advplug.losses import Loss
+from advplug.losses import CAPABILITIES, Loss
 from advplug.model import DefendedModel
 from advplug.threat import ThreatModel
 
@@ -128,7 +128,11 @@ class Problem:
 
     def gateway(self) -> Gateway:
         """A gateway to the model; open it before anything is asked."""
-        return Gateway(self.model, self.inputs[:1], seed=self.options.seed, memory_budget=self.options.memory_budget)
+        budget, losses = self.options.memory_budget, (self.loss, *self.gradient.losses)
+        layers = {layer for loss in losses if loss is not None for layer in loss.layers}
+        asked = (getattr(self.model.capabilities, name) for name in CAPABILITIES if name in layers)
+        also = [one for one in asked if one is not None and not isinstance(one, nn.Module)]
+        return Gateway(self.model, self.inputs[:1], seed=self.options.seed, memory_budget=budget, also=also)
 
     def objective(
         self, gateway: Gateway, loss: Loss, counter: QueryCounter, rows: Tensor, targets: Tensor | None = None

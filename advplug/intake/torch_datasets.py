@@ -89,7 +89,7 @@ def known_labels(dataset: Any, size: int) -> Array | None:
     if isinstance(dataset, TensorDataset):
         found: Any = dataset.tensors[1] if len(dataset.tensors) == 2 else None
     else:
-        found = next((getattr(dataset, name, None) for name in ("targets", "labels") if hasattr(dataset, name)), None)
+        found = _attribute(dataset, "targets", "labels")
     if found is None or isinstance(found, str | Mapping) or not isinstance(found, Sequence | Tensor | np.ndarray):
         return None
     try:
@@ -97,6 +97,16 @@ def known_labels(dataset: Any, size: int) -> Array | None:
     except InvalidInput:  # an attribute of that name that holds something else
         return None
     return labels if labels.shape == (size,) else None
+
+
+def _attribute(dataset: Any, *names: str) -> Any:
+    """The first of ``names`` that is there; None if there is none, or reading it fails."""
+    for name in names:
+        try:
+            return getattr(dataset, name)
+        except Exception:  # a property may read a file that is not there
+            continue
+    return None
 
 
 def together(name: str, items: Iterable[tuple[int, Item]], dtype: torch.dtype) -> Labelled:
