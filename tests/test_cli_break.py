@@ -237,10 +237,11 @@ def test_an_attack_that_raises_leaves_no_evaluation_and_what_was_done_is_kept(ca
     assert result.exit_code == 3
     assert "the attack has a bug" in result.stderr
     assert result.stdout == ""
-    files = {path.suffix for path in only_run(tmp_path).rglob("*") if path.is_file()}
-    assert files == {".json", ".npz"}
-    assert {path.parent.name for path in only_run(tmp_path).rglob("*") if path.is_file()} == {"rows", "behaviours"}
-    assert len(list(only_run(tmp_path).rglob("*.json"))) == 1
+    run = only_run(tmp_path)
+    assert {path.parent.name for path in run.rglob("*") if path.is_file()} == {run.name, "rows", "behaviours"}
+    assert [path.name for path in run.iterdir() if path.is_file()] == ["job.json"]
+    assert {path.suffix for path in (run / "rows").iterdir()} == {".json", ".npz"}
+    assert len(list((run / "rows").glob("*.json"))) == 1
     assert call("report", only_run(tmp_path)).exit_code == 2
 
 
