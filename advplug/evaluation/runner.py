@@ -167,7 +167,8 @@ class _Run:
         if row is not None and still_holds(lot.problem, row.arrays):
             lot.row = row
             return
-        lot.chains = tuple(chains_of(number, lot.problem, lot.recipe.attack))
+        with as_findings():
+            lot.chains = tuple(chains_of(number, lot.problem, lot.recipe.attack))
         lot.waiting = [chain for chain in lot.chains if not self._is_finished(lot, chain)]
 
     def _is_finished(self, lot: _Lot, chain: Chain) -> bool:
