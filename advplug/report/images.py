@@ -12,7 +12,9 @@ from advplug.report.picture import Picture
 from advplug.report.style import INK, figure
 from advplug.report.summary import strongest
 
-MOST = 6
+MOST, MOST_OF_LARGE = 6, 3
+LARGE, SIDE = 64, 112
+"""Sides in pixels above which fewer images are shown, and above which not every pixel is: else the page is heavy."""
 TITLE = "Broken samples"
 
 
@@ -25,12 +27,15 @@ def gallery(evaluation: Evaluation, most: int = MOST) -> Picture:
     inputs = evaluation.inputs
     if inputs.ndim != 4 or inputs.shape[1] not in (1, 3) or inputs.shape != adversarials.shape:
         return Picture(TITLE, f"The inputs have shape {tuple(inputs.shape[1:])}: no images to show.")
+    most = min(most, MOST_OF_LARGE) if max(inputs.shape[2:]) > LARGE else most
     broken = np.flatnonzero(row.arrays["success"])[:most]
     if len(broken) == 0:
         return Picture(TITLE, f"{row.name} broke no sample.")
     clean, found = _pixels(inputs[broken]), _pixels(adversarials[broken])
     change = _largest(found - clean)
     scale = float(np.abs(change).max()) or 1.0
+    step = -(-max(inputs.shape[2:]) // SIDE)
+    clean, found, change = (images[:, ::step, ::step] for images in (clean, found, change))
     low, high = min(0.0, float(inputs.min())), max(1.0, float(inputs.max()))
     drawn = figure(0.35 + 3 * 1.05 + 0.5)
     panels = drawn.subplots(3, most, squeeze=False)
@@ -55,6 +60,7 @@ def gallery(evaluation: Evaluation, most: int = MOST) -> Picture:
         f"The first {len(broken)} of {int(np.sum(row.arrays['success']))} samples that {row.name} broke, each with its "
         f"label, what the model says instead, and the {evaluation.threat.partition(':')[0]} distance. The difference "
         f"(adversarial minus clean{channel}) is coloured from -{scale:.3g} to +{scale:.3g}; white is no change."
+        + ("" if step == 1 else f" One pixel of {step} in each direction is shown.")
     )
     return Picture(TITLE, caption, drawn, _alt(evaluation, row, broken))
 

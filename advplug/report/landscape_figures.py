@@ -7,19 +7,22 @@ from matplotlib.axes import Axes
 from matplotlib.image import AxesImage
 from numpy.typing import NDArray
 
-from advplug.records.evaluation import Evaluation
+from advplug.records.evaluation import Arrays, Evaluation
 from advplug.report.picture import Picture, listed
 from advplug.report.style import ADAPTIVE, BASELINE, INK, figure, quiet
 
 LINES, PLANES = "Margin along a line", "Margin in a plane"
-_NONE = "Not measured: the run is of an earlier version, or has no budget in a norm, or no sample was right."
+_NONE = (
+    "Not measured: the run is of an earlier version, has no budget in a norm, no sample was right, or the model gave "
+    "no numbers."
+)
 _NO_GRADIENT = "No gradient at the clean input: the margin was measured along the random direction alone."
 _RANDOM = " The model is random: every value is that of one draw, and noise looks like a rough landscape."
 
 
 def margin_lines(evaluation: Evaluation) -> Picture:
     """The margin of the true class along a random direction and against its gradient."""
-    found = evaluation.landscapes
+    found = _with_numbers(evaluation.landscapes)
     if "random" not in found:
         return Picture(LINES, _NONE)
     lines = {"along a random direction": (found["random"], BASELINE)}
@@ -52,7 +55,7 @@ def margin_lines(evaluation: Evaluation) -> Picture:
 
 def margin_planes(evaluation: Evaluation) -> Picture:
     """The margin in the plane of the random direction and the one against the gradient."""
-    found = evaluation.landscapes
+    found = _with_numbers(evaluation.landscapes)
     if "plane" not in found:
         return Picture(PLANES, _NO_GRADIENT if "random" in found else _NONE)
     radius, shown, planes = float(found["radius"][0]), found["shown"], found["plane"]
@@ -79,6 +82,17 @@ def margin_planes(evaluation: Evaluation) -> Picture:
         for number, sample in enumerate(shown)
     )
     return Picture(PLANES, caption, drawn, f"Margin around {len(shown)} samples up to {radius:.3g}. {listed(clauses)}")
+
+
+def _with_numbers(found: Arrays) -> Arrays:
+    """The landscapes without the samples around which the model gives no number at all; empty where none is left."""
+    if "random" not in found:
+        return {}
+    drawn = [name for name in ("random", "descent", "plane") if name in found]
+    kept = np.all([np.isfinite(found[name]).any(tuple(range(1, found[name].ndim))) for name in drawn], axis=0)
+    if not kept.any():
+        return {}
+    return {name: values if name == "radius" else values[kept] for name, values in found.items()}
 
 
 def _plane(axes: Axes, values: NDArray[np.float32], radius: float, scale: float) -> AxesImage:

@@ -16,7 +16,7 @@ from advplug.report.looks import Look, looks
 from advplug.report.picture import Picture, label, listed, name
 from advplug.report.style import GRID, INK, figure, quiet
 
-_MOST_POINTS = 400  # a curve of more points looks the same and makes the page heavy
+_MOST_POINTS, _IN_ALL = 400, 2400  # curves of more points, each and together, look the same and make the page heavy
 
 LOSS, RESTARTS = "Loss over evaluations", "Loss over restarts"
 
@@ -49,7 +49,9 @@ def loss_curves(evaluation: Evaluation) -> Picture:
     lines = math.ceil(len(traced) / columns)
     drawn = figure(0.4 + 1.85 * lines)
     panels = drawn.subplots(lines, columns, squeeze=False).flatten()
-    for axes, (segment, (step, low, middle, high)) in zip(panels, traced, strict=False):
+    most = min(_MOST_POINTS, _IN_ALL // len(traced))
+    for axes, (segment, bands) in zip(panels, traced, strict=False):
+        step, low, middle, high = _thinned(bands, most)
         colour = segment.look.colour
         for border in np.cumsum([length for length in segment.restarts if length])[:-1]:
             axes.axvline(border - 0.5, color=GRID, linewidth=0.9)
@@ -165,14 +167,21 @@ def _least(segment: Segment) -> NDArray[np.float64]:
     return np.asarray(found, np.float64)
 
 
-def _bands(
-    trace: NDArray[np.float64],
-) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any], NDArray[Any]] | None:
+Bands = tuple[NDArray[Any], NDArray[Any], NDArray[Any], NDArray[Any]]
+
+
+def _thinned(bands: Bands, most: int) -> Bands:
+    """At most about so many points, evenly spread, the first and the last among them."""
+    chosen = np.unique(np.linspace(0, len(bands[0]) - 1, min(len(bands[0]), max(most, 2))).astype(int))
+    step, low, middle, high = (values[chosen] for values in bands)
+    return step, low, middle, high
+
+
+def _bands(trace: NDArray[np.float64]) -> Bands | None:
     """Evaluation number, and lower quartile, median and upper quartile of the loss; None for fewer than two points."""
     step = np.flatnonzero(np.isfinite(trace).any(axis=1))  # nanquantile warns about rows without a number
     if len(step) < 2:  # another library's attack shows only its end
         return None
-    step = step[np.unique(np.linspace(0, len(step) - 1, min(len(step), _MOST_POINTS)).astype(int))]
     low, middle, high = np.nanquantile(trace[step], (0.25, 0.5, 0.75), axis=1)
     return step, low, middle, high
 

@@ -99,6 +99,19 @@ def test_pages_are_light(pages: dict[str, Path]) -> None:
     assert all(page.stat().st_size < MOST_BYTES for page in pages.values())
 
 
+def test_many_attacks_on_large_noise_make_a_light_page(tmp_path: Path) -> None:
+    """Noise is what compresses least: photographs make lighter pages."""
+    made, draw = made_evaluations.evaluation(tmp_path), np.random.default_rng(0)
+    x = draw.random((12, 3, 224, 224), dtype=np.float32)
+    trace = draw.normal(size=(2000, 12)).astype(np.float32)
+    records = made_evaluations.arrays(trace=trace, adversarials=1 - x)
+    many = tuple(replace(row, arrays=records) for row in made.rows * 6)
+    with using(Manager(plugins=[])):
+        page = write_report(replace(made, inputs=x, rows=many))
+    assert page.stat().st_size < MOST_BYTES
+    assert "One pixel of 2 in each direction is shown." in page.read_text(encoding="utf-8")
+
+
 @pytest.mark.parametrize("name", ["report", "comparison"])
 def test_without_a_browser_what_can_be_read_off_the_text(pages: dict[str, Path], name: str) -> None:
     text = pages[name].read_text(encoding="utf-8")
