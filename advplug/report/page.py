@@ -96,8 +96,14 @@ def _lines(evaluation: Evaluation) -> list[tuple[summary.Line, Look | None]]:
     return list(zip(lines, own + [None] * (len(lines) - len(own)), strict=True))
 
 
-def _tiles(evaluation: Evaluation) -> list[tuple[str, str, float, str]]:
-    """The figures at the top: name of the colour, what it is, the share, its text."""
+Tile = tuple[str, str, float | None, str]
+"""Name of the colour, what the figure is, the share (None for a distance), its text."""
+
+
+def _tiles(evaluation: Evaluation) -> list[Tile]:
+    """The figures at the top."""
+    if summary.distance_columns(evaluation):
+        return _distances(evaluation)
     baseline, best = summary.strongest_baseline(evaluation), summary.strongest(evaluation)
     left = together.accuracy(evaluation)
     names = dict(zip(map(id, evaluation.rows), looks(evaluation), strict=True))
@@ -111,3 +117,16 @@ def _tiles(evaluation: Evaluation) -> list[tuple[str, str, float, str]]:
     if left is not None and len(together.attacks(evaluation)) > 1:
         tiles.append(("all", "best of all attacks", left))
     return [(colour, label, share, percent(share)) for colour, label, share in tiles]
+
+
+def _distances(evaluation: Evaluation) -> list[Tile]:
+    """Those of a minimum-norm run, where every attack that goes far enough breaks everything."""
+    clean = evaluation.clean_accuracy
+    tiles: list[Tile] = [("clean", "no attack", clean, percent(clean))]
+    best, whole = summary.strongest(evaluation), together.median_and_mean(evaluation)
+    for look, row in zip(looks(evaluation), evaluation.rows, strict=True):
+        if row is best and row.median_distance is not None:
+            tiles.append((f"r{look.number}", f"median distance, {row.name}", None, f"{row.median_distance:.4g}"))
+    if whole is not None and len(together.attacks(evaluation)) > 1:
+        tiles.append(("all", "median distance, best of all attacks", None, f"{whole[0]:.4g}"))
+    return tiles

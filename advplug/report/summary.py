@@ -5,8 +5,6 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-import numpy as np
-
 from advplug.evaluation.diagnostics import percent
 from advplug.records.evaluation import Evaluation, Row
 from advplug.report import together
@@ -156,10 +154,9 @@ def _all_together(evaluation: Evaluation, empty: tuple[str, ...]) -> list[Line]:
         return []
     distances: tuple[str, ...] = ()
     if empty:
-        spans = together.nearest(rows)
-        found = spans[np.isfinite(spans) & (spans > 0)]
+        found = together.median_and_mean(evaluation)
         at = tuple(percent(together.accuracy_at(rows, budget)) for budget, _ in evaluation.rows[0].sweep)
-        distances = (*((f"{np.median(found):.4g}", f"{found.mean():.4g}") if len(found) else ("", "")), *at)
+        distances = (*(("", "") if found is None else (f"{span:.4g}" for span in found)), *at)
     line = Line(
         role="all",
         name=together.SHORT,

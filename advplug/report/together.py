@@ -43,6 +43,14 @@ def nearest(rows: Sequence[Row]) -> NDArray[np.float64]:
     return np.asarray(np.min(found, axis=0), np.float64)
 
 
+def median_and_mean(evaluation: Evaluation) -> tuple[float, float] | None:
+    """Of the least distances of the samples that fell, as the rows have them of theirs; None where none fell."""
+    rows = attacks(evaluation)
+    found = np.sort(nearest(rows)) if rows else np.zeros(0)
+    found = found[np.isfinite(found) & (found > 0)]
+    return (float(found[(len(found) - 1) // 2]), float(found.mean())) if len(found) else None
+
+
 def accuracy_at(rows: Sequence[Row], budget: float) -> float:
     """Share of the samples that none of ``rows`` breaks within ``budget``."""
     return float((nearest(rows) > budget * (1 + _ROUNDING)).mean())

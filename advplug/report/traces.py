@@ -42,7 +42,7 @@ class Segment:
 
 def loss_curves(evaluation: Evaluation) -> Picture:
     """Median loss and quartile band over the samples still in play, one panel for each attack and stage."""
-    traced = [(segment, bands) for segment in segments(evaluation) if (bands := _bands(segment.trace)) is not None]
+    traced = [(segment, bands) for segment in segments(evaluation) if (bands := _course_of(segment)) is not None]
     if not traced:
         return Picture(LOSS, "No attack recorded its loss." + _unsplit(evaluation))
     columns = 2 if len(traced) > 1 else 1
@@ -168,6 +168,13 @@ def _least(segment: Segment) -> NDArray[np.float64]:
 
 
 Bands = tuple[NDArray[Any], NDArray[Any], NDArray[Any], NDArray[Any]]
+
+
+def _course_of(segment: Segment) -> Bands | None:
+    """The bands of a segment; None of attacks of other libraries that show their end alone, in one draw or several."""
+    bands = _bands(segment.trace)
+    foreign = segment.row.library not in ("advplug", "")
+    return None if bands is None or (foreign and all(np.ptp(values) == 0 for values in bands[1:])) else bands
 
 
 def _thinned(bands: Bands, most: int) -> Bands:

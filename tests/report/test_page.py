@@ -125,7 +125,7 @@ def test_traces_without_a_finite_value(evaluation: Evaluation, value: float) -> 
     text = text_of(replace(evaluation, rows=rows))
     assert "No attack recorded its loss." in text
     partly = trace.copy()
-    partly[[2, 4], 3] = 1.0  # one point is no curve
+    partly[[2, 4], 3] = 1.0, 2.0  # one point is no curve
     rows = (replace(rows[0], arrays=arrays(trace=partly)), rows[1])
     assert len(Page(text_of(replace(evaluation, rows=rows))).images) == 4
 
@@ -157,8 +157,9 @@ def test_colour_images(evaluation: Evaluation) -> None:
 
 def test_minimum_norm_runs_are_drawn_from_their_distances(evaluation: Evaluation) -> None:
     rows = tuple(replace(one, shrunk=(), sweep=()) for one in evaluation.rows)
-    page = Page(text_of(replace(evaluation, threat="l2:min", rows=rows)))
-    assert len(page.images) == 4
+    text = text_of(replace(evaluation, threat="l2:min", rows=rows))
+    assert len(Page(text).images) == 4
+    assert "median distance, best of all attacks" in text
 
 
 def test_an_evaluation_without_rows_or_records(evaluation: Evaluation) -> None:

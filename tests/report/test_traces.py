@@ -65,6 +65,14 @@ def test_stages_without_borders_on_record_are_named_and_not_drawn(tmp_path: Path
     assert next(segments(of(tmp_path))).stage == ""  # an attack without stages needs no borders
 
 
+def test_attacks_of_other_libraries_that_show_their_end_alone_are_left_out(tmp_path: Path) -> None:
+    """The same loss in several draws of a random model is no curve; of an attack of our own it is a flat one."""
+    made = of(tmp_path, trace=np.broadcast_to(np.float32([1, 2, 3, 4]), (5, 4)))
+    assert loss_curves(made).figure is not None
+    foreign = replace(made, rows=(replace(made.rows[0], library="foolbox"),))
+    assert loss_curves(foreign).figure is None
+
+
 def test_what_each_restart_gained(tmp_path: Path) -> None:
     trace = np.array([[4, 4, 4, 4], [2, 2, 2, 2], [np.nan, 3, 3, 3], [np.nan, 1, 1, 1]], np.float32)
     records = {
