@@ -14,6 +14,7 @@ from advplug.records.section import Section
 from advplug.report import summary, together
 from advplug.report.checklist import answers, checklist
 from advplug.report.curves import security_curve
+from advplug.report.deployed import draw_intervals, roc_curves
 from advplug.report.diagnoses import counted, diagnoses
 from advplug.report.images import gallery
 from advplug.report.landscape_figures import margin_lines, margin_planes
@@ -26,7 +27,8 @@ from advplug.report.templates import filled, written
 from advplug.report.traces import loss_curves, restart_curves
 
 PICTURES: tuple[Callable[[Evaluation], Picture], ...] = (
-    security_curve, gallery, loss_curves, restart_curves, margin_lines, margin_planes, query_histogram,
+    security_curve, gallery, loss_curves, restart_curves, margin_lines, margin_planes, query_histogram, draw_intervals,
+    roc_curves,
 )  # fmt: skip
 """In the order of the page."""
 
