@@ -196,14 +196,6 @@ def test_a_users_own_module(evaluate: Evaluate, name: str) -> None:
     assert document["broken"] is False  # exit code 0 all the same: nothing was claimed
 
 
-def test_what_was_typed_is_on_record(evaluate: Evaluate, tmp_path: Path) -> None:
-    evaluate("mine.net:build", *OWN, "--attacks", "step", "--out", "a folder")
-    record = json.loads((tmp_path / "a folder" / "evaluation.json").read_text())
-    assert record["environment"]["command"] == (
-        "advplug evaluate --no-report mine.net:build --data data.npz --threat linf:0.25 --attacks step --out 'a folder'"
-    )
-
-
 def test_a_run_directory_that_cannot_be_written_is_refused_before_any_attack(
     evaluate: Evaluate, tmp_path: Path
 ) -> None:
