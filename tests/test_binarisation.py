@@ -16,13 +16,13 @@ from advplug.losses import DLR, Margin
 from advplug.model import Decision, DefendedModel
 from advplug.threat import ThreatModel
 
-X = torch.rand(8, 20, generator=torch.Generator().manual_seed(0))
+X = torch.rand(8, 100, generator=torch.Generator().manual_seed(0))
 Y = torch.zeros(8, dtype=torch.int64)
 
 
 def network(*before: nn.Module) -> nn.Module:
     torch.manual_seed(0)
-    return nn.Sequential(*before, nn.Linear(20, 64), nn.ReLU(), nn.Linear(64, 3)).eval()
+    return nn.Sequential(*before, nn.Linear(100, 64), nn.ReLU(), nn.Linear(64, 3)).eval()
 
 
 class Rounded(nn.Module):
@@ -41,7 +41,7 @@ WEAK = Recipe(name="idle", attack=PGD(steps=2, step_size=0.001, random_start=Fal
 @pytest.mark.parametrize(("norm", "epsilon"), [("linf", 0.2), ("l2", 0.5)])
 def test_a_sound_attack_passes_and_guessing_does_not(norm: str, epsilon: float) -> None:
     found = binarisation(SOUND, problem(network(), norm, epsilon), samples=8)
-    assert (found.tested, found.success_rate, found.passed) == (8, 1.0, True)
+    assert (found.tested, found.success_rate, found.passed) == (8, 1.0, True), found
     assert found.random_success_rate < 0.5
     assert found.reads == "the inputs of module.2"
 

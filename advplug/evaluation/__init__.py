@@ -1,5 +1,6 @@
 """Evaluations: attacks in, verified records out."""
 
+from advplug.evaluation.binarisation import binarisation
 from advplug.evaluation.diagnostics import CLEARLY, percent
 from advplug.evaluation.jobs import case_job, model_job
 from advplug.evaluation.preflight import preflight
@@ -12,6 +13,7 @@ __all__ = [
     "Finding",
     "Job",
     "Row",
+    "binarisation",
     "case_job",
     "conclude",
     "evaluate",

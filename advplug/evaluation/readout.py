@@ -13,8 +13,12 @@ from torch import Tensor, nn
 from advplug.engine.gateway import Gateway
 from advplug.model import Decision, DefendedModel
 
-_RIDGES = (1e-1, 1e-2, 1e-3, 1e-4, 1e-6)
-"""Shares of the mean variance that are added to each direction; the first that separates is taken."""
+_RIDGES = (1e2, 1e1, 1.0, 1e-1, 1e-2, 1e-3, 1e-4)
+"""Multiples of the mean variance that are added to each direction; the first that separates is taken.
+
+A large one leaves a direction that the network changes along smoothly; a small one finds a spike in its noise, which no
+attack can be blamed for missing.
+"""
 
 _CLOSENESS = 0.9
 """Where the boundary lies: so far of the way from the outermost inner point to the surface point."""
