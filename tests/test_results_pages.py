@@ -51,7 +51,7 @@ def as_written_today(document: dict[str, Any]) -> dict[str, Any]:
     def renamed(part: dict[str, Any]) -> dict[str, Any]:
         return {names.get(name, name): value for name, value in part.items()}
 
-    since: dict[str, Any] = {"left_out": [], "more_steps": [0, 0], "lost": 0}
+    since: dict[str, Any] = {"left_out": [], "more_steps": [0, 0], "lost": 0, "randomised": {}, "rejection": {}}
     rows = [since | renamed(row) for row in document["rows"]]
     return {**renamed(document), "rows": rows, "schema_version": SCHEMA_VERSION}
 

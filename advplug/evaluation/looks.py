@@ -320,8 +320,7 @@ def rejecting(look: Look) -> Iterator[Finding]:
         yield skipped("The model rejects no input.")
         return
     rates = look.evaluation.false_positives or 0.0
-    reads = any(recipe.role == "adaptive" or "custom" in look.already for recipe in look.job.recipes)
-    if not reads:
+    if look.job.claim is None and "detector" not in look.already:
         yield from signs_in_decisions(look.problem)
     yield passed(f"The detector rejects {percent(rates)} of the clean inputs, and an attack was made for it.", rates)
 

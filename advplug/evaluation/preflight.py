@@ -57,9 +57,7 @@ def signs_of_randomness(problem: Problem, averaged: int | None = None) -> Iterat
     if 2 * averaged >= found.draws and not undeclared:
         return
     told = ", which the model does not declare; successes are judged on several draws" if undeclared else ""
-    misleads = (
-        f"and the mean gradient of {averaged} draws misleads" if averaged > 1 else "and that of one draw misleads"
-    )
+    of_what = f"the mean gradient of {averaged} draws" if averaged > 1 else "the gradient of one draw"
     declare = "declare stochastic = True."
     advice = f"Change the gradient: EOT({found.draws}), on the command line --gradients eot:{found.draws}"
     yield Finding(
@@ -69,7 +67,8 @@ def signs_of_randomness(problem: Problem, averaged: int | None = None) -> Iterat
         figure=found.flips,
         threshold=0.0,
         message=f"Two passes over the same inputs differ{told}. The class of an input flips in {percent(found.flips)} "
-        f"[{100 * low:.1f}, {100 * high:.1f}] of them" + (f", {misleads}." if 2 * averaged < found.draws else "."),
+        f"[{100 * low:.1f}, {100 * high:.1f}] of them"
+        + (f", and {of_what} misleads." if 2 * averaged < found.draws else "."),
         advice=(f"{advice}; {declare}" if undeclared else f"{advice}.")
         if 2 * averaged < found.draws
         else f"In the model, {declare}",

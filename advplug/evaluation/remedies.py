@@ -6,9 +6,26 @@ from collections.abc import Iterable
 
 from advplug.adaptive import Recipe
 from advplug.gradients import BPDA, EOT, FiniteDifference, GradientEstimator, Smoothed
-from advplug.losses import CrossEntropy
+from advplug.losses import (
+    DLR,
+    ClassGaps,
+    CrossEntropy,
+    LogisticMargin,
+    Logit,
+    LogMargin,
+    Margin,
+    MultiTargetLogit,
+    TargetedDLR,
+    TemperedCrossEntropy,
+)
 
 _ESTIMATORS = {EOT: "eot", BPDA: "bpda", FiniteDifference: "finite-differences", Smoothed: "smoothed"}
+
+_OF_SCORES = (
+    CrossEntropy, TemperedCrossEntropy, Margin, LogMargin, LogisticMargin, ClassGaps, Logit, MultiTargetLogit, DLR,
+    TargetedDLR,
+)  # fmt: skip
+"""Losses of a classifier's scores alone, which know of no detector."""
 
 _ON_SCORES = ("Square", "ZOO")
 """Attacks that take no gradient, whatever their loss."""
@@ -33,7 +50,7 @@ NOTHING_LEFT = "Everything usual was tried: read the defense, and write a loss o
 
 def tried(recipes: Iterable[Recipe]) -> frozenset[str]:
     """Which remedies ``recipes`` already are: names of estimators, ``margin`` for any loss that does not saturate,
-    ``square`` for an attack without gradients."""
+    ``square`` for an attack without gradients, ``detector`` for a loss or a gradient that may know of one."""
     found: set[str] = set()
     for recipe in recipes:
         if recipe.on is not None:  # an attack on another model
@@ -44,6 +61,8 @@ def tried(recipes: Iterable[Recipe]) -> frozenset[str]:
             found.add("square")
         if kind not in _ON_SCORES and not isinstance(recipe.loss or recipe.attack.default_loss, CrossEntropy):
             found.add("margin")
+        if (recipe.loss is not None and not isinstance(recipe.loss, _OF_SCORES)) or "custom" in found:
+            found.add("detector")
     return frozenset(found)
 
 
