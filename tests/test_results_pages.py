@@ -53,7 +53,9 @@ def as_written_today(document: dict[str, Any]) -> dict[str, Any]:
 
     since: dict[str, Any] = {"left_out": [], "more_steps": [0, 0], "lost": 0, "randomised": {}, "rejection": {}}
     rows = [since | renamed(row) for row in document["rows"]]
-    return {**renamed(document), "rows": rows, "schema_version": SCHEMA_VERSION}
+    grown: dict[str, Any] = {"id": "", "figure": None, "threshold": None, "samples": []}
+    findings = [grown | finding for finding in document["findings"]]
+    return {**renamed(document), "rows": rows, "findings": findings, "schema_version": SCHEMA_VERSION}
 
 
 def test_a_record_of_another_version_is_refused() -> None:
