@@ -54,7 +54,7 @@ def carry_out(order: Order, options: Options, manager: Manager) -> Evaluation | 
                 return None
             evaluation = evaluate(job, tell=_console.warn, **common)
         finish(evaluation, as_json=options.as_json, report=options.report)
-    _verdict.conclude(evaluation, fail_on=options.fail_on, sarif=options.sarif, junit=options.junit)
+    _verdict.conclude(evaluation, options)
     return evaluation
 
 
