@@ -143,9 +143,9 @@ class _Run:
 
     def __init__(self, job: Job, store: Store, manager: Manager, watch: Watch | None) -> None:
         self.job, self.store, self.manager, self.watch = job, store, manager, watch
+        self._described = False
         with as_findings():
             self.lots = [_Lot(recipe, problem_of(job, recipe)) for recipe in job.recipes]
-        store.describe(job.named)
         models = store.identify(lambda: answers(job))
         known = "" if job.run_dir is None else fingerprint(job, manager)
         for number, lot in enumerate(self.lots):
@@ -167,7 +167,7 @@ class _Run:
         if row is not None and still_holds(lot.problem, row.arrays):
             lot.row = row
             return
-        with as_findings():  # a suite looks at the model before it names its stages
+        with as_findings():
             lot.chains = tuple(chains_of(number, lot.problem, lot.recipe.attack))
         lot.waiting = [chain for chain in lot.chains if not self._is_finished(lot, chain)]
 
@@ -212,7 +212,13 @@ class _Run:
         )
         for answer in executor.run(labour) if waiting else ():
             self._take(answer, progress)
+        self._describe()
         return sum(len(lot.chains) for lot in self.lots)
+
+    def _describe(self) -> None:
+        if not self._described:
+            self.store.describe(self.job.named)
+        self._described = True
 
     def _before(self, chain: Chain) -> bytes | None:
         lot = self.lots[chain.recipe]
@@ -221,6 +227,7 @@ class _Run:
     def _take(self, answer: Answer, progress: Progress) -> None:
         """Record one stage of one chain, and the row if it was the last."""
         chain, lot = answer.chain, self.lots[answer.chain.recipe]
+        self._describe()  # not before something was found that is worth a directory
         content = answer.content
         if answer.error is not None:
             lot.error, content = answer.error, NO_GRADIENT + str(answer.error).encode()
