@@ -3,8 +3,8 @@
 usage: python benchmarks/diagnostics.py [--samples 48] [--diagnose quick|full] [NAME...]
 
 Each model of strange_nets.py is attacked as most are: PGD on cross-entropy, and Square with few queries. A warning is
-right if the model must get it. A warning of G7, G8, G11 or G14 names points that the attacks missed and proves itself: it
-counts as neither right nor wrong where it is not demanded.
+right if the model must get it. A warning of G7, G8, G11 or G14 names points that the attacks missed and proves itself:
+it counts as neither right nor wrong where it is not demanded.
 """
 
 from __future__ import annotations
