@@ -9,7 +9,7 @@ import pluggy
 
 if TYPE_CHECKING:
     from advplug.records import Evaluation, Finding, Job, Section
-    from advplug.specs import AdaptiveSpec, AttackSpec, DatasetSpec, DefenseSpec
+    from advplug.specs import AdaptiveSpec, AttackSpec, DatasetSpec, DefenseSpec, TrackerSpec
 
 API_VERSION = 1
 """Version of the hooks and of the classes behind them; a spec whose ``api`` is higher is refused."""
@@ -39,6 +39,11 @@ def advplug_adaptive() -> Iterable[AdaptiveSpec]:  # type: ignore[empty-body]
 @hookspec
 def advplug_datasets() -> Iterable[DatasetSpec]:  # type: ignore[empty-body]
     """The data sets of this distribution."""
+
+
+@hookspec
+def advplug_trackers() -> Iterable[TrackerSpec]:  # type: ignore[empty-body]
+    """The trackers of this distribution: where ``--track NAME:TARGET`` writes the steps of a run."""
 
 
 # --- what a plugin does around a job: never once per batch or per step ---

@@ -120,6 +120,13 @@ class DatasetSpec(PluginSpec):
     kind: ClassVar[str] = "data"
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrackerSpec(PluginSpec):
+    """A tracker; the factory is an :class:`advplug.tracking.Tracker` class, called with the text of its target."""
+
+    kind: ClassVar[str] = "tracker"
+
+
 def _check_type(name: str, value: object) -> None:
     """Refuse a wrong type here, where the plugin makes its spec, and not in whatever command reads the field."""
     kind = TYPES.get(name, str)

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from advplug import AdaptiveSpec, AttackSpec, DatasetSpec, DefenseSpec, hookimpl, hookspecs
+from advplug import AdaptiveSpec, AttackSpec, DatasetSpec, DefenseSpec, TrackerSpec, hookimpl, hookspecs
 from advplug.plugins.manager import Manager
 
 FIELDS: dict[str, Any] = {"name": "x", "factory": "a:b", "summary": "one line", "reference": "2026"}
@@ -70,6 +70,11 @@ def test_hook_adaptive() -> None:
 def test_hook_datasets() -> None:
     spec = DatasetSpec(**FIELDS)
     assert Manager(plugins=[plugin(advplug_datasets=lambda: iter([spec]))]).specs("data") == (spec,)
+
+
+def test_hook_trackers() -> None:
+    spec = TrackerSpec(**FIELDS)
+    assert Manager(plugins=[plugin(advplug_trackers=lambda: [spec])]).specs("tracker") == (spec,)
 
 
 def test_hook_evaluate() -> None:

@@ -19,7 +19,7 @@ ROOT = Path(__file__).resolve().parent.parent
 LAYERS: dict[str, tuple[str, ...]] = {
     "ground": ("errors", "lazy", "specs", "hyperparameters"),
     "numerics": ("numerics",),
-    "what is attacked": ("threat", "data", "data_files", "model", "criteria", "losses", "intake"),
+    "what is attacked": ("threat", "data", "data_files", "model", "criteria", "losses", "intake", "tracking"),
     "gateway to the model": (
         "engine.frozen", "engine.gateway", "engine.model_probe", "engine.query_counter", "engine.objective", "engine",
     ),
@@ -36,12 +36,14 @@ LAYERS: dict[str, tuple[str, ...]] = {
     "families": ("families",),
     "spelling": ("spelling",),
     "evaluation": ("evaluation",),
-    "api": ("api", ""),
+    "api": ("api", "observer", ""),
     "report": ("report",),
+    "display": ("display",),
     "interop": ("interop",),
     "testing": ("testing",),
     "scaffold": ("scaffold",),
     "cli": ("cli",),
+    "calls from Python": ("user_job",),
 }  # fmt: skip
 """From the bottom to the top: the modules and wings of each layer, without the leading ``advplug.``."""
 
@@ -133,9 +135,9 @@ def circles(edges: dict[str, set[str]]) -> list[list[str]]:
 PUBLIC = frozenset(
     {
         "", "adaptive", "api", "attack", "criteria", "data", "data_files", "defense", "errors", "gradients",
-        "hookspecs", "hyperparameters", "lazy", "losses", "model", "specs", "threat", "training",
-        "evaluation", "families", "intake", "interop", "interop.art", "interop.foolbox", "numerics", "records",
-        "report", "spelling", "testing",
+        "hookspecs", "hyperparameters", "lazy", "losses", "model", "observer", "specs", "threat", "tracking",
+        "training", "evaluation", "families", "intake", "interop", "interop.art", "interop.foolbox", "numerics",
+        "records", "report", "spelling", "testing",
     }
 )  # fmt: skip
 """What a plugin may import of the core, without ``advplug.``: the files at the top, and the wings' packages."""

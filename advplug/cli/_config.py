@@ -46,6 +46,7 @@ class Settings(BaseModel):
     sweep: PositiveInt | None = None
     out: str | None = None
     report: bool | None = None
+    track: str | None = None
     diagnose: Literal["quick", "full"] | None = None
     draws: PositiveInt | None = None
     fail_on: Literal["warn", "fail", "never"] | None = None

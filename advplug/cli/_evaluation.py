@@ -18,10 +18,12 @@ from advplug.cli._progress import watching
 from advplug.cli._workers import SHARD, read_share
 from advplug.errors import InvalidInput
 from advplug.plugins.manager import Manager, default_manager
+from advplug.plugins.trackers import tracking
 
 if TYPE_CHECKING:
     from advplug.cli._order import Order
     from advplug.evaluation import Evaluation, Job
+    from advplug.evaluation.executors import Executor
 
 
 def _run_directory(job: Job, out: Path | None) -> Path:
@@ -43,16 +45,20 @@ def carry_out(order: Order, options: Options, manager: Manager) -> Evaluation | 
     if share is not None:
         run_dir = run_dir / SHARD.format(*share)
     job = replace(job, run_dir=run_dir, command=_console.command_line())
-    _check_recipes(job)
+    refuse_unfit(job)
+    refuse_far_tracking(options.track, executor)
     with _resumable(run_dir, fresh=options.fresh):
         if options.fresh:
             _forget(run_dir)
-        with watching(len(job.recipes)) as watch:
+        with tracking(options.track, manager) as tracker, watching(len(job.recipes)) as watch:
+            job = replace(job, tracker=tracker)
             common: dict[str, Any] = {"manager": manager, "watch": watch, "executor": executor, "build": order}
             if share is not None:
                 _present_share(job, share, work_on_share(job, *share, tell=_console.warn, **common), options)
                 return None
             evaluation = evaluate(job, tell=_console.warn, **common)
+            if tracker is not None:
+                tracker.finish(evaluation)
         finish(evaluation, as_json=options.as_json, report=options.report)
     _verdict.conclude(evaluation, options)
     return evaluation
@@ -65,7 +71,7 @@ def _forget(run_dir: Path) -> None:
         directory.forget()
 
 
-def _check_recipes(job: Job) -> None:
+def refuse_unfit(job: Job) -> None:
     """Refuse recipes that cannot run, before the first attack has cost an hour."""
     for recipe in job.recipes:
         if job.threat.epsilon is None and not recipe.attack.minimum_norm:
@@ -74,6 +80,14 @@ def _check_recipes(job: Job) -> None:
             norms = ", ".join(recipe.attack.norms)
             raise InvalidInput(f"{recipe.name} does not work under {job.threat.norm}: choose one of {norms}")
     check_counts(job)
+
+
+def refuse_far_tracking(tracker: Any, executor: Executor) -> None:
+    """Refuse a tracker that would hear of nothing: the steps of another process stay there."""
+    from advplug.evaluation.executors import Inline
+
+    if tracker is not None and not isinstance(executor, Inline):
+        raise InvalidInput("--track hears of steps in this process alone: leave --workers and --executor out")
 
 
 def _present_share(job: Job, share: tuple[int, int], slices: int, options: Options) -> None:

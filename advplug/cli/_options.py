@@ -35,6 +35,7 @@ _OPTIONS = (
     click.option("--sweep", type=click.IntRange(2, BUDGETS), help="The same at N even steps up to the full budget."),
     click.option("--out", type=UserPath(), help=f"Run directory; otherwise one in {RUNS}."),
     click.option("--fresh", is_flag=True, help="Forget what the run directory holds instead of resuming."),
+    click.option("--track", metavar="NAME:TARGET", help="Where steps go: csv:FILE, or a tracker plugin."),
     click.option("--report/--no-report", "report", default=True, help="Whether to write report.html."),
     click.option("--diagnose", type=click.Choice(["quick", "full"]), default="quick", show_default=True,
                  help="Diagnostics: full runs attacks of its own as well, on few samples."),
@@ -67,6 +68,7 @@ class Options:
     out: Path | None
     fresh: bool
     report: bool
+    track: str | None
     as_json: bool
     diagnose: Literal["quick", "full"]
     draws: int

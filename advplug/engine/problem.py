@@ -24,6 +24,7 @@ from advplug.hyperparameters import Count, Interval, check_hyperparameters
 from advplug.losses import CAPABILITIES, Loss
 from advplug.model import DefendedModel
 from advplug.threat import ThreatModel
+from advplug.tracking import Listen
 
 Progress = Callable[[int, int, int], None]
 """Called as ``progress(done, total, alive)``: steps done and planned over all rounds and chunks, samples not broken."""
@@ -45,6 +46,7 @@ class Options:
         takes the fewest queries; more takes the least time where a batch of samples alone does not fill the device.
     draws: fresh decisions by which a success of a stochastic model is judged.
     progress: called after every step.
+    listen: called with every evaluation of a batch; see :mod:`advplug.tracking`.
     """
 
     seed: Annotated[int, Interval(-(2**63), 2**63 - 1)] = 0
@@ -55,6 +57,7 @@ class Options:
     targets_at_once: Count = 1
     draws: Count = 10
     progress: Progress | None = None
+    listen: Listen | None = None
 
     def __post_init__(self) -> None:
         check_hyperparameters(self)

@@ -28,6 +28,7 @@ from advplug.numerics.starting_points import random_start
 from advplug.numerics.tensors import raw, wrap
 from advplug.numerics.trees import take
 from advplug.threat import ThreatModel
+from advplug.tracking import step_of
 
 _CACHES = 24  # a batch that fits into memory is about so many times as large as one that fits into a processor's caches
 
@@ -199,6 +200,7 @@ class Task:
         success, logits = self.best_points.record(
             point, estimate.loss, estimate.logits, condition=condition, comparable=loss is None, judge=judge
         )
+        self._tell(point, estimate.loss, logits, success, gradient)
         return GradientQuery(wrap(estimate.loss), wrap(logits), wrap(success), wrap(gradient))
 
     def evaluate(
@@ -213,6 +215,7 @@ class Task:
         point = self._held(raw(x))
         loss, logits = self._steering(None, targets).value(point)
         success, logits = self.best_points.record(point, loss, logits, condition=condition, judge=judge)
+        self._tell(point, loss, logits, success)
         return Query(wrap(loss), wrap(logits), wrap(success))
 
     def judge(self, x: ep.Tensor) -> None:
@@ -232,7 +235,8 @@ class Task:
         logits = torch.cat([scores.unflatten(0, (-1, x.shape[1])) for _, scores in found])
         least, rows = loss.argmin(0), torch.arange(x.shape[1], device=x.device)
         x, loss = x[least, rows], loss[least, rows]
-        self.best_points.record(x, loss, logits[least, rows])
+        success, scores = self.best_points.record(x, loss, logits[least, rows])
+        self._tell(x, loss, scores, success)
         return wrap(x), wrap(loss)
 
     def losses(self, points: Callable[[int, int], ep.Tensor], count: int) -> ep.Tensor:
@@ -333,6 +337,14 @@ class Task:
         if not self._region.uniform:
             budget = None if self._region.shares is None else rows.epsilon
             self._limits = self._region.limits(rows.inputs, budget, rows.inputs.dtype)
+
+    def _tell(self, x: Tensor, loss: Tensor, logits: Tensor, success: Tensor, gradient: Tensor | None = None) -> None:
+        """Let who follows the run hear of an evaluation at ``x`` (n, ...)."""
+        listen, rows = self.problem.options.listen, self._rows
+        if listen is not None:
+            found = {"loss": loss, "logits": logits, "success": success, "gradient": gradient}
+            given = {"samples": self.problem.samples[rows.samples], "labels": rows.labels, "restart": self.restart}
+            listen(step_of(x, rows.inputs, norm=self.threat.norm, **given, **found))  # type: ignore[arg-type]
 
     def _of_batch(self) -> Objective:
         """The objective on the samples that are left."""

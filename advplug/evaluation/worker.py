@@ -35,7 +35,9 @@ class Worker:
         NonFiniteLogits: the model returned NaN or infinite logits.
         """
         recipe, problem = self.job.recipes[chain.recipe], self.problem(chain)
-        problem = replace(problem, options=replace(problem.options, progress=progress))
+        tracker = self.job.tracker
+        listen = None if tracker is None else tracker.of_attack(recipe.name)
+        problem = replace(problem, options=replace(problem.options, progress=progress, listen=listen))
         known = None if before is None else Piece.from_bytes(before).to(problem.inputs.device)
         start = time.perf_counter()
         with torch.inference_mode(False), as_findings():

@@ -14,13 +14,14 @@ from advplug.errors import COMPUTING, AdvplugError, BrokenPlugin, InvalidSpec, U
 from advplug.plugins.discovery import Provenance, canonical, given, installed
 from advplug.plugins.host import Host, PluginFailure, describe
 from advplug.plugins.names import Claim, Claims, owner
-from advplug.specs import AdaptiveSpec, AttackSpec, DatasetSpec, DefenseSpec, PluginSpec, split_key
+from advplug.specs import AdaptiveSpec, AttackSpec, DatasetSpec, DefenseSpec, PluginSpec, TrackerSpec, split_key
 
 COLLECTING: dict[str, type[PluginSpec]] = {
     "advplug_attacks": AttackSpec,
     "advplug_defenses": DefenseSpec,
     "advplug_adaptive": AdaptiveSpec,
     "advplug_datasets": DatasetSpec,
+    "advplug_trackers": TrackerSpec,
 }
 """The hooks that bring plugins, and the type of spec each one brings."""
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
@@ -11,6 +11,7 @@ from advplug.adaptive import Recipe
 from advplug.data import Images
 from advplug.model import DefendedModel
 from advplug.threat import ThreatModel
+from advplug.tracking import Tracker
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,6 +30,7 @@ class Job:
     named: what the command line was given, as JSON; None for a job made in Python.
     diagnose: ``quick`` leaves out diagnostics that run attacks of their own, which ``full`` runs.
     draws: fresh draws of a random model that each adversarial is judged on, for the worst of them and their majority.
+    tracker: hears of every step of every attack that is run, not read back; None for nobody.
     """
 
     case: str
@@ -49,3 +51,4 @@ class Job:
     named: Mapping[str, Any] | None = None
     diagnose: Literal["quick", "full"] = "quick"
     draws: int = 16
+    tracker: Tracker | None = field(default=None, compare=False)

@@ -19,6 +19,7 @@ BASES = {
     "defense": "advplug.defense:Defense",
     "adaptive": "advplug.adaptive:AdaptiveAttack",
     "data": "advplug.data:Dataset",
+    "tracker": "advplug.tracking:Tracker",
 }
 """What the factory of each kind must be a subclass of."""
 

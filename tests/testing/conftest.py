@@ -9,12 +9,12 @@ from typing import Any
 
 import pytest
 
-from advplug import AdaptiveSpec, AttackSpec, DatasetSpec, DefenseSpec, hookimpl
+from advplug import AdaptiveSpec, AttackSpec, DatasetSpec, DefenseSpec, TrackerSpec, hookimpl
 from advplug.plugins.manager import Manager
 
 HERE = str(Path(__file__).parent)
-MODULES = {"attack": "attacks", "defense": "defenses", "adaptive": "adaptive", "data": "data"}
-NAMES = {"attack": "steps", "defense": "net", "adaptive": "net", "data": "squares"}
+MODULES = {"attack": "attacks", "defense": "defenses", "adaptive": "adaptive", "data": "data", "tracker": "trackers"}
+NAMES = {"attack": "steps", "defense": "net", "adaptive": "net", "data": "squares", "tracker": "text"}
 """Names of the sound plugins; a case has the name of its defense."""
 
 sys.path.insert(0, HERE)  # so that factories of badplugins can be imported
@@ -46,6 +46,10 @@ class Plugin:
     @hookimpl
     def advplug_datasets(self) -> list[DatasetSpec]:
         return [DatasetSpec(**self.fields("data", tags=frozenset({"shipped"})))]
+
+    @hookimpl
+    def advplug_trackers(self) -> list[TrackerSpec]:
+        return [TrackerSpec(**self.fields("tracker"))]
 
 
 MakeManager = Callable[..., Manager]

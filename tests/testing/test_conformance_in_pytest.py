@@ -112,7 +112,12 @@ def test_check_all_goes_on_after_a_broken_plugin(plugins: MakeManager, capsys: p
         assert run(["check", "--all", "--quick", "--json"]) == 4
     streams = capsys.readouterr()
     answer = json.loads(streams.out)
-    assert [plugin["key"] for plugin in answer["plugins"]] == ["adaptive:net", "data:squares", "defense:net"]
+    assert [plugin["key"] for plugin in answer["plugins"]] == [
+        "adaptive:net",
+        "data:squares",
+        "defense:net",
+        "tracker:text",
+    ]
     assert "attack:steps could not be imported" in answer["broken"][0]
     assert "attack:steps could not be imported" in streams.err
     assert "breaks_more_than_the_baselines" not in {row["name"] for row in answer["plugins"][0]["checks"]}

@@ -6,13 +6,13 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from badplugins import adaptive, attacks, data, defenses
+from badplugins import adaptive, attacks, data, defenses, trackers
 
 from advplug.plugins.manager import Manager
 from advplug.testing import checks_for, run_checks
 
-BAD: dict[str, Any] = {"attack": attacks, "defense": defenses, "adaptive": adaptive, "data": data}
-NAMES = {"attack": "steps", "defense": "net", "adaptive": "net", "data": "squares"}
+BAD: dict[str, Any] = {"attack": attacks, "defense": defenses, "adaptive": adaptive, "data": data, "tracker": trackers}
+NAMES = {"attack": "steps", "defense": "net", "adaptive": "net", "data": "squares", "tracker": "text"}
 COMMON: dict[str, dict[str, Any]] = {
     "summary_is_one_line": {"summary": " a test plugin"},
     "reference_is_given": {"reference": "unknown"},
@@ -34,6 +34,7 @@ SOUND = [
     ("defense", defenses.GoodWithImages, ACCEPTS),
     ("adaptive", adaptive.Good, {}),
     ("data", data.Good, {}),
+    ("tracker", trackers.Good, {}),
 ]
 
 
