@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from advplug.hookspecs import API_VERSION, hookimpl
 from advplug.lazy import lazily
-from advplug.specs import AdaptiveSpec, AttackSpec, DatasetSpec, DefenseSpec
+from advplug.specs import AdaptiveSpec, AttackSpec, DatasetSpec, DefenseSpec, TrackerSpec
 
 if TYPE_CHECKING:  # the same names as below, for type checkers and editors
     from advplug.adaptive import AdaptiveAttack, Recipe
@@ -18,6 +18,8 @@ if TYPE_CHECKING:  # the same names as below, for type checkers and editors
     from advplug.data import Dataset, Images
     from advplug.defense import Defense, Preset
     from advplug.model import Decision, DefendedModel, PlainModel
+    from advplug.observer import observe
+    from advplug.records import Evaluation
     from advplug.threat import ThreatModel
 
 __version__ = "0.1.0"
@@ -34,15 +36,18 @@ __all__ = [
     "DefendedModel",
     "Defense",
     "DefenseSpec",
+    "Evaluation",
     "Images",
     "IterativeAttack",
     "PlainModel",
     "Preset",
     "Recipe",
     "ThreatModel",
+    "TrackerSpec",
     "evaluate",
     "hookimpl",
     "load",
+    "observe",
     "run",
 ]
 
@@ -55,6 +60,7 @@ __getattr__ = lazily(
         "Decision": ".model",
         "DefendedModel": ".model",
         "Defense": ".defense",
+        "Evaluation": ".records.evaluation",
         "Images": ".data",
         "IterativeAttack": ".attack",
         "PlainModel": ".model",
@@ -63,6 +69,7 @@ __getattr__ = lazily(
         "ThreatModel": ".threat",
         "evaluate": ".api",
         "load": ".plugins.manager",  # not from the api: finding a plugin must not import torch
+        "observe": ".observer",
         "run": ".api",
     },
 )
