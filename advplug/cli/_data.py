@@ -6,7 +6,7 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -23,10 +23,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class Request:
-    """Which samples to take; ``limit`` None takes all, and ``seed`` draws so many from a file or folder."""
+    """Which samples to take; ``limit`` None takes all, and ``seed`` draws so many from a file, a folder or images."""
 
-    data: str
-    auxiliary: str | None
+    data: Any
+    auxiliary: Any
     split: str | None
     limit: int | None
     seed: int
@@ -95,7 +95,7 @@ def _read(request: Request, wanted: int | None, manager: Manager) -> Samples:
     if source is not None:
         found = source.drawn(None if wanted is None else request.limit, request.seed, wanted)
         return Samples(Images(*found.samples), found.places, found.total)
-    plugin, _, chosen = request.data.removeprefix("data:").partition(":")
+    plugin, _, chosen = str(request.data).removeprefix("data:").partition(":")
     dataset = manager.load(f"data:{plugin}")()
     default = request.split or ("test" if "test" in dataset.splits else dataset.splits[0])
     loaded: Images = dataset.load(chosen or default, wanted)
@@ -104,10 +104,12 @@ def _read(request: Request, wanted: int | None, manager: Manager) -> Samples:
 
 def _source(request: Request, manager: Manager) -> Source | None:
     """The user's own data; None if a data plugin is meant."""
-    from advplug.intake.given import open_named
+    from advplug.intake.given import open_given, open_named
     from advplug.intake.user_images import open_file
 
     name = request.data
+    if not isinstance(name, str):
+        return open_given("data", name, dtype=request.dtype)
     if names_a_file(name, manager):
         return open_file(Path(name), dtype=request.dtype, warn=say)
     if not names_code(name, manager):

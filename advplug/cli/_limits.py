@@ -90,6 +90,13 @@ def read_threat(text: str, bounds: Bounds) -> ThreatModel:
     return within(threat, bounds)
 
 
+def bounds_of(threat: ThreatModel) -> Bounds:
+    """The bounds of ``threat``: two numbers, or two arrays where each value has its own."""
+    if threat.lower_bounds is None or threat.upper_bounds is None:
+        return threat.bounds
+    return threat.lower_bounds.array, threat.upper_bounds.array
+
+
 def within(threat: ThreatModel, bounds: Bounds) -> ThreatModel:
     """``threat`` within other bounds."""
     return replace(threat, bounds=cast("tuple[float, float]", bounds))

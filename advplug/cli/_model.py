@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from advplug.cli import _limits
 from advplug.cli._counts import whole
@@ -27,22 +27,44 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class Source:
-    """What to attack, as texts from the command line; ``limit`` None takes all samples.
+    """What to attack, as texts from the command line or as a caller has it; ``limit`` None takes all samples.
 
     ``auxiliary`` names images that the attacker owns besides those, for attacks that learn from some; None for what
     ``limit`` leaves of the data.
     """
 
-    model: str
-    data: str | None
-    auxiliary: str | None
-    threat: str | None
+    model: str | Callable[[Any], Any]
+    data: Any
+    auxiliary: Any
+    threat: str | ThreatModel | None
     bounds: str | None
     mask: str | None = None
     surrogate: str | None = None
     output: str | None = None
     limit: int | None
     seed: int = 0
+
+    @property
+    def name(self) -> str:
+        """Of the model, for tables."""
+        return self.model if isinstance(self.model, str) else type(self.model).__name__
+
+    def read_threat(self, bounds: Bounds) -> ThreatModel:
+        """The threat model, whose text leaves ``bounds`` open."""
+        return _limits.read_threat(self.threat, bounds) if isinstance(self.threat, str) else cast("Any", self.threat)
+
+    def read_bounds(self) -> Bounds:
+        """The range of inputs: that of a threat model, or what ``bounds`` says."""
+        if self.threat is None or isinstance(self.threat, str):
+            return _limits.read_bounds(self.bounds)
+        return _limits.bounds_of(self.threat)
+
+    def read_mask(self) -> Any:
+        """Where values may change, None for everywhere."""
+        if self.mask is not None:
+            return _limits.read_mask(self.mask)
+        mask = None if self.threat is None or isinstance(self.threat, str) else self.threat.mask
+        return None if mask is None else mask.array
 
 
 def read_job(source: Source, recipes: Sequence[Recipe], *, device: str, manager: Manager) -> Job:
@@ -58,15 +80,17 @@ def read_job(source: Source, recipes: Sequence[Recipe], *, device: str, manager:
     return job
 
 
-def is_defense(name: str, manager: Manager) -> bool:
+def is_defense(name: str | Callable[[Any], Any], manager: Manager) -> bool:
     """Whether ``name`` means a defense plugin: it is one's name, or has no module path after it."""
+    if not isinstance(name, str):
+        return False
     first, colon, _ = name.partition(":")
     return not colon or any(spec.name == first for spec in manager.specs("defense"))
 
 
 def _samples(
     source: Source,
-    data: str,
+    data: Any,
     recipes: Sequence[Recipe],
     manager: Manager,
     *,
@@ -90,26 +114,28 @@ def _own_job(source: Source, recipes: Sequence[Recipe], device: str, manager: Ma
         raise InvalidInput("--data is missing: give an .npz file, a folder of images or a data plugin")
     if source.threat is None:
         raise InvalidInput("--threat is missing: give norm and budget, such as --threat linf:8/255")
-    bounds = _limits.read_bounds(source.bounds)
-    threat = _limits.read_threat(source.threat, bounds)
-    mask = None if source.mask is None else _limits.read_mask(source.mask)
+    bounds = source.read_bounds()
+    threat, mask = source.read_threat(bounds), source.read_mask()
     function = _function(source.model)
     exact = isinstance(function, torch.nn.Module) and dtype_of(function) == torch.float64
     dtype = torch.float64 if exact else torch.float32
     bounds = rounded(bounds, dtype)
     samples = _samples(source, source.data, recipes, manager, dtype=dtype)
-    images = in_range(samples.images, bounds, source.data, option="--bounds")
-    images = _named_classes(images, function, source.data)
-    _warn_of_floats(images, source.data, bounds)
+    title = source.data if isinstance(source.data, str) else "data"
+    images = in_range(samples.images, bounds, title, option="--bounds")
+    images = _named_classes(images, function, title)
+    _warn_of_floats(images, title, bounds)
     own = None if samples.own is None else in_range(samples.own, bounds, "--auxiliary", option="--bounds")
     threat = _at(samples, _limits.within(threat, bounds), mask, source)
     model = _module(source, function, images.inputs[:1].to(device), threat.bounds)
     recipes = _recipes_at(samples, recipes)
-    return replace(model_job(source.model, model, images, threat, recipes, device=device), auxiliary=own)
+    return replace(model_job(source.name, model, images, threat, recipes, device=device), auxiliary=own)
 
 
-def _function(name: str) -> Callable[[Any], Any]:
-    """The model itself: ``timm:NAME``, ``hf:FOLDER``, or ``package.module:callable``."""
+def _function(name: str | Callable[[Any], Any]) -> Callable[[Any], Any]:
+    """The model itself: ``timm:NAME``, ``hf:FOLDER``, ``package.module:callable``, or what the caller has."""
+    if not isinstance(name, str):
+        return name
     library, _, rest = name.partition(":")
     if library == "timm":
         from advplug.intake.timm_models import timm_model
@@ -157,7 +183,7 @@ def _module(
             return function
         if isinstance(function, DefendedModel):  # wrapped once more it would no longer decide or reject
             raise InvalidInput(
-                f"--output {output}: {source.model} is a {type(function).__name__}: leave --output out, and let its "
+                f"--output {output}: {source.name} is a {type(function).__name__}: leave --output out, and let its "
                 "forward return the scores alone"
             )
         function = function.to(example.device).eval()
@@ -167,7 +193,7 @@ def _module(
     except InvalidInput as error:
         if is_module:
             raise
-        raise InvalidInput(f"{error}. If {source.model} makes the model, let it take no argument") from error
+        raise InvalidInput(f"{error}. If {source.name} makes the model, let it take no argument") from error
     except SystemExit as error:
         raise InvalidInput(f"the model does not take inputs of shape {tuple(example.shape)}: {said(error)}") from error
 
@@ -214,19 +240,19 @@ def _defense_job(source: Source, recipes: Sequence[Recipe], device: str, manager
 
     if source.output is not None:
         raise InvalidInput("--output names an entry of what a model of your own answers: a defense plugin needs none")
-    name, _, preset = source.model.partition(":")
+    name, _, preset = source.name.partition(":")
     try:
         defense = manager.load(f"defense:{name}")()
     except UnknownPlugin as error:
         raise UnknownPlugin(f"{error}. A model of your own is package.module:callable") from error
     preset = preset or next(iter(defense.presets))
     chosen = defense.preset(preset)
-    mask = None if source.mask is None else _limits.read_mask(source.mask)
+    mask = source.read_mask()
     split = None if source.data else chosen.test_split
     samples = _samples(source, source.data or f"data:{chosen.data}", recipes, manager, dtype=torch.float32, split=split)
     model = defense.build(preset, device)
     bounds = model.bounds if source.bounds is None else _limits.read_bounds(source.bounds)
-    threat = chosen.threat if source.threat is None else _limits.read_threat(source.threat, bounds)
+    threat = chosen.threat if source.threat is None else source.read_threat(bounds)
     if source.bounds is not None:
         threat = _limits.within(threat, rounded(bounds, torch.float32))
     threat, recipes = _at(samples, threat, mask, source), _recipes_at(samples, recipes)

@@ -22,12 +22,16 @@ def read_function(name: str) -> Callable[[Any], Any]:
     ------
     InvalidInput: there is no such thing, it fails, or it is no function of inputs.
     """
+    with working_directory():
+        return function_of(name, found(name, otherwise=", nor such a defense plugin"))
+
+
+def function_of(name: str, thing: Any) -> Callable[[Any], Any]:
+    """The module or function from inputs to scores that ``thing`` is, makes or has; raises as :func:`read_function`."""
     from torch import nn
 
-    with working_directory():
-        thing = found(name, otherwise=", nor such a defense plugin")
-        if not isinstance(thing, nn.Module) and callable(thing):
-            thing = _made(name, thing)
+    if not isinstance(thing, nn.Module) and callable(thing):
+        thing = _made(name, thing)
     if isinstance(thing, nn.Module):
         return thing
     scores: Callable[[Any], Any] | None = None if inspect.isclass(thing) else attribute_of(name, thing, SCORES)

@@ -13,16 +13,21 @@ from advplug.plugins.manager import Manager
 
 if TYPE_CHECKING:
     from advplug.adaptive import Recipe
+    from advplug.attack import Attack
     from advplug.evaluation import Job
     from advplug.gradients import GradientEstimator
     from advplug.losses import Loss
 
 
 class Gradient(NamedTuple):
-    """A gradient as the user wrote it, and the estimator with noise of some size: the job's budget says which."""
+    """A gradient as the user wrote it, and the estimator with noise of some size: the job's budget says which.
+
+    One that is not ``spelled`` is taken as it is, and ``text`` is its title.
+    """
 
     text: str
     estimator: GradientEstimator
+    spelled: bool = True
 
 
 class Targets(NamedTuple):
@@ -48,7 +53,6 @@ def read_recipes(
     UnknownPlugin: no such attack.
     InvalidInput: no such loss or parameter, a value that the attack refuses, or losses for an attack that has its own.
     """
-    from advplug.adaptive import Recipe
     from advplug.spelling import read_loss
 
     chosen = _settings(settings, attacks)
@@ -56,23 +60,43 @@ def read_recipes(
     found = []
     for name in attacks:
         attack = _attack(name, manager.load(f"attack:{name}"), chosen.get(name, {}))
-        library_name = getattr(manager.find(f"attack:{name}"), "library", "")
-        if losses and attack.fixed_loss:
-            raise InvalidInput(f"{name} brings its own losses: leave --losses out, or attack with it apart")
-        for text, loss in components or [("", None)]:
-            found.append(
-                Recipe(
-                    name=f"{name}, {text}" if len(components) > 1 else name,
-                    attack=attack,
-                    loss=loss,
-                    targets="each" if targets.each else None,
-                    num_targets=targets.likeliest,
-                    restarts=restarts,
-                    role="attack",
-                    library=library_name or "advplug",
-                )
-            )
+        library = getattr(manager.find(f"attack:{name}"), "library", "")
+        found += recipes_of(name, attack, components, library=library, restarts=restarts, targets=targets)
     return found
+
+
+def recipes_of(
+    name: str,
+    attack: Attack,
+    losses: Sequence[tuple[str, Loss | None]],
+    *,
+    library: str,
+    restarts: int,
+    targets: Targets,
+) -> list[Recipe]:
+    """``attack`` with each of ``losses``, pairs of a title and a loss; with its own if there is none.
+
+    Raises
+    ------
+    InvalidInput: losses for an attack that has its own.
+    """
+    from advplug.adaptive import Recipe
+
+    if losses and attack.fixed_loss:
+        raise InvalidInput(f"{name} brings its own losses: leave --losses out, or attack with it apart")
+    return [
+        Recipe(
+            name=f"{name}, {title}" if len(losses) > 1 else name,
+            attack=attack,
+            loss=loss,
+            targets="each" if targets.each else None,
+            num_targets=targets.likeliest,
+            restarts=restarts,
+            role="attack",
+            library=library or "advplug",
+        )
+        for title, loss in losses or [("", None)]
+    ]
 
 
 def read_targets(text: str | None) -> Targets:
@@ -108,7 +132,7 @@ def takes_surrogate(gradients: Iterable[Gradient]) -> bool:
     """Whether one of them takes gradients from the model's surrogate."""
     from advplug.gradients import BPDA
 
-    return any(isinstance(part, BPDA) for _, estimator in gradients for part in _chain(estimator))
+    return any(isinstance(part, BPDA) for one in gradients for part in _chain(one.estimator))
 
 
 def with_gradients(job: Job, gradients: Sequence[Gradient]) -> Job:
@@ -130,7 +154,7 @@ def with_gradients(job: Job, gradients: Sequence[Gradient]) -> Job:
             "stand-in with --surrogate package.module:callable"
         )
     sigma = noise_within(job.threat, job.images.inputs[0].numel())
-    estimators = [Gradient(text, _estimator(text, sigma)) for text, _ in gradients]
+    estimators = [one._replace(estimator=_estimator(one.text, sigma)) if one.spelled else one for one in gradients]
     for loss in (loss for one in estimators for loss in one.estimator.losses):
         loss.at(torch.arange(len(job.images)), len(job.images))  # refuses rows that belong to other samples
     recipes = []
@@ -139,11 +163,12 @@ def with_gradients(job: Job, gradients: Sequence[Gradient]) -> Job:
             message = "takes exact gradients, or none: leave --gradients out, or attack with it apart"
             raise InvalidInput(f"{recipe.name} {message}")
         alone = isinstance(recipe.loss or recipe.attack.default_loss, ClassGaps)
-        for text, estimator in estimators:
-            if alone and estimator.losses:
-                raise InvalidInput(f"{recipe.name} linearises several values of a sample: {text} does nothing to it")
-            title = recipe.name if len(estimators) == 1 else f"{recipe.name}, {text}"
-            recipes.append(replace(recipe, name=title, gradient=estimator))
+        for one in estimators:
+            if alone and one.estimator.losses:
+                message = f"linearises several values of a sample: {one.text} does nothing to it"
+                raise InvalidInput(f"{recipe.name} {message}")
+            title = recipe.name if len(estimators) == 1 else f"{recipe.name}, {one.text}"
+            recipes.append(replace(recipe, name=title, gradient=one.estimator))
     return replace(job, recipes=tuple(recipes))
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +13,8 @@ from numpy.typing import NDArray
 from advplug.errors import InvalidInput
 from advplug.hyperparameters import Natural, NonNegative, Share
 from advplug.records.finding import Finding
+from advplug.records.per_sample import PerSample, merged
+from advplug.specs import imported
 
 SCHEMA_VERSION = 2
 
@@ -20,6 +22,10 @@ _RENAMED = {"flips": "clean_error_rate", "run": "run_dir", "words": "components"
 """Names of version 1, which is still read, and what they are called now."""
 
 Arrays = Mapping[str, NDArray[Any]]
+
+# text, as in a spec: the records stand below what shows and stores them
+_AS_TABLE, _AS_HTML, _PLOT = (f"advplug.display:{name}" for name in ("as_table", "as_html", "plot_security_curve"))
+_SAVE, _LOAD = "advplug.evaluation.saved:save", "advplug.evaluation.saved:load"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -155,6 +161,108 @@ class Evaluation:
         """What the network keeps without the defense, where a control measured it."""
         return min(self._left("control"), default=None)
 
+    @property
+    def attacks(self) -> tuple[Row, ...]:
+        """The rows of attacks on the evaluated model; controls attack another one."""
+        return tuple(row for row in self.rows if row.role != "control")
+
+    @property
+    def best(self) -> Row | None:
+        """The attack that leaves the least accuracy, of equal ones the one of least median distance; None without."""
+        return min(self.attacks, key=_strength, default=None)
+
+    @property
+    def robust_accuracy(self) -> float:
+        """Share of the samples that are right and that no attack breaks: each sample under the attack worst for it.
+
+        At most what the best single attack leaves. For a stochastic model the mean share of draws that stay right.
+        """
+        return self.clean_accuracy if not self.attacks else float(self.together.left.mean())
+
+    @property
+    def adversarials(self) -> NDArray[Any]:
+        """Of each sample the best adversarial that any attack found, (N, ...); the clean input where there is none."""
+        return self.together.adversarials
+
+    @property
+    def broken_by(self) -> tuple[str, ...]:
+        """Name of the attack that found each of :attr:`adversarials`, "" where there is none."""
+        names = [row.name for row in self.attacks]
+        return tuple(names[best] if best >= 0 else "" for best in self.together.best.tolist())
+
+    @property
+    def together(self) -> PerSample:
+        """What all attacks found on each sample, together.
+
+        Raises
+        ------
+        InvalidInput: no attack was run, or the per-sample records are not here.
+        """
+        rows = self.attacks
+        if not rows or any("success" not in row.arrays for row in rows):
+            raise InvalidInput("no per-sample records: read the run directory with Evaluation.load(directory)")
+        return merged([row.arrays for row in rows])
+
+    def per_sample(self) -> dict[str, Any]:
+        """Columns (N,) with one entry per sample.
+
+        These are ``sample``, ``label``, ``correct`` (before any attack), ``predicted`` (the class given to the best
+        adversarial), ``broken``, ``broken_by``, ``distance`` (the least, NaN where unbroken), and ``queries`` and
+        ``gradients`` of all attacks together.
+        """
+        found = self.together
+        correct = self.attacks[0].arrays.get("correct", np.ones(len(found.left), bool))
+        return {
+            "sample": np.arange(len(found.left)),
+            "label": np.asarray(self.labels),
+            "correct": np.asarray(correct, bool),
+            "predicted": found.predicted,
+            "broken": found.best >= 0,
+            "broken_by": np.asarray(self.broken_by, object),
+            "distance": found.distance,
+            "queries": found.forwards,
+            "gradients": found.backwards,
+        }
+
+    def to_pandas(self, per: Literal["attack", "sample"] = "attack") -> Any:
+        """A ``pandas.DataFrame`` with one row per attack, or per sample.
+
+        Raises
+        ------
+        InvalidInput: pandas is not installed, or the per-sample records are not here.
+        """
+        return imported(_AS_TABLE)(self, per)
+
+    def plot_security_curve(self, ax: Any = None) -> Any:
+        """Draw accuracy against budget, each attack and all together, into matplotlib's ``ax``, a new one for None."""
+        return imported(_PLOT)(self, ax)
+
+    def save(self, directory: str | Path) -> Evaluation:
+        """Write all of it into ``directory`` as a run does; returns it with that directory.
+
+        Raises
+        ------
+        InvalidInput: the directory cannot be written, or holds files of somebody else.
+        """
+        saved: Evaluation = imported(_SAVE)(self, Path(directory))
+        return saved
+
+    @classmethod
+    def load(cls, directory: str | Path) -> Evaluation:
+        """The evaluation that :meth:`save`, ``advplug evaluate`` or ``advplug break`` left in ``directory``.
+
+        Raises
+        ------
+        InvalidInput: there is none, or it is damaged.
+        """
+        loaded: Evaluation = imported(_LOAD)(Path(directory))
+        return loaded
+
+    def _repr_html_(self) -> str:
+        """For notebooks: the verdict, then the table."""
+        html: str = imported(_AS_HTML)(self)
+        return html
+
     def _left(self, role: str) -> list[float]:
         return [row.robust_accuracy for row in self.rows if row.role == role]
 
@@ -190,6 +298,10 @@ class Evaluation:
             run_dir=None if document["run_dir"] is None else Path(document["run_dir"]),
             **plain,
         )
+
+
+def _strength(row: Row) -> tuple[float, float]:
+    return row.robust_accuracy, float("inf") if row.median_distance is None else row.median_distance
 
 
 _PLAIN = (

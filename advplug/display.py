@@ -1,0 +1,106 @@
+"""An evaluation where somebody looks at it: a table of pandas, a notebook's cell, a curve in a figure of one's own."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from html import escape
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, Literal
+
+from advplug.errors import InvalidInput
+from advplug.records.evaluation import Evaluation, Row
+from advplug.report import summary, together
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+_FIGURES = (
+    "role", "name", "library", "robust_accuracy", "detected", "queries", "gradients", "seconds", "median_distance",
+    "mean_distance", "lost", "published",
+)  # fmt: skip
+_HEADS = ("attack", "accuracy", "95 %", "queries", "gradients", "seconds")
+
+
+def as_table(evaluation: Evaluation, per: Literal["attack", "sample"]) -> Any:
+    """A ``pandas.DataFrame`` with a row per attack, with its components, or per sample; raises as ``to_pandas``."""
+    if per not in ("attack", "sample"):
+        raise InvalidInput(f"per is {per!r}: choose attack or sample")
+    try:
+        pandas = import_module("pandas")
+    except ModuleNotFoundError as error:
+        raise InvalidInput("pandas is not installed: pip install 'advplug[pandas]'") from error
+    if per == "sample":
+        return pandas.DataFrame(evaluation.per_sample())
+    return pandas.DataFrame([_figures(row) for row in evaluation.rows], columns=None if evaluation.rows else _FIGURES)
+
+
+def _figures(row: Row) -> dict[str, Any]:
+    return {name: getattr(row, name) for name in _FIGURES} | {
+        name: text for name, text in row.components.items() if name not in _FIGURES
+    }
+
+
+def as_html(evaluation: Evaluation) -> str:
+    """The verdict, then the table, then what diagnostics warn of; for a cell of a notebook."""
+    lines = summary.lines(evaluation)
+    distances = summary.distance_columns(evaluation)
+    heads = (*_HEADS[:3], *distances, *_HEADS[3:])
+    rows = [
+        (line.name, line.accuracy, line.interval, *line.distances, line.queries, line.gradients, line.seconds)
+        for line in lines
+    ]
+    troubles = [finding for finding in evaluation.findings if finding.status in ("warn", "fail")]
+    told = [f"<b>{escape(one.status)}</b>: {escape(f'{one.message} {one.advice}'.rstrip())}" for one in troubles]
+    return "".join(
+        (
+            f"<p><b>{escape(summary.verdict(evaluation))}</b></p>",
+            "<table><thead><tr>",
+            *(f"<th>{escape(head)}</th>" for head in heads),
+            "</tr></thead><tbody>",
+            *(f"<tr>{''.join(f'<td>{escape(cell)}</td>' for cell in row)}</tr>" for row in rows),
+            "</tbody></table>",
+            *(f"<p>{text}</p>" for text in told),
+        )
+    )
+
+
+def plot_security_curve(evaluation: Evaluation, ax: Axes | None = None) -> Axes:
+    """Draw the accuracy that each attack leaves against the budget, and thick what all together leave.
+
+    Parameters
+    ----------
+    ax: where to draw; None makes a figure with pyplot, which a notebook shows.
+    """
+    if ax is None:
+        ax = import_module("matplotlib.pyplot").subplots(figsize=(6, 3.5), layout="constrained")[1]
+    clean, norm = evaluation.clean_accuracy, evaluation.threat.partition(":")[0]
+    for row in evaluation.attacks:
+        budgets, accuracies = _curve([row], evaluation)
+        marker = "" if evaluation.epsilon is None else "o"
+        ax.plot(budgets, accuracies, marker=marker, label=row.name, **_steps(evaluation))
+    if len(evaluation.attacks) > 1:
+        budgets, accuracies = _curve(evaluation.attacks, evaluation)
+        thick: dict[str, Any] = {"color": "black", "alpha": 0.3, "linewidth": 6, "zorder": 1.5}
+        ax.plot(budgets, accuracies, label="all together", **thick, **_steps(evaluation))
+    ax.axhline(100 * clean, color="grey", linestyle=":", linewidth=1, label="no attack")
+    ax.set(xlabel=f"{norm} budget", ylabel="accuracy (%)", ylim=(0, 101), xlim=(0, None))
+    ax.legend(frameon=False)
+    return ax
+
+
+def _steps(evaluation: Evaluation) -> dict[str, Any]:
+    return {"drawstyle": "steps-post"} if evaluation.epsilon is None else {}
+
+
+def _curve(rows: Sequence[Row], evaluation: Evaluation) -> tuple[list[float], list[float]]:
+    """Budgets and per cents that ``rows`` leave together: at every budget that all ran at, or at every distance."""
+    alone, epsilon = replace(evaluation, rows=tuple(rows)), evaluation.epsilon
+    if epsilon is None:
+        points = list(together.staircase(together.nearest(rows), evaluation.clean_accuracy))
+    else:
+        shared = set.intersection(*({budget for budget, _ in row.sweep} for row in rows)) - {epsilon}
+        points = [(0.0, evaluation.clean_accuracy)]
+        points += [(budget, together.accuracy_at(rows, budget)) for budget in sorted(shared)]
+        points.append((epsilon, alone.robust_accuracy))
+    return [budget for budget, _ in points], [100 * left for _, left in points]
