@@ -13,11 +13,13 @@ SLOW = (
     "tests/scaffold/test_installed.py",
     "tests/scaffold/test_rendered_files.py::test_generated_code_passes_the_type_checker",
     "tests/test_benchmarks_losses.py",
+    "tests/test_beside_autoattack.py",
     "tests/test_dtypes.py",
     "tests/test_executors.py",  # each worker imports torch
     "tests/test_ray.py",
     "tests/test_benchmarks_minimum_norm.py",
     "tests/test_documents.py::test_the_code_of_the_page_runs",
+    "tests/test_notebook.py::test_it_runs_in_jupyter",
     "tests/test_documents.py::test_the_site_builds_and_loads_nothing_from_outside",
 )
 """Folders, files and functions."""
