@@ -19,7 +19,7 @@ from advplug.evaluation.dead_gradient import where_it_dies
 from advplug.evaluation.landscape import look_around
 from advplug.evaluation.problems import as_findings
 from advplug.evaluation.randomness import measure
-from advplug.gradients import EOT
+from advplug.gradients import EOT, FiniteDifference
 from advplug.losses import Margin
 from advplug.testing.linear import linear_model
 from advplug.threat import ThreatModel
@@ -203,3 +203,18 @@ def test_a_look_that_fails_costs_neither_the_run_nor_the_others(monkeypatch: pyt
     assert found["G3"].status == "not-run"
     assert "RuntimeError: no room" in found["G3"].message
     assert found["G10"].status == "pass"
+
+
+def test_a_case_that_its_adaptive_attack_breaks_needs_no_advice() -> None:
+    differences = Recipe(
+        name="differences", attack=PGD(steps=20), loss=Margin(), gradient=FiniteDifference(0.1, 40), role="adaptive"
+    )
+    model = behind(lambda x: (50 * x).round() / 50)
+    with torch.no_grad():
+        images = Images(X, model(X).argmax(1))
+    weak = replace(PLAIN, role="baseline")
+    job = model_job("toy", model, images, ThreatModel("linf", 0.9), [weak, differences])
+    found = evaluate(replace(job, claim="It stands.", lesson="It does not."))
+    assert found.broken
+    assert "unusable-gradients" in troubles(found)
+    assert not any(one.advice for one in found.findings)
