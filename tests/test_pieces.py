@@ -160,7 +160,13 @@ def test_a_damaged_piece_is_an_error(pieces: list[Piece], damage: Callable[[byte
 
 def test_stages_of_pieces_are_joined_by_name(pieces: list[Piece]) -> None:
     first, second, third = pieces
-    left_out = replace(second.result, stages=("long",), left_out=("short",), stage=second.result.stage.clamp(max=0))
+    left_out = replace(
+        second.result,
+        stages=("long",),
+        left_out=("short",),
+        stage=second.result.stage.clamp(max=0),
+        evaluations=second.result.evaluations[:, :1],
+    )
     whole = joined([first, replace(second, result=left_out), third])
     assert whole.result.stages == ("short", "long")
     assert whole.result.left_out == ("short",)

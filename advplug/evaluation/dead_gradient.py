@@ -91,12 +91,15 @@ def _note(calls: list[_Call], name: str) -> Callable[[nn.Module, Any, Any], None
         if before is not None and before.requires_grad:
             before.register_hook(lambda gradient: setattr(call, "into", _added(call.into, gradient)))
         if after.requires_grad:
-            after.register_hook(lambda gradient: setattr(call, "out_of", gradient.detach()))
+            after.register_hook(lambda gradient: setattr(call, "out_of", _added(None, gradient)))
 
     return hook
 
 
-def _added(earlier: Tensor | None, gradient: Tensor) -> Tensor:
+def _added(earlier: Tensor | None, gradient: Tensor | None) -> Tensor | None:
+    """The sum; operations without a derivative, such as quantised ones, pass None for a gradient."""
+    if gradient is None:
+        return earlier
     return gradient.detach() if earlier is None else earlier + gradient.detach()
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from advplug.errors import AdvplugError
 from advplug.evaluation import costly_looks, looks
 from advplug.evaluation.look import Look, Looker, skipped
 from advplug.evaluation.problems import as_findings
@@ -57,7 +56,7 @@ def _asked(diagnostic: Diagnostic, look: Look) -> Iterator[Finding]:
         try:
             for finding in each(look):
                 yield replace(finding, id=finding.id or diagnostic.id)
-        except (AdvplugError, RuntimeError, ValueError, TypeError, NotImplementedError) as error:
+        except Exception as error:  # whatever a model says to what no attack asks of it; the finding tells
             reason = f"{type(error).__name__}: {error}".partition("\n")[0]
             yield replace(skipped(f"The look {each.__name__} ended with {reason}."), id=diagnostic.id)
 
