@@ -10,7 +10,7 @@ import time
 
 from advplug.errors import AdvplugError
 from advplug.evaluation import case_job
-from advplug.evaluation.binarisation import binarisation
+from advplug.evaluation.diagnostics.binarisation import binarisation
 from advplug.evaluation.problems import problem_of
 
 CASES = ("ecoc", "kwta", "logit-pairing", "mixup-inference", "mmc", "odds", "weakness-strength")

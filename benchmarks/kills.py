@@ -22,7 +22,7 @@ from typing import Any
 import click
 import numpy as np
 
-from advplug.evaluation.piece import Piece
+from advplug.evaluation.storage.piece import Piece
 
 WORKERS = {"command": ["--workers", "1"], "worker": ["--workers", "2"], "ray": ["--executor", "ray", "--workers", "2"]}
 MARKS = {"worker": "multiprocessing.spawn", "ray": "ray::_Actor"}

@@ -15,9 +15,9 @@ from torch import Tensor, nn
 from advplug import DefendedModel, Recipe, ThreatModel, evaluate, load
 from advplug.data import Images
 from advplug.evaluation import model_job
-from advplug.evaluation.behaviour import alike, answers
-from advplug.evaluation.code import version_of
-from advplug.evaluation.run_directory import RunDirectory
+from advplug.evaluation.storage.behaviour import alike, answers
+from advplug.evaluation.storage.code import version_of
+from advplug.evaluation.storage.run_directory import RunDirectory
 from advplug.gradients import BPDA, EOT, Exact
 from advplug.model import Decision
 from advplug.testing.linear import linear_model
@@ -261,5 +261,5 @@ def test_an_attack_of_another_version_is_run_again(tmp_path: Path, monkeypatch: 
     assert version_of("advplug-attack-pgd") == version("advplug-attack-pgd")
     assert version_of("of-a-notebook") == ""
     assert attacked(job(Scaled(), tmp_path))
-    monkeypatch.setattr("advplug.evaluation.behaviour.version_of", lambda distribution: "9.9")
+    monkeypatch.setattr("advplug.evaluation.storage.behaviour.version_of", lambda distribution: "9.9")
     assert attacked(job(Scaled(), tmp_path))

@@ -10,8 +10,8 @@ from torch import Tensor, nn
 from advplug.adaptive import Recipe
 from advplug.engine.problem import Problem, make_problem
 from advplug.errors import InvalidInput
-from advplug.evaluation.binarisation import binarisation
-from advplug.evaluation.readout import separate
+from advplug.evaluation.diagnostics.binarisation import binarisation
+from advplug.evaluation.diagnostics.readout import separate
 from advplug.losses import DLR, Margin
 from advplug.model import Decision, DefendedModel
 from advplug.threat import ThreatModel

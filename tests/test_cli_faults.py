@@ -15,8 +15,8 @@ import numpy as np
 import pytest
 
 from advplug.cli import COMMANDS, _console, cli, run
-from advplug.evaluation.lock import NAME, locked
-from advplug.evaluation.run_directory import RunDirectory
+from advplug.evaluation.storage.lock import NAME, locked
+from advplug.evaluation.storage.run_directory import RunDirectory
 
 MODULE = """
 import ctypes, glob, os, sys

@@ -18,7 +18,7 @@ from advplug.cli import run
 from advplug.errors import InvalidInput
 from advplug.evaluation import evaluate as evaluate_job
 from advplug.evaluation import model_job
-from advplug.evaluation.run_directory import RunDirectory
+from advplug.evaluation.storage.run_directory import RunDirectory
 
 MODULE = """
 import os

@@ -15,10 +15,10 @@ from advplug.adaptive import Recipe
 from advplug.data import Images
 from advplug.engine.problem import Problem, make_problem
 from advplug.evaluation import Evaluation, Finding, evaluate, model_job
-from advplug.evaluation.dead_gradient import where_it_dies
-from advplug.evaluation.landscape import look_around
+from advplug.evaluation.diagnostics.dead_gradient import where_it_dies
+from advplug.evaluation.diagnostics.landscape import look_around
+from advplug.evaluation.diagnostics.randomness import measure
 from advplug.evaluation.problems import as_findings
-from advplug.evaluation.randomness import measure
 from advplug.gradients import EOT, FiniteDifference
 from advplug.losses import Margin
 from advplug.testing.linear import linear_model
@@ -193,7 +193,7 @@ def test_state_and_inner_gradients_are_seen() -> None:
 
 
 def test_a_look_that_fails_costs_neither_the_run_nor_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
-    from advplug.evaluation import looks
+    from advplug.evaluation.diagnostics import looks
 
     def broken(*_: object) -> None:
         raise RuntimeError("no room")

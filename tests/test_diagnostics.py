@@ -13,7 +13,7 @@ from advplug import run
 from advplug.adaptive import Recipe
 from advplug.data import Images
 from advplug.evaluation import Evaluation, evaluate, model_job
-from advplug.evaluation.diagnostics import sign_of_no_room, signs_of_lost_successes
+from advplug.evaluation.diagnostics.signs import sign_of_no_room, signs_of_lost_successes
 from advplug.gradients import EOT, Exact, FiniteDifference, GradientEstimator
 from advplug.losses import Margin
 from advplug.testing.linear import linear_model

@@ -13,7 +13,7 @@ import pytest
 import torch
 
 from advplug.cli import run
-from advplug.evaluation.findings_files import as_junit, as_sarif
+from advplug.evaluation.diagnostics.findings_files import as_junit, as_sarif
 from advplug.records import Evaluation, Finding
 from advplug.testing.linear import linear_model
 

@@ -14,7 +14,7 @@ from advplug import Recipe, ThreatModel, evaluate, load
 from advplug.data import Images
 from advplug.evaluation import Evaluation, model_job
 from advplug.evaluation.landscapes import POINTS, SIDE, landscapes
-from advplug.evaluation.run_directory import RunDirectory
+from advplug.evaluation.storage.run_directory import RunDirectory
 from advplug.records import Job
 from advplug.testing.linear import linear_model
 

@@ -15,15 +15,15 @@ from typing import Any
 import pytest
 
 from advplug.errors import InvalidInput
-from advplug.evaluation.lock import NAME, locked
-from advplug.evaluation.store import opened
+from advplug.evaluation.storage.lock import NAME, locked
+from advplug.evaluation.storage.store import opened
 
 fcntl = pytest.importorskip("fcntl", reason="no file locks on this system")
 
 HOLD = """
 import sys, time
 from pathlib import Path
-from advplug.evaluation.lock import locked
+from advplug.evaluation.storage.lock import locked
 with locked(Path(sys.argv[1]), print):
     print("held", flush=True)
     {body}

@@ -19,7 +19,7 @@ from advplug.engine.task import Task
 from advplug.errors import InvalidInput
 from advplug.evaluation import evaluate, model_job
 from advplug.evaluation.chain import SLICE, chains_of
-from advplug.evaluation.piece import Piece, joined
+from advplug.evaluation.storage.piece import Piece, joined
 from advplug.evaluation.worker import Worker
 from advplug.records import Evaluation, Job
 from advplug.testing.linear import linear_model

@@ -13,7 +13,7 @@ from torch import Tensor
 from advplug.adaptive import Recipe
 from advplug.data import Images
 from advplug.evaluation import Evaluation, Row, evaluate, model_job
-from advplug.evaluation.intervals import wilson
+from advplug.evaluation.diagnostics.intervals import wilson
 from advplug.model import Decision, DefendedModel
 from advplug.testing.linear import linear_model
 from advplug.threat import ThreatModel

@@ -17,7 +17,7 @@ import torch
 from advplug import Recipe, ThreatModel, evaluate, load
 from advplug.data import Images
 from advplug.evaluation import model_job
-from advplug.evaluation.code import digest_of
+from advplug.evaluation.storage.code import digest_of
 from advplug.testing.linear import linear_model
 
 ATTACK = """
@@ -160,7 +160,7 @@ def test_the_version_of_another_library_counts(monkeypatch: pytest.MonkeyPatch) 
     attack = load("attack:foolbox:FGSM")()
     first = digest_of(attack)
     monkeypatch.setattr(
-        "advplug.evaluation.code.metadata.version", lambda name: "9.9" if name == "foolbox" else version(name)
+        "advplug.evaluation.storage.code.metadata.version", lambda name: "9.9" if name == "foolbox" else version(name)
     )
     assert digest_of(attack) != first
 

@@ -20,7 +20,7 @@ from advplug import Recipe, ThreatModel, evaluate, load
 from advplug.data import Images
 from advplug.errors import InvalidInput
 from advplug.evaluation import model_job
-from advplug.evaluation.run_directory import RunDirectory
+from advplug.evaluation.storage.run_directory import RunDirectory
 from advplug.records import Evaluation
 from advplug.records.files import replace_file
 from advplug.testing.linear import linear_model

@@ -23,7 +23,7 @@ from advplug.engine.task import Task
 from advplug.errors import InvalidInput, NonFiniteLogits
 from advplug.evaluation import evaluate, model_job
 from advplug.evaluation.jobs import set_apart
-from advplug.evaluation.run_directory import RunDirectory
+from advplug.evaluation.storage.run_directory import RunDirectory
 from advplug.losses import LogitMatching, Margin
 from advplug.numerics.tensors import wrap
 from advplug.report.summary import remarks

@@ -14,7 +14,7 @@ from advplug.attack import Attack
 from advplug.data import Images
 from advplug.evaluation import Evaluation, Row, model_job
 from advplug.evaluation.chain import SLICE
-from advplug.evaluation.run_directory import RunDirectory
+from advplug.evaluation.storage.run_directory import RunDirectory
 from advplug.report.traces import segments
 from advplug.testing.linear import linear_model
 

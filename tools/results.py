@@ -16,8 +16,8 @@ from pathlib import Path
 
 from advplug import load
 from advplug.evaluation import Evaluation
-from advplug.evaluation.diagnostics import percent
-from advplug.evaluation.run_directory import RunDirectory
+from advplug.evaluation.diagnostics.signs import percent
+from advplug.evaluation.storage.run_directory import RunDirectory
 from advplug.report.markdown import markdown
 from advplug.report.summary import strongest, strongest_baseline
 from advplug.threat import ThreatModel

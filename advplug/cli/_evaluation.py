@@ -65,7 +65,7 @@ def carry_out(order: Order, options: Options, manager: Manager) -> Evaluation | 
 
 
 def _forget(run_dir: Path) -> None:
-    from advplug.evaluation.store import claimed
+    from advplug.evaluation.storage.store import claimed
 
     with claimed(run_dir, _console.warn) as directory:
         directory.forget()

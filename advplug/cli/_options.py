@@ -97,7 +97,7 @@ def shared_options(command: Callable[..., Any]) -> Callable[..., Any]:
 
 def _check(options: Options, files: Mapping[str, Any]) -> None:
     """Refuse what can be refused before a model is loaded: a seed that torch has not, a directory of no use, ""."""
-    from advplug.evaluation.run_directory import RunDirectory
+    from advplug.evaluation.storage.run_directory import RunDirectory
 
     check_seed(options.seed)
     read_share(options.shard)

@@ -11,7 +11,7 @@ import click
 from advplug.errors import InvalidInput
 
 if TYPE_CHECKING:
-    from advplug.evaluation.run_directory import RunDirectory
+    from advplug.evaluation.storage.run_directory import RunDirectory
 
 
 class UserPath(click.Path):

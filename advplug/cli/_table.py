@@ -7,7 +7,7 @@ from rich.table import Table
 from rich.text import Text
 
 from advplug.cli import _console
-from advplug.evaluation.diagnostics import percent
+from advplug.evaluation.diagnostics.signs import percent
 from advplug.records.evaluation import Evaluation, Row
 from advplug.records.finding import Finding
 from advplug.report import summary

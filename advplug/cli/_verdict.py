@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 def write_files(evaluation: Evaluation, sarif: Path | None, junit: Path | None) -> str:
     """Write the findings; returns one line on what could not be written, "" where all was."""
-    from advplug.evaluation.findings_files import as_junit, as_sarif
+    from advplug.evaluation.diagnostics.findings_files import as_junit, as_sarif
     from advplug.records.files import replace_file
 
     troubles = []

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 @_console.json_option
 def command(directories: tuple[Path, ...], html: Path | None, as_json: bool) -> None:
     """Compare finished runs with the first: accuracies, the samples that fell in one alone, and what else differs."""
-    from advplug.evaluation.run_directory import RunDirectory
+    from advplug.evaluation.storage.run_directory import RunDirectory
     from advplug.report.comparison import compare
 
     if len(directories) < 2:

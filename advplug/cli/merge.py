@@ -27,7 +27,7 @@ def command(ctx: click.Context, *, runs: tuple[Path, ...], out: Path | None, rep
     here: what the shares found is judged again.
     """
     from advplug.evaluation import conclude
-    from advplug.evaluation.gather import gather, shares_in
+    from advplug.evaluation.storage.gather import gather, shares_in
 
     shares = list(runs)
     if len(runs) == 1 and (found := shares_in(runs[0])):

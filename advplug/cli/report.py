@@ -28,7 +28,7 @@ _PRINTED = ("md", "json", "csv", "samples-csv", "card")
 @_console.json_option
 def command(directory: Path, form: str, show: bool, as_json: bool) -> None:
     """Report on the finished evaluation in the run directory RUN."""
-    from advplug.evaluation.run_directory import RunDirectory
+    from advplug.evaluation.storage.run_directory import RunDirectory
 
     evaluation = RunDirectory(directory).load()
     if as_json or form == "json":

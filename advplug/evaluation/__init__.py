@@ -1,9 +1,9 @@
 """Evaluations: attacks in, verified records out."""
 
-from advplug.evaluation.binarisation import binarisation
-from advplug.evaluation.diagnostics import CLEARLY, percent
+from advplug.evaluation.diagnostics.binarisation import binarisation
+from advplug.evaluation.diagnostics.preflight import preflight
+from advplug.evaluation.diagnostics.signs import CLEARLY, percent
 from advplug.evaluation.jobs import case_job, model_job
-from advplug.evaluation.preflight import preflight
 from advplug.evaluation.runner import conclude, evaluate, work_on_share
 from advplug.records import Evaluation, Finding, Job, Row
 

@@ -9,7 +9,7 @@ import torch
 
 from advplug.engine.problem import Problem
 from advplug.engine.result import AttackResult
-from advplug.evaluation.intervals import wilson
+from advplug.evaluation.diagnostics.intervals import wilson
 
 
 def over_draws(problem: Problem, result: AttackResult, draws: int) -> Mapping[str, Any]:

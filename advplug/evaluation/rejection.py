@@ -11,7 +11,7 @@ from torch import Tensor
 from advplug.engine.gateway import Gateway
 from advplug.engine.problem import Problem
 from advplug.engine.result import AttackResult
-from advplug.evaluation.intervals import wilson
+from advplug.evaluation.diagnostics.intervals import wilson
 
 RATES = (0.05, 0.5)
 """False positive rates of SR@5 and SR@50 (Bryniarski et al. 2022)."""

@@ -11,11 +11,11 @@ from numpy.typing import NDArray
 from advplug.adaptive import Recipe
 from advplug.engine.problem import Problem
 from advplug.engine.result import AttackResult
-from advplug.evaluation.convergence import with_twice_the_steps
 from advplug.evaluation.curve import accuracy_within
-from advplug.evaluation.piece import Piece
+from advplug.evaluation.diagnostics.convergence import with_twice_the_steps
 from advplug.evaluation.randomised import over_draws
 from advplug.evaluation.rejection import at_fixed_rates
+from advplug.evaluation.storage.piece import Piece
 from advplug.evaluation.worker import budgets_of
 from advplug.records.evaluation import Row
 from advplug.records.job import Job

@@ -13,18 +13,18 @@ from advplug.adaptive import Recipe
 from advplug.engine.gateway import Gateway
 from advplug.engine.problem import Options, Problem
 from advplug.errors import InvalidInput, NoGradient
-from advplug.evaluation.behaviour import answers, code_of, fingerprint, still_holds
 from advplug.evaluation.chain import SLICE, Chain, chains_of
-from advplug.evaluation.diagnose import diagnose
+from advplug.evaluation.diagnostics.diagnose import diagnose
 from advplug.evaluation.environment import describe
 from advplug.evaluation.executors import Answer, Executor, Inline, Labour
 from advplug.evaluation.landscapes import landscapes
-from advplug.evaluation.piece import Piece, joined
 from advplug.evaluation.problems import Watch, as_findings, problem_of
 from advplug.evaluation.progress import Progress
 from advplug.evaluation.rows import row_of
-from advplug.evaluation.run_directory import RunDirectory
-from advplug.evaluation.store import Store, Tell, opened
+from advplug.evaluation.storage.behaviour import answers, code_of, fingerprint, still_holds
+from advplug.evaluation.storage.piece import Piece, joined
+from advplug.evaluation.storage.run_directory import RunDirectory
+from advplug.evaluation.storage.store import Store, Tell, opened
 from advplug.plugins.manager import Manager, default_manager
 from advplug.records.evaluation import Evaluation, Row
 from advplug.records.finding import Finding

@@ -14,8 +14,8 @@ from advplug.engine.stages import advance, attack_within, has_further
 from advplug.errors import InvalidInput
 from advplug.evaluation.chain import Chain
 from advplug.evaluation.curve import least_lengths
-from advplug.evaluation.piece import Piece
 from advplug.evaluation.problems import as_findings, problem_of
+from advplug.evaluation.storage.piece import Piece
 from advplug.records.job import Job
 
 

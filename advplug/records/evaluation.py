@@ -25,7 +25,7 @@ Arrays = Mapping[str, NDArray[Any]]
 
 # text, as in a spec: the records stand below what shows and stores them
 _AS_TABLE, _AS_HTML, _PLOT = (f"advplug.display:{name}" for name in ("as_table", "as_html", "plot_security_curve"))
-_SAVE, _LOAD = "advplug.evaluation.saved:save", "advplug.evaluation.saved:load"
+_SAVE, _LOAD = "advplug.evaluation.storage.saved:save", "advplug.evaluation.storage.saved:load"
 
 
 @dataclass(frozen=True, kw_only=True)

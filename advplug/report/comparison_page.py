@@ -8,7 +8,7 @@ from typing import Any
 
 from matplotlib.axes import Axes
 
-from advplug.evaluation.diagnostics import percent
+from advplug.evaluation.diagnostics.signs import percent
 from advplug.records.evaluation import Evaluation
 from advplug.report.comparison import Comparison, Line, Paired
 from advplug.report.curves import percents, points_of

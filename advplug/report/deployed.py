@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from advplug.evaluation.diagnostics import percent
+from advplug.evaluation.diagnostics.signs import percent
 from advplug.records.evaluation import Evaluation
 from advplug.report.looks import looks
 from advplug.report.picture import Picture, label, listed, name

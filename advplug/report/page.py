@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from advplug.errors import InvalidInput
-from advplug.evaluation.diagnostics import percent
+from advplug.evaluation.diagnostics.signs import percent
 from advplug.plugins.manager import default_manager
 from advplug.records.evaluation import Evaluation
 from advplug.records.section import Section

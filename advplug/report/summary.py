@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from advplug.evaluation.diagnostics import percent
+from advplug.evaluation.diagnostics.signs import percent
 from advplug.records.evaluation import Evaluation, Row
 from advplug.report import together
 

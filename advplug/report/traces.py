@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from advplug.evaluation.diagnostics import percent
+from advplug.evaluation.diagnostics.signs import percent
 from advplug.records.evaluation import Evaluation, Row
 from advplug.report.looks import Look, looks
 from advplug.report.picture import Picture, label, listed, name

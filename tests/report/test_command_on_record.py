@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from advplug.cli import run
-from advplug.evaluation.run_directory import RunDirectory
+from advplug.evaluation.storage.run_directory import RunDirectory
 from advplug.report.reproduce import facts
 
 

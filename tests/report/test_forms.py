@@ -15,7 +15,7 @@ import pytest
 
 from advplug import cli
 from advplug.evaluation import Evaluation
-from advplug.evaluation.run_directory import RunDirectory
+from advplug.evaluation.storage.run_directory import RunDirectory
 from advplug.plugins.manager import Manager, using
 from advplug.records.finding import Finding
 from advplug.report.card import card

@@ -12,9 +12,9 @@ import torch
 
 from advplug.engine.problem import Progress
 from advplug.errors import AdvplugError, InvalidInput, NoGradient
-from advplug.evaluation.behaviour import alike, answers
 from advplug.evaluation.chain import Chain
 from advplug.evaluation.executors.base import Answer, Labour, WorkerLost
+from advplug.evaluation.storage.behaviour import alike, answers
 from advplug.evaluation.worker import Worker
 from advplug.records.evaluation import Arrays
 from advplug.records.job import Job

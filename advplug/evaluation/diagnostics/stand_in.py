@@ -10,7 +10,7 @@ from torch import Tensor
 from advplug.adaptive import Recipe
 from advplug.engine.problem import Problem
 from advplug.engine.stages import run_attack
-from advplug.evaluation.slopes import first_of
+from advplug.evaluation.diagnostics.slopes import first_of
 from advplug.gradients import Exact
 from advplug.model import DefendedModel
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from advplug.evaluation import costly_looks, looks
-from advplug.evaluation.look import Look, Looker, skipped
+from advplug.evaluation.diagnostics import costly_looks, looks
+from advplug.evaluation.diagnostics.look import Look, Looker, skipped
 from advplug.evaluation.problems import as_findings
 from advplug.records.evaluation import Evaluation
 from advplug.records.finding import Finding

@@ -16,10 +16,10 @@ from typing import Any
 import numpy as np
 
 from advplug.errors import InvalidInput
-from advplug.evaluation.behaviour import alike
 from advplug.evaluation.chain import Chain
-from advplug.evaluation.lock import locked
-from advplug.evaluation.run_directory import RunDirectory, StoredArrays
+from advplug.evaluation.storage.behaviour import alike
+from advplug.evaluation.storage.lock import locked
+from advplug.evaluation.storage.run_directory import RunDirectory, StoredArrays
 from advplug.records.evaluation import Arrays, Evaluation, Row
 
 Tell = Callable[[str], object]

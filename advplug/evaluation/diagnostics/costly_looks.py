@@ -10,14 +10,14 @@ import torch
 from advplug.adaptive import Recipe
 from advplug.engine.stages import run_attack
 from advplug.errors import AdvplugError
-from advplug.evaluation.binarisation import PASS, binarisation
-from advplug.evaluation.chance_attacks import broken_by, left_without_budget
-from advplug.evaluation.convergence import longer
-from advplug.evaluation.diagnostics import CLEARLY, percent
-from advplug.evaluation.look import ON_DEMAND, Look, passed, skipped
+from advplug.evaluation.diagnostics.binarisation import PASS, binarisation
+from advplug.evaluation.diagnostics.chance_attacks import broken_by, left_without_budget
+from advplug.evaluation.diagnostics.convergence import longer
+from advplug.evaluation.diagnostics.look import ON_DEMAND, Look, passed, skipped
+from advplug.evaluation.diagnostics.remedies import next_change
+from advplug.evaluation.diagnostics.signs import CLEARLY, percent
+from advplug.evaluation.diagnostics.stand_in import against_surrogate
 from advplug.evaluation.problems import problem_of
-from advplug.evaluation.remedies import next_change
-from advplug.evaluation.stand_in import against_surrogate
 from advplug.plugins.manager import default_manager
 from advplug.records.finding import Finding
 

@@ -13,11 +13,11 @@ from torch import Tensor
 
 from advplug.adaptive import Recipe
 from advplug.engine.problem import Problem
-from advplug.evaluation.dead_gradient import where_it_dies
-from advplug.evaluation.diagnostics import MANY
-from advplug.evaluation.preflight import averages, share_without
+from advplug.evaluation.diagnostics.dead_gradient import where_it_dies
+from advplug.evaluation.diagnostics.preflight import averages, share_without
+from advplug.evaluation.diagnostics.remedies import tried
+from advplug.evaluation.diagnostics.signs import MANY
 from advplug.evaluation.problems import problem_of
-from advplug.evaluation.remedies import tried
 from advplug.records.evaluation import Evaluation, Row
 from advplug.records.finding import Finding
 from advplug.records.job import Job

@@ -22,7 +22,7 @@ from advplug.adaptive import Recipe
 from advplug.engine.gateway import Gateway, ask
 from advplug.engine.problem import Problem
 from advplug.evaluation.chain import SLICE
-from advplug.evaluation.code import content_of, digest_of, version_of
+from advplug.evaluation.storage.code import content_of, digest_of, version_of
 from advplug.gradients import BPDA, GradientEstimator
 from advplug.model import Capabilities, DefendedModel
 from advplug.plugins.manager import Manager

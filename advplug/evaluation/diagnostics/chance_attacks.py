@@ -13,8 +13,8 @@ from advplug.engine.gateway import Gateway
 from advplug.engine.problem import Problem
 from advplug.engine.stages import run_attack
 from advplug.errors import InvalidInput
-from advplug.evaluation.random_points import random_points
-from advplug.evaluation.slopes import slopes
+from advplug.evaluation.diagnostics.random_points import random_points
+from advplug.evaluation.diagnostics.slopes import slopes
 from advplug.losses import CrossEntropy, Margin
 from advplug.numerics.projections import PROJECTIONS
 from advplug.numerics.random_numbers import Noise

@@ -9,12 +9,12 @@ import torch
 from torch import Tensor
 
 from advplug.engine.problem import Problem
-from advplug.evaluation.dead_gradient import where_it_dies
-from advplug.evaluation.diagnostics import MANY, percent
-from advplug.evaluation.random_points import random_points
-from advplug.evaluation.randomness import measure
-from advplug.evaluation.remedies import THE_STEP, draws_of, estimators, next_change
-from advplug.evaluation.slopes import SAMPLES, first_of, slopes, unusable
+from advplug.evaluation.diagnostics.dead_gradient import where_it_dies
+from advplug.evaluation.diagnostics.random_points import random_points
+from advplug.evaluation.diagnostics.randomness import measure
+from advplug.evaluation.diagnostics.remedies import THE_STEP, draws_of, estimators, next_change
+from advplug.evaluation.diagnostics.signs import MANY, percent
+from advplug.evaluation.diagnostics.slopes import SAMPLES, first_of, slopes, unusable
 from advplug.gradients import EOT, GradientEstimator
 from advplug.losses import CrossEntropy, Margin
 from advplug.numerics.random_numbers import Noise

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 
 from advplug.engine.problem import Problem
-from advplug.evaluation.slopes import first_of
+from advplug.evaluation.diagnostics.slopes import first_of
 
 
 def changed_buffers(problem: Problem) -> list[str]:

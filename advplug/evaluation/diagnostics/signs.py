@@ -12,7 +12,7 @@ from torch import Tensor
 
 from advplug.data import Images
 from advplug.engine.region import Region
-from advplug.evaluation.remedies import THE_STEP, next_change
+from advplug.evaluation.diagnostics.remedies import THE_STEP, next_change
 from advplug.records.evaluation import Evaluation, Row
 from advplug.records.finding import Finding
 from advplug.threat import ThreatModel

@@ -18,7 +18,7 @@ import numpy as np
 
 from advplug.errors import InvalidInput
 from advplug.evaluation.chain import Chain
-from advplug.evaluation.record_checks import check_evaluation, check_inputs, check_row, read_json
+from advplug.evaluation.storage.record_checks import check_evaluation, check_inputs, check_row, read_json
 from advplug.records.evaluation import Arrays, Evaluation, Row
 from advplug.records.files import LEFT_OVER, replace_file
 

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from advplug.engine.gateway import Gateway
 from advplug.engine.problem import Problem
-from advplug.evaluation.slopes import first_of, slopes, values
+from advplug.evaluation.diagnostics.slopes import first_of, slopes, values
 from advplug.gradients import noise_within
 from advplug.losses import Margin
 

@@ -8,9 +8,19 @@ from itertools import pairwise
 
 import numpy as np
 
-from advplug.evaluation import interface
-from advplug.evaluation.chance_attacks import broken_by_noise, broken_by_one_step
-from advplug.evaluation.diagnostics import (
+from advplug.evaluation.diagnostics import interface
+from advplug.evaluation.diagnostics.chance_attacks import broken_by_noise, broken_by_one_step
+from advplug.evaluation.diagnostics.landscape import look_around
+from advplug.evaluation.diagnostics.look import ON_DEMAND, Look, passed, skipped
+from advplug.evaluation.diagnostics.preflight import (
+    signs_in_answers,
+    signs_in_budget,
+    signs_in_decisions,
+    signs_in_gradients,
+    signs_of_randomness,
+)
+from advplug.evaluation.diagnostics.remedies import draws_of, next_change
+from advplug.evaluation.diagnostics.signs import (
     CLEARLY,
     MANY,
     percent,
@@ -23,16 +33,6 @@ from advplug.evaluation.diagnostics import (
     signs_of_masking,
     signs_of_no_gradient,
 )
-from advplug.evaluation.landscape import look_around
-from advplug.evaluation.look import ON_DEMAND, Look, passed, skipped
-from advplug.evaluation.preflight import (
-    signs_in_answers,
-    signs_in_budget,
-    signs_in_decisions,
-    signs_in_gradients,
-    signs_of_randomness,
-)
-from advplug.evaluation.remedies import draws_of, next_change
 from advplug.records.evaluation import Row
 from advplug.records.finding import Finding
 

@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 
 from advplug.engine.problem import Problem
-from advplug.evaluation.intervals import wilson
-from advplug.evaluation.slopes import first_of, slopes
+from advplug.evaluation.diagnostics.intervals import wilson
+from advplug.evaluation.diagnostics.slopes import first_of, slopes
 from advplug.losses import Margin
 
 PAIRS, SAMPLES = 8, 32

@@ -9,8 +9,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from advplug.errors import InvalidInput
-from advplug.evaluation.run_directory import RunDirectory
-from advplug.evaluation.store import claimed
+from advplug.evaluation.storage.run_directory import RunDirectory
+from advplug.evaluation.storage.store import claimed
 from advplug.records.evaluation import Evaluation, Row
 
 

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from advplug.errors import InvalidInput
-from advplug.evaluation.run_directory import RunDirectory
-from advplug.evaluation.store import Tell, claimed
+from advplug.evaluation.storage.run_directory import RunDirectory
+from advplug.evaluation.storage.store import Tell, claimed
 from advplug.records.files import replace_file
 
 _SHARE = re.compile(r"shard-\d+-of-(\d+)$")

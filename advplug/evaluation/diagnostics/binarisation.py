@@ -18,9 +18,9 @@ from advplug.engine.gateway import Gateway
 from advplug.engine.problem import Options, Problem, make_problem
 from advplug.engine.stages import run_attack
 from advplug.errors import InvalidInput, RobustnessWarning
-from advplug.evaluation.intervals import wilson
-from advplug.evaluation.random_points import random_points
-from advplug.evaluation.readout import BinaryModel, binary_model, feature_layer, fitted
+from advplug.evaluation.diagnostics.intervals import wilson
+from advplug.evaluation.diagnostics.random_points import random_points
+from advplug.evaluation.diagnostics.readout import BinaryModel, binary_model, feature_layer, fitted
 from advplug.losses import (
     ClassGaps,
     CrossEntropy,
