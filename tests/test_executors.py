@@ -207,6 +207,7 @@ def test_shards_make_the_whole(own: Path, capfd: pytest.CaptureFixture[str]) -> 
     capfd.readouterr()
     assert run(["merge", "run", "--json", "--no-report"]) == 0
     assert [{**row, "seconds": 0} for row in json.loads(capfd.readouterr().out)["rows"]] == expected
+    assert not list((own / "run" / "pieces").iterdir())
     assert figures_of(capfd, "--out", "run") == expected, "the merged run is read back"
     assert run(["merge", "run/shard-1-of-3", "--out", "other"]) == 2
     assert "--shard 2/3, 3/3" in capfd.readouterr().err
@@ -252,8 +253,9 @@ def test_a_killed_command_goes_on_with_the_same_bits(own: Path, capfd: pytest.Ca
 
 
 def test_numbers_of_workers() -> None:
-    assert Processes(3).count == 3
-    assert Processes().count >= 1
+    assert [Processes(3).count(on_gpu=on_gpu) for on_gpu in (True, False)] == [3, 3]
+    assert Processes().count(on_gpu=True) == max(1, torch.cuda.device_count())
+    assert Processes().count(on_gpu=False) >= 1
     with pytest.raises(InvalidInput, match="-1 workers"):
         Processes(-1)
 

@@ -245,7 +245,7 @@ class _Run:
             return
         with as_findings():
             row = row_of(self.job, lot.recipe, lot.problem, joined([self._piece(lot, chain) for chain in lot.chains]))
-        lot.row = self.store.keep(lot.keys[0], row)
+        lot.row = self.store.keep(lot.keys, row)
 
     def _piece(self, lot: _Lot, chain: Chain) -> Piece:
         content = self.store.piece(lot.keys, lot.recipe.name, chain)

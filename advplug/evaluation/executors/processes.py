@@ -28,7 +28,7 @@ _SPAWN = multiprocessing.get_context("spawn")  # a forked child of a process wit
 
 @dataclass(frozen=True)
 class Processes(Executor):
-    """``workers`` processes, 0 for one on each GPU, or on each core where there is none.
+    """``workers`` processes, 0 for one on each GPU, or on each core for a job on the CPU.
 
     Each has so many ``threads`` of torch, or its share of the cores. Where there are several GPUs, workers take them in
     turn.
@@ -41,13 +41,12 @@ class Processes(Executor):
         if self.workers < 0:
             raise InvalidInput(f"{self.workers} workers: give at least 1, or 0 for as many as the machine has room for")
 
-    @property
-    def count(self) -> int:
-        """How many workers there are."""
-        return self.workers or torch.cuda.device_count() or max(1, _cores())
+    def count(self, *, on_gpu: bool) -> int:
+        """How many workers there are for a job on GPUs, or on the CPU."""
+        return self.workers or (max(1, torch.cuda.device_count()) if on_gpu else _cores())
 
     def run(self, labour: Labour) -> Iterator[Answer]:
-        size = min(self.count, max(1, len(labour.chains)))
+        size = min(self.count(on_gpu=labour.job.images.inputs.is_cuda), max(1, len(labour.chains)))
         pool = _Pool(labour, size, self.threads or max(1, _cores() // size))
         try:
             yield from pool.answers()

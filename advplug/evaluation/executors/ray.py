@@ -24,8 +24,9 @@ _PATIENCE = 10.0
 
 @dataclass(frozen=True)
 class Ray(Executor):
-    """``workers`` actors, 0 for as many as the cluster has GPUs, or else cores; with so many ``threads`` of torch each.
+    """``workers`` actors, or fewer if the cluster has not as many GPUs, or cores for so many ``threads`` of torch each.
 
+    0 takes all that there are.
     ``address`` is that of a cluster, as Ray writes it; None takes the one that runs here, or starts one.
     """
 
@@ -44,7 +45,8 @@ class Ray(Executor):
             found = ray.cluster_resources()
             gpus, cores = int(found.get("GPU", 0)), int(found.get("CPU", 1))
             on_gpu = gpus > 0 and labour.job.images.inputs.is_cuda
-            count = min(self.workers or (gpus if on_gpu else max(1, cores // self.threads)), max(1, len(labour.chains)))
+            room = gpus if on_gpu else max(1, cores // self.threads)  # an actor without room would wait forever
+            count = min(self.workers or room, room, max(1, len(labour.chains)))
             options = {"num_gpus": 1} if on_gpu else {"num_cpus": self.threads}
             crew = _Crew(ray, labour, count, self.threads, options)
             try:

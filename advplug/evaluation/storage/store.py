@@ -112,16 +112,18 @@ class Store:
             return None
         return row if row is None else self._light(key, row)
 
-    def keep(self, key: str, row: Row) -> Row:
-        """Write a row; one that cannot be written does not end the run. The row comes back, a large one without arrays.
+    def keep(self, keys: Sequence[str], row: Row) -> Row:
+        """Write a row under the first of ``keys`` and drop its pieces. What cannot be written does not end the run.
 
-        Those are read from the file then, when they are asked for.
+        The row comes back, a large one without arrays: those are read from the file then, when they are asked for.
         """
+        key = keys[0]
         self._write(key, f"the row {row.name}", lambda directory: directory.save_row(key, row))
         if self.directory is None or key in self._unsaved:
             return row
-        self.directory.forget_pieces(key)
-        self._pieces = {place: content for place, content in self._pieces.items() if place[0] != key}
+        for each in keys:
+            self.directory.forget_pieces(each)
+        self._pieces = {place: content for place, content in self._pieces.items() if place[0] not in keys}
         return self._light(key, row)
 
     def _light(self, key: str, row: Row) -> Row:
@@ -165,7 +167,7 @@ class Store:
             return evaluation
         for key, row in zip(keys, evaluation.rows, strict=True):
             if key in self._unsaved or not self.directory.has_row(key):
-                self.keep(key, row)
+                self.keep([key], row)
         self._write("evaluation.json", "the evaluation", lambda directory: directory.save(evaluation, keys))
         return replace(evaluation, run_dir=self.directory.path, unsaved=dict(self._unsaved.values()))
 
