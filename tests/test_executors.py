@@ -33,6 +33,12 @@ COUNT = SLICE + 40
 MODULE = """
 import os, signal, torch
 from pathlib import Path
+if os.environ["PARENT"] != str(os.getpid()):
+    for name in ("kill at import", "kill always at import"):
+        if Path(name).exists():
+            if name == "kill at import":
+                Path(name).unlink()
+            os.kill(os.getpid(), signal.SIGKILL)
 from advplug.testing.linear import linear_model
 
 class Linear(torch.nn.Module):
@@ -175,14 +181,19 @@ def figures_of(capfd: pytest.CaptureFixture[str], *more: str, model: str = "net:
     return [{**row, "seconds": 0} for row in json.loads(told.out)["rows"]]
 
 
-def test_a_worker_that_is_killed_is_replaced(own: Path, capfd: pytest.CaptureFixture[str]) -> None:
+def test_workers_that_are_killed_are_replaced(own: Path, capfd: pytest.CaptureFixture[str]) -> None:
     expected = figures_of(capfd, "--out", "inline")
-    (own / "kill").touch()
+    for name in ("kill", "kill at import"):
+        (own / name).touch()
     assert figures_of(capfd, "--out", "workers", "--workers", "2") == expected
-    assert not (own / "kill").exists(), "one was killed"
+    assert not list(own.glob("kill*")), "two were killed"
 
 
 def test_work_that_kills_every_worker_ends_the_run(own: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    (own / "kill always at import").touch()
+    assert run(["evaluate", "net:Linear", *COMMAND, "--out", "run", "--workers", "2"]) == 2
+    assert "3 workers ended before they could begin (the last: signal SIGKILL)" in capfd.readouterr().err
+    (own / "kill always at import").unlink()
     (own / "kill always").touch()
     assert run(["evaluate", "net:Linear", *COMMAND, "--out", "run", "--workers", "2"]) == 2
     told = capfd.readouterr().err

@@ -35,10 +35,9 @@ class Progress:
         standing = sum(self._alive[each] for each in shares)
         self.watch(self.names[chain.recipe], steps, total * len(shares), standing)
 
-    def finished(self, chain: Chain, alive: int) -> None:
-        """The chain is done, with so many samples left standing."""
-        shares = self._shares[chain.recipe]
-        shares[chain], self._alive[chain] = (1, 1), alive
+    def finished(self, chain: Chain) -> None:
+        """The chain is done; as many samples stand as were heard of last."""
+        self._shares[chain.recipe][chain] = (1, 1)
 
     def row_finished(self, number: int) -> None:
         """The row is done: the next one that is not is shown, after those that were done before their turn."""
@@ -50,7 +49,7 @@ class Progress:
     def _begin(self) -> None:
         if self.watch is not None and self._waiting:
             number = self._waiting[0]
-            self.watch(self.names[number], 0, 0, sum(self._alive[chain] for chain in self._shares[number]))
+            self.watch(self.names[number], 0, 0, sum(chain.stop - chain.start for chain in self._shares[number]))
 
 
 def _shares(number: int, chains: Sequence[Chain]) -> dict[Chain, tuple[int, int]]:

@@ -234,7 +234,7 @@ class _Run:
         self.store.keep_piece(lot.keys[0], lot.recipe.name, chain, content)
         if answer.done:
             lot.waiting.remove(chain)
-            progress.finished(chain, 0)
+            progress.finished(chain)
         if not lot.waiting:
             self._finish(lot)
             progress.row_finished(chain.recipe)

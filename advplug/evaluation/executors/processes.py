@@ -18,7 +18,16 @@ import torch
 from advplug.errors import InvalidInput
 from advplug.evaluation.chain import Chain
 from advplug.evaluation.executors.base import Answer, Executor, Labour, WorkerLost
-from advplug.evaluation.executors.parcel import Deaths, Parcel, answer_of, attempt, packed, packed_error, unpacked
+from advplug.evaluation.executors.parcel import (
+    MOST_TRIES,
+    Deaths,
+    Parcel,
+    answer_of,
+    attempt,
+    packed,
+    packed_error,
+    unpacked,
+)
 
 EVERY = 0.5
 """Seconds between two words of progress from a worker."""
@@ -71,6 +80,7 @@ class _Pool:
     threads: int
     helpers: list[_Helper] = field(default_factory=list)
     started: int = 0
+    stillborn: int = 0
 
     def __post_init__(self) -> None:
         self.waiting, self.deaths = deque(self.labour.chains), Deaths(self.labour)
@@ -104,7 +114,7 @@ class _Pool:
     def _heard(self, helper: _Helper, kind: str, content: Any) -> Iterator[Answer]:
         chain = helper.chain
         if kind == "ready":
-            helper.ready = True
+            helper.ready, self.stillborn = True, 0
         elif chain is not None and kind == "steps":
             self.labour.heard(chain, *content)
         elif chain is not None:
@@ -122,7 +132,7 @@ class _Pool:
 
         Raises
         ------
-        WorkerLost: this was not the first over this chain, or it never came to work.
+        WorkerLost: too many died over this chain, or never came to work.
         """
         self.helpers.remove(helper)
         helper.process.join()
@@ -132,7 +142,12 @@ class _Pool:
             self.deaths.count(helper.chain, why)
             self.waiting.appendleft(helper.chain)
         elif not helper.ready:
-            raise WorkerLost(f"a worker ended with {why} before it could begin: --workers 1 may show why")
+            self.stillborn += 1
+            if self.stillborn == MOST_TRIES:
+                raise WorkerLost(
+                    f"{MOST_TRIES} workers ended before they could begin (the last: {why}): is there enough memory? "
+                    "Take fewer --workers"
+                )
 
     def _start(self) -> _Helper:
         ours, theirs = _SPAWN.Pipe()
