@@ -123,6 +123,8 @@ def test_saturation_asks_for_the_margin_unless_the_margin_was_run() -> None:
     assert finding.advice.startswith("Change the loss: margin")
     both = evaluation(sure, PLAIN, replace(PLAIN, name="pgd, margin", loss=Margin()))
     assert not any("margin, which" in one.advice for one in both.findings)
+    assert any(one.advice.startswith("Believe the attack whose loss does not saturate") for one in both.findings)
+    assert not any("BPDA" in one.advice for one in both.findings), "the gradient is not the cause"
 
 
 def test_randomness_asks_for_as_many_draws_as_it_measured_and_no_more() -> None:

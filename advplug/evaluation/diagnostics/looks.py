@@ -19,7 +19,7 @@ from advplug.evaluation.diagnostics.preflight import (
     signs_in_gradients,
     signs_of_randomness,
 )
-from advplug.evaluation.diagnostics.remedies import draws_of, next_change
+from advplug.evaluation.diagnostics.remedies import BELIEVE_THE_MARGIN, draws_of, next_change
 from advplug.evaluation.diagnostics.signs import (
     CLEARLY,
     MANY,
@@ -52,7 +52,10 @@ def at_rows(look: Look) -> Iterator[Finding]:
         return
     yield from signs_of_no_gradient(look.evaluation, look.not_run, look.already, look.where)
     for finding in signs_of_lost_gradients(look.evaluation, look.already, look.where):
-        yield replace(finding, id="G2") if look.saturates else finding
+        if look.saturates:
+            yield replace(finding, id="G2", advice=next_change(look.already, "margin", otherwise=BELIEVE_THE_MARGIN))
+        else:
+            yield finding
 
 
 def at_inputs(look: Look) -> Iterator[Finding]:

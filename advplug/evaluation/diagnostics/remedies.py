@@ -47,6 +47,8 @@ THE_STEP = "the step without a gradient"
 
 NOTHING_LEFT = "Everything usual was tried: read the defense, and write a loss or a gradient for it."
 
+BELIEVE_THE_MARGIN = "Believe the attack whose loss does not saturate, and leave cross-entropy out."
+
 
 def tried(recipes: Iterable[Recipe]) -> frozenset[str]:
     """Which remedies ``recipes`` already are: names of estimators, ``margin`` for any loss that does not saturate,
@@ -84,9 +86,9 @@ def draws_of(gradient: GradientEstimator) -> int:
     return gradient.draws * deeper if isinstance(gradient, EOT) else deeper
 
 
-def next_change(already: frozenset[str], *remedies: str, where: str = THE_STEP) -> str:
+def next_change(already: frozenset[str], *remedies: str, where: str = THE_STEP, otherwise: str = NOTHING_LEFT) -> str:
     """The first of ``remedies`` that is not ``already`` tried, in words; ``where`` is what a stand-in replaces."""
     for name in remedies:
         if name not in already:
             return _WORDS[name].format(where=where)
-    return NOTHING_LEFT
+    return otherwise
