@@ -9,9 +9,10 @@ from typing import Any
 
 import numpy as np
 
+from advplug.evaluation.diagnostics.intervals import wilson
 from advplug.records.evaluation import Evaluation
 from advplug.report import together
-from advplug.report.summary import interval, role_of
+from advplug.report.summary import role_of
 
 _HEAD = (
     "role", "attack", "library", "robust_accuracy", "low", "high", "detected", "queries", "gradients", "seconds",
@@ -54,7 +55,7 @@ def samples_csv(evaluation: Evaluation) -> str:
 
 
 def _share(share: float, evaluation: Evaluation) -> tuple[float, float, float]:
-    return (share, *interval(share, evaluation.samples))
+    return (share, *wilson(share, evaluation.samples))
 
 
 def _cell(value: Any) -> Any:

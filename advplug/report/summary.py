@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+from advplug.evaluation.diagnostics.intervals import wilson
 from advplug.evaluation.diagnostics.signs import percent
 from advplug.records.evaluation import Evaluation, Row
 from advplug.report import together
@@ -34,16 +35,6 @@ class Line:
     seconds: str = ""
     published: str = ""
     note: int | None = None
-
-
-def interval(share: float, samples: int) -> tuple[float, float]:
-    """Wilson's 95 % interval of a share of ``samples`` (Wilson 1927); all of [0, 1] for none."""
-    if samples == 0:
-        return 0.0, 1.0
-    z = 1.959964
-    width = z * math.sqrt(share * (1 - share) / samples + (z / (2 * samples)) ** 2)
-    centre, scale = share + z * z / (2 * samples), 1 + z * z / samples
-    return max(0.0, (centre - width) / scale), min(1.0, (centre + width) / scale)
 
 
 def strongest_baseline(evaluation: Evaluation) -> Row | None:
@@ -230,5 +221,5 @@ def _distances(row: Row) -> tuple[str, ...]:
 
 
 def _brackets(share: float, samples: int) -> str:
-    low, high = interval(share, samples)
+    low, high = wilson(share, samples)
     return f"[{100 * low:.1f}, {100 * high:.1f}]"

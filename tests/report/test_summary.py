@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 
 from advplug.evaluation import Evaluation, Row
+from advplug.evaluation.diagnostics.intervals import wilson
 from advplug.report.markdown import markdown
-from advplug.report.summary import interval, lines, percent, sources, verdict
+from advplug.report.summary import lines, percent, sources, verdict
 
 
 def row(name: str, role: str, accuracy: float, **fields: Any) -> Row:
@@ -40,7 +41,7 @@ def evaluation(*rows: Row) -> Evaluation:
     ],
 )
 def test_wilson_interval(share: float, samples: int, low: float, high: float) -> None:
-    assert interval(share, samples) == pytest.approx((low, high), abs=1e-4)
+    assert wilson(share, samples) == pytest.approx((low, high), abs=1e-4)
 
 
 def test_percent() -> None:

@@ -81,14 +81,7 @@ def without_budget(look: Look) -> Iterator[Finding]:
             samples=tuple(rows[left].tolist()),
             message=f"{recipe.name} leaves {percent(share)} of {len(rows)} samples where every input is allowed: it "
             "does not find what is certainly there.",
-            advice=next_change(
-                look.already,
-                "bpda",
-                "finite-differences",
-                "smoothed",
-                "square",
-                where=look.where or "what hides the gradient",
-            ),
+            advice=look.another_gradient,
         )
     else:
         yield passed(
@@ -122,14 +115,7 @@ def scores_alone(look: Look) -> Iterator[Finding]:
             samples=tuple(broken.tolist()),
             message=f"Square, which sees scores alone, breaks {len(broken)} of {len(standing)} samples that every "
             "attack with gradients leaves: the model hides its gradient, which is no robustness.",
-            advice=next_change(
-                look.already,
-                "bpda",
-                "finite-differences",
-                "smoothed",
-                "square",
-                where=look.where or "what hides the gradient",
-            ),
+            advice=look.another_gradient,
         )
     else:
         yield passed(f"Square breaks {len(broken)} of {len(standing)} samples that the attacks left.", share, 0.25)

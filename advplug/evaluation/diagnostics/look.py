@@ -15,7 +15,7 @@ from advplug.adaptive import Recipe
 from advplug.engine.problem import Problem
 from advplug.evaluation.diagnostics.dead_gradient import where_it_dies
 from advplug.evaluation.diagnostics.preflight import averages, share_without
-from advplug.evaluation.diagnostics.remedies import tried
+from advplug.evaluation.diagnostics.remedies import next_change, tried
 from advplug.evaluation.diagnostics.signs import MANY
 from advplug.evaluation.problems import problem_of
 from advplug.records.evaluation import Evaluation, Row
@@ -76,6 +76,12 @@ class Look:
             return False
         lost = self.without_gradient
         return lost["cross-entropy"] > MANY and lost["margin"] < lost["cross-entropy"] / 2
+
+    @property
+    def another_gradient(self) -> str:
+        """The advice where gradients mislead: the next way around them."""
+        ways = ("bpda", "finite-differences", "smoothed", "square")
+        return next_change(self.already, *ways, where=self.where or "what hides the gradient")
 
     @property
     def rows(self) -> list[Row]:
