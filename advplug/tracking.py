@@ -124,7 +124,7 @@ class CsvTracker(Tracker):
         self._writer: Any = None
 
     def open(self) -> None:
-        """Begin the file.
+        """Begin the file, or go on at its end: a run that is resumed makes only the steps that are left.
 
         Raises
         ------
@@ -133,11 +133,12 @@ class CsvTracker(Tracker):
         if self._file is not None:
             return
         try:
-            self._file = self.path.open("w", newline="", encoding="utf-8")
+            self._file = self.path.open("a", newline="", encoding="utf-8")
         except OSError as error:
             raise InvalidInput(f"csv:{self.path} cannot be written ({error.strerror}): name another file") from error
         self._writer = csv.DictWriter(self._file, self.COLUMNS, restval="")
-        self._writer.writeheader()
+        if self._file.tell() == 0:
+            self._writer.writeheader()
 
     def step(self, step: Step) -> None:
         self.open()

@@ -99,7 +99,7 @@ def executor_of(executor: Any, workers: str | int | None, tracker: Any) -> Execu
 
 def _order_of(call: Call) -> Order | None:
     """What the command line is given for the same job; None where something is not named but made."""
-    named = (call.model, call.data or "", call.threat or "", call.auxiliary or "")
+    named = (call.model, *("" if one is None else one for one in (call.data, call.threat, call.auxiliary)))
     attacks = _listed(call.attacks, "attacks")
     pairs = [(one, {}) if isinstance(one, str) else one for one in attacks]
     if not all(isinstance(one, str | Path) for one in named) or not all(isinstance(pair, tuple) for pair in pairs):

@@ -263,3 +263,26 @@ def test_an_attack_of_another_version_is_run_again(tmp_path: Path, monkeypatch: 
     assert attacked(job(Scaled(), tmp_path))
     monkeypatch.setattr("advplug.evaluation.storage.behaviour.version_of", lambda distribution: "9.9")
     assert attacked(job(Scaled(), tmp_path))
+
+
+class Picky(Scaled):
+    """Turns inputs away whose largest score is above a threshold that no clean input reaches."""
+
+    thresholds = torch.tensor([9.0])
+
+    def detector_scores(self, x: Tensor) -> Tensor:
+        return self(x).abs().amax(1, keepdim=True)
+
+    def decide(self, x: Tensor) -> Decision:
+        return Decision(self(x).argmax(1), (self.detector_scores(x) <= self.thresholds).all(1))
+
+
+def test_a_threshold_that_no_clean_input_reaches_is_seen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with torch.no_grad():
+        clean = float(Picky().detector_scores(job(Scaled(), tmp_path).images.inputs).max())
+    monkeypatch.setattr(Picky, "thresholds", torch.tensor([clean + 1e-3]))
+    strict = evaluate(job(Picky(), tmp_path / "run", threat=ThreatModel("linf", 0.5)))
+    monkeypatch.setattr(Picky, "thresholds", torch.tensor([1e3]))
+    loose = evaluate(job(Picky(), tmp_path / "run", threat=ThreatModel("linf", 0.5)))
+    fresh = evaluate(job(Picky(), tmp_path / "fresh", threat=ThreatModel("linf", 0.5)))
+    assert strict.rows[0].robust_accuracy > loose.rows[0].robust_accuracy == fresh.rows[0].robust_accuracy

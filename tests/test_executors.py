@@ -25,6 +25,7 @@ from advplug.evaluation import evaluate, model_job
 from advplug.evaluation.chain import SLICE, Chain
 from advplug.evaluation.executors import Inline, Processes
 from advplug.evaluation.progress import Progress
+from advplug.evaluation.storage.run_directory import RunDirectory
 from advplug.records import Evaluation, Job
 from advplug.testing.linear import linear_model
 
@@ -59,6 +60,16 @@ def another_each_time():
     torch.seed()
     return torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(16, 3))
 """
+
+DATA = """
+import torch
+
+def read():
+    x = torch.rand(300, 1, 4, 4, generator=torch.Generator().manual_seed(torch.seed() % 2**32))
+    x[:20] = 0.5
+    return x, torch.arange(300) % 3
+"""
+"""The first samples are the same every time, the others are not."""
 
 
 def images() -> Images:
@@ -250,6 +261,34 @@ def test_what_is_no_share_is_not_merged(own: Path, capfd: pytest.CaptureFixture[
         (own / folder).mkdir(parents=True)
     assert run(["merge", *given]) == 2
     assert len(capfd.readouterr().err.splitlines()) == 1
+
+
+def test_other_data_in_the_worker_are_refused(folder: Any, capfd: pytest.CaptureFixture[str]) -> None:
+    folder.write({"net": MODULE.replace('os.environ["PARENT"]', '"0"'), "mine": DATA})
+    command = ["evaluate", "net:Linear", "--data", "mine:read", "--threat", "linf:0.05", "--attacks", "fgm"]
+    assert run([*command, "--limit", "0", "--out", "run", "--workers", "2"]) == 2
+    assert "the samples that a worker read for net:Linear differ" in capfd.readouterr().err
+
+
+def test_a_share_stays_what_it_is_when_rows_are_done(own: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    command = ["evaluate", "net:Linear", *COMMAND, "--limit", "20", "--attacks", "fgm,pgd,square", "--out", "run"]
+    for _ in range(2):  # the second time all of it is there
+        assert run([*command, "--shard", "1/2"]) == 0
+    assert "pgd" not in capfd.readouterr().err
+    assert run(["merge", "run"]) == 2
+    assert "1 of 3 slices are not finished: run the command again with --shard 2/2" in capfd.readouterr().err
+    assert run([*command, "--shard", "2/2"]) == 0
+    assert run(["merge", "run", "--no-report"]) == 0
+
+
+def test_an_attack_named_twice_is_run_once(own: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    one, other = figures_of(capfd, "--out", "run", "--attacks", "fgm,fgm", "--workers", "2")
+    assert one == other
+
+
+def test_what_holds_a_function_has_one_name_in_every_process() -> None:
+    losses = [{"loss": f"Loss(f=<function act at {place}>)"} for place in ("0x7f3b", "0x12")]
+    assert len({RunDirectory.key("m", "pgd", loss, "") for loss in losses}) == 1
 
 
 def test_a_killed_command_goes_on_with_the_same_bits(own: Path, capfd: pytest.CaptureFixture[str]) -> None:

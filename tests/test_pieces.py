@@ -175,6 +175,23 @@ def test_stages_of_pieces_are_joined_by_name(pieces: list[Piece]) -> None:
     assert torch.equal(whole.result.stage[:SLICE], first.result.stage)
 
 
+def test_a_stage_that_only_a_shorter_slice_ran_is_kept(pieces: list[Piece]) -> None:
+    first, second, third = pieces
+    longer = replace(
+        first.result,
+        stages=("short", "long", "more"),
+        stage=torch.full_like(first.result.stage, -1),
+        evaluations=first.result.evaluations[:, [0, 1, 1]],
+    )
+    renamed = replace(second.result, stages=("instead", "long"))
+    whole = joined([replace(first, result=longer), replace(second, result=renamed), third]).result
+    assert whole.stages == ("short", "long", "more", "instead")
+    broken = whole.stage[SLICE : 2 * SLICE]
+    assert torch.equal(broken == 3, second.result.stage == 0)
+    assert bool((broken == 3).any())
+    assert bool((whole.evaluations[SLICE : 2 * SLICE, 3] == second.result.evaluations[:, 0]).all())
+
+
 @pytest.mark.parametrize("damaged", ["cut", "of another slice"])
 def test_only_a_damaged_piece_is_computed_again(tmp_path: Path, damaged: str) -> None:
     model = Watched()

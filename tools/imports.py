@@ -19,6 +19,9 @@ from pathlib import Path
 OPTIONAL = {"pytest", "hypothesis", "tomli"}
 """Imported only where they are known to be there: in tests of plugins, and on Python 3.10."""
 
+EXTRAS = {"datasets", "pandas", "ray", "timm", "transformers"}
+"""Libraries of extras: imported inside functions, which say what to install."""
+
 
 def modules() -> Iterator[tuple[str, Path]]:
     """Name and file of every module that an advplug distribution installed."""
@@ -47,7 +50,7 @@ def main() -> int:
     everything = sorted(modules())
     missing = []
     for name, path in everything:
-        names = imported(path) - OPTIONAL
+        names = imported(path) - OPTIONAL - EXTRAS
         missing += [f"{name}: imports {package}" for package in sorted(names) if find_spec(package) is None]
         if imported(path) & OPTIONAL:
             continue

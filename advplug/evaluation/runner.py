@@ -122,7 +122,10 @@ def conclude(job: Job, shares: int, *, manager: Manager | None = None, tell: Tel
 
 @dataclass
 class _Lot:
-    """One recipe, and how far it is: ``waiting`` are the chains that are not finished, ``chains`` all."""
+    """One recipe, and how far it is: ``waiting`` are the chains that are not finished, ``chains`` all.
+
+    One that was named twice has a ``twin``, whose row is its own.
+    """
 
     recipe: Recipe
     problem: Problem
@@ -131,6 +134,7 @@ class _Lot:
     waiting: list[Chain] = field(default_factory=list)
     row: Row | None = None
     error: NoGradient | None = None
+    twin: _Lot | None = None
 
     @property
     def open(self) -> bool:
@@ -160,15 +164,19 @@ class _Run:
             lot.keys = (str(number),)
         else:
             with as_findings():
-                code = f"{self.job.sweep!r} {code_of(lot.recipe, lot.problem)}"
+                draws = f" {self.job.draws} draws" if self.job.model.stochastic else ""  # their figures are of the row
+                code = f"{self.job.sweep!r}{draws} {code_of(lot.recipe, lot.problem)}"
             name, components = lot.recipe.name, lot.recipe.components()
             lot.keys = tuple(RunDirectory.key(model, name, components, code) for model in models)
+        lot.twin = next((each for each in self.lots[:number] if each.keys == lot.keys), None)
+        if lot.twin is not None:
+            return
+        with as_findings():
+            lot.chains = tuple(chains_of(number, lot.problem, lot.recipe.attack))
         row = self.store.row(lot.keys, lot.recipe.name, tuple(self.job.images.inputs.shape))
         if row is not None and still_holds(lot.problem, row.arrays):
             lot.row = row
             return
-        with as_findings():
-            lot.chains = tuple(chains_of(number, lot.problem, lot.recipe.attack))
         lot.waiting = [chain for chain in lot.chains if not self._is_finished(lot, chain)]
 
     def _is_finished(self, lot: _Lot, chain: Chain) -> bool:
@@ -257,6 +265,8 @@ class _Run:
         """The evaluation, with all that is found about it."""
         for lot in self.lots:  # of rows that others worked on
             self._finish(lot)
+            if lot.twin is not None:
+                lot.row, lot.error = lot.twin.row, lot.twin.error
         rows, keys = [], []
         for lot in self.lots:
             if lot.row is not None:

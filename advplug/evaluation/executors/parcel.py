@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import pickle
 import traceback
 from collections import Counter
@@ -15,6 +16,7 @@ from advplug.errors import AdvplugError, InvalidInput, NoGradient
 from advplug.evaluation.chain import Chain
 from advplug.evaluation.executors.base import Answer, Labour, WorkerLost
 from advplug.evaluation.storage.behaviour import alike, answers
+from advplug.evaluation.storage.code import content_of
 from advplug.evaluation.worker import Worker
 from advplug.records.evaluation import Arrays
 from advplug.records.job import Job
@@ -28,9 +30,10 @@ COMPARED = 16
 
 @dataclass(frozen=True)
 class Parcel:
-    """The pickled function that builds the job, and the answers of its model to the first samples."""
+    """The pickled function that builds the job, a hash of its data, and what its model answers to the first samples."""
 
     build: bytes
+    data: str
     answers: Arrays
 
     def worker(self, number: int = 0) -> Worker:
@@ -38,12 +41,17 @@ class Parcel:
 
         Raises
         ------
-        InvalidInput: the model that was built here answers otherwise.
+        InvalidInput: the data that were read here differ, or the model that was built here answers otherwise.
         """
         job: Job = pickle.loads(self.build)()
         devices = torch.cuda.device_count()
         if devices > 1 and job.images.inputs.is_cuda:
             job = on_device(job, torch.device("cuda", number % devices))
+        if _data_of(job) != self.data:
+            raise InvalidInput(
+                f"the samples that a worker read for {job.case} differ from those here: what reads them must give the "
+                "same every time (seed it, or save the tensors)"
+            )
         if not alike(answers(first_of(job)), self.answers):
             raise InvalidInput(
                 f"the model {job.case} that a worker built answers otherwise than the one here: what makes it must "
@@ -69,7 +77,16 @@ def packed(labour: Labour) -> Parcel:
             f"the job cannot be sent to other processes ({why}): give the model as package.module:callable, or take "
             "one worker"
         ) from error
-    return Parcel(build, answers(first_of(labour.job)))
+    return Parcel(build, _data_of(labour.job), answers(first_of(labour.job)))
+
+
+def _data_of(job: Job) -> str:
+    """Hash of the samples, and of the attacker's own."""
+    digest = hashlib.sha256()
+    for images in (job.images, job.auxiliary):
+        if images is not None:
+            digest.update(content_of(images.inputs) + content_of(images.labels))
+    return digest.hexdigest()
 
 
 def first_of(job: Job) -> Job:

@@ -32,6 +32,8 @@ from advplug.evaluation.executors.parcel import (
 EVERY = 0.5
 """Seconds between two words of progress from a worker."""
 
+_GUARD = 'put what a script runs below if __name__ == "__main__", so that a worker can import it'
+
 _SPAWN = multiprocessing.get_context("spawn")  # a forked child of a process with threads may hang
 
 
@@ -144,10 +146,9 @@ class _Pool:
         elif not helper.ready:
             self.stillborn += 1
             if self.stillborn == MOST_TRIES:
-                raise WorkerLost(
-                    f"{MOST_TRIES} workers ended before they could begin (the last: {why}): is there enough memory? "
-                    "Take fewer --workers"
-                )
+                killed = code is not None and code < 0
+                remedy = "is there enough memory? Take fewer --workers" if killed else _GUARD
+                raise WorkerLost(f"{MOST_TRIES} workers ended before they could begin (the last: {why}): {remedy}")
 
     def _start(self) -> _Helper:
         ours, theirs = _SPAWN.Pipe()

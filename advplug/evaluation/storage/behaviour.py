@@ -149,9 +149,12 @@ def fingerprint(job: Job, manager: Manager) -> str:
     versions = {key: manager.provenance(key).version for key in job.plugins if not key.startswith("attack:")}
     text = repr((job.threat, job.seed, job.preset, declared, sorted(versions.items()), metadata.version("advplug")))
     digest = hashlib.sha256(text.encode())
-    if any(key.startswith("defense:") for key in job.plugins):  # a user's own model is known by its answers
+    # A user's own model is known by its answers; but a threshold of its detector may show at no clean input.
+    if model.rejects or any(key.startswith("defense:") for key in job.plugins):
         digest.update(digest_of(*(type(module) for module in model.modules())).encode())
     tensors = [*model.state_dict().values(), job.images.inputs, job.images.labels]
+    if model.capabilities.thresholds is not None:
+        tensors.append(torch.as_tensor(model.capabilities.thresholds))
     if job.auxiliary is not None:
         tensors += [job.auxiliary.inputs, job.auxiliary.labels]
     for tensor in tensors:

@@ -96,8 +96,9 @@ def joined(pieces: Sequence[Piece]) -> Piece:
     """Finished pieces of neighbouring slices as one."""
     results = [piece.result for piece in pieces]
     longest = max((result.stages for result in results), key=len)
+    known = dict.fromkeys((*longest, *(name for result in results for name in result.stages)))
     left_out = tuple(dict.fromkeys(name for result in results for name in result.left_out))
-    stages = tuple(name for name in longest if name not in left_out or _decided(results, name))
+    stages = tuple(name for name in known if name not in left_out or _decided(results, name))
     columns = {name: [getattr(result, name) for result in results] for name in _NAMES}
     columns["stage"] = [_renumbered(result, stages) for result in results]
     columns["evaluations"] = [_by_stage(result, stages) for result in results]

@@ -7,6 +7,7 @@ import hashlib
 import io
 import json
 import os
+import re
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -27,6 +28,7 @@ FOLDERS = ("rows", "behaviours", "pieces")
 _KEY = "[0-9a-f]" * 16
 _KEYED = (f"rows/{_KEY}.json", f"rows/{_KEY}.npz", f"behaviours/{_KEY}.npz", f"pieces/{_KEY}-*.safetensors")
 _NAMED = ("evaluation.json", "inputs.npz", "job.json", "report.html")
+_ADDRESS = re.compile(r" at 0x[0-9a-f]+")  # of a function that a component holds: another one in every process
 _TRIAL = bytes(1 << 16)  # a full disk may still hold an empty file
 _NUMBERS = ("robust_accuracy", "queries", "gradients", "seconds")
 _MENDS = "the same command again mends it"
@@ -154,7 +156,7 @@ class RunDirectory:
     @staticmethod
     def key(model: str, name: str, components: Mapping[str, str], code: str) -> str:
         """Name of a row's files: the same only for the same model, data, threat, seed, recipe and code of it."""
-        text = json.dumps([model, name, dict(components), code])
+        text = _ADDRESS.sub("", json.dumps([model, name, dict(components), code]))
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
     def load_piece(self, key: str, chain: Chain) -> bytes | None:
