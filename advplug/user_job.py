@@ -10,8 +10,9 @@ import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, replace
+from operator import index
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, SupportsIndex
 
 from advplug.adaptive import Recipe
 from advplug.attack import Attack
@@ -65,6 +66,16 @@ class Call:
     run_dir: Path | None
     diagnose: Literal["quick", "full"]
     draws: int
+
+    def __post_init__(self) -> None:
+        """Take NumPy's numbers as Python's, which torch and the record of a run ask for."""
+        for name in ("restarts", "limit", "seed", "batch_size", "draws"):
+            value = getattr(self, name)
+            if isinstance(value, SupportsIndex):
+                object.__setattr__(self, name, index(value))
+        if self.bounds is not None:
+            low, high = self.bounds
+            object.__setattr__(self, "bounds", (float(low), float(high)))
 
 
 def job_of(call: Call, manager: Manager) -> tuple[Job, Callable[[], Job] | None]:

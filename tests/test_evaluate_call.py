@@ -347,3 +347,16 @@ def test_the_command_line_tracks_too(files: Path, capsys: pytest.CaptureFixture[
     assert run([*command.split(), "--track", "tensorbord:x"]) == 4
     assert run([*command.split(), "--track", "csv:steps.csv", "--workers", "2"]) == 2
     assert "in this process alone" in capsys.readouterr().err
+
+
+def test_numbers_of_numpy_are_numbers() -> None:
+    model, x = linear_case(20).model, linear_case(20).inputs
+    data = x, model(x).argmax(1)
+
+    def figures(kind: Any, bounds: Any) -> list[float]:
+        numbers = {"restarts": 2, "limit": 10, "seed": 3, "batch_size": 7, "draws": 8}
+        given = {name: kind(number) for name, number in numbers.items()}
+        found = advplug.evaluate(model, data, "linf:0.1", "fgm", progress=False, bounds=bounds, **given)
+        return [found.samples, found.rows[0].robust_accuracy]
+
+    assert figures(np.int64, np.array([0, 1.0])) == figures(int, (0, 1))
