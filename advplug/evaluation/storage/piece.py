@@ -54,7 +54,8 @@ class Piece:
     def to_bytes(self) -> bytes:
         """A safetensors file with everything, and a digest of it."""
         tensors = _tensors(self.result) | {name: getattr(self, name) for name in _OWN}
-        tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+        # Without empty ones, which older versions of safetensors cannot read.
+        tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items() if tensor.numel()}
         facts = {
             "form": FORM,
             "start": self.start,
@@ -78,6 +79,9 @@ class Piece:
             tensors, facts = load(content), _facts(content)
             if facts.pop("digest") != _digest(tensors, facts):
                 raise ValueError("its digest is another one")
+            empty = {"trace": torch.float32, "standing": torch.float64}
+            count = len(tensors["success"])
+            tensors |= {name: torch.zeros(0, count, dtype=empty[name]) for name in empty.keys() - tensors.keys()}
             if facts["form"] != FORM:
                 raise ValueError(f"it has form {facts['form']}, not {FORM}")
             result = AttackResult(
