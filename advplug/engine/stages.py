@@ -31,11 +31,12 @@ def run_attack(attack: Attack, problem: Problem) -> AttackResult:
     if not isinstance(attack, Attack):
         raise InvalidInput(f"the attack is {attack!r}: pass an attack, such as load('attack:pgd')()")
     _check(attack, problem)
-    found = None
-    while (further := advance(attack, problem, found)) is not None:
-        found = further
-    if found is None:
-        raise InvalidInput(f"{type(attack).__name__} has no stages: return at least one, or None")
+    stages = attack.stages(problem)
+    if stages is None:
+        return search(attack, problem)
+    found = _further(attack, stages, None)
+    while _after(stages, found.stages, found.left_out) is not None:
+        found = _further(attack, stages, found)
     if found.left_out:
         told = f"the model gives no gradient. Not run: {', '.join(found.left_out)}; run: {', '.join(found.stages)}"
         warnings.warn(told, RobustnessWarning, stacklevel=2)
@@ -43,8 +44,8 @@ def run_attack(attack: Attack, problem: Problem) -> AttackResult:
 
 
 @torch.inference_mode(False)
-def advance(attack: Attack, problem: Problem, before: AttackResult | None) -> AttackResult | None:
-    """The result after one stage more than ``before`` (None for the first), None if there is no further stage.
+def advance(attack: Attack, problem: Problem, before: AttackResult | None) -> tuple[AttackResult, bool]:
+    """The result after one stage more than ``before`` (None for the first), and whether it was the last.
 
     An attack without stages is one. Of an attack with stages the result is that of all so far: the queries of all, and
     in ``stage`` which of them succeeded. A stage that needs a gradient which the model does not give is left out. After
@@ -56,9 +57,15 @@ def advance(attack: Attack, problem: Problem, before: AttackResult | None) -> At
     """
     stages = attack.stages(problem)
     if stages is None:
-        return search(attack, problem) if before is None else None
+        return search(attack, problem), True
+    found = _further(attack, stages, before)
+    return found, _after(stages, found.stages, found.left_out) is None
+
+
+def _further(attack: Attack, stages: Sequence[Stage], before: AttackResult | None) -> AttackResult:
+    """The result after the next of ``stages`` that can run."""
     ran = () if before is None else before.stages
-    known = left_out = () if before is None else before.left_out
+    left_out = () if before is None else before.left_out
     while (stage := _after(stages, ran, left_out)) is not None:
         done = sum(each.planned_steps for each in stages[: len(ran) + len(left_out)])
         total = sum(each.planned_steps for each in stages)
@@ -70,13 +77,7 @@ def advance(attack: Attack, problem: Problem, before: AttackResult | None) -> At
             left_out = (*left_out, stage.name)
             continue
         return _joined(before, found, (*ran, stage.name), left_out)
-    return None if before is None or left_out == known else replace(before, left_out=left_out)
-
-
-def has_further(attack: Attack, problem: Problem, found: AttackResult) -> bool:
-    """Whether :func:`advance` would go on from ``found``."""
-    stages = attack.stages(problem)
-    return stages is not None and _after(stages, found.stages, found.left_out) is not None
+    raise InvalidInput(f"{type(attack).__name__} has no further stages: return at least one, or None")
 
 
 @torch.inference_mode(False)

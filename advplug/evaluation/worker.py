@@ -10,8 +10,7 @@ import torch
 from advplug.adaptive import Recipe
 from advplug.engine.problem import Problem, Progress
 from advplug.engine.result import AttackResult
-from advplug.engine.stages import advance, attack_within, has_further
-from advplug.errors import InvalidInput
+from advplug.engine.stages import advance, attack_within
 from advplug.evaluation.chain import Chain
 from advplug.evaluation.curve import least_lengths
 from advplug.evaluation.problems import as_findings, problem_of
@@ -74,10 +73,7 @@ def _advanced(job: Job, recipe: Recipe, problem: Problem, known: Piece | None) -
         standing = torch.cat((standing, left.double()[None]))
         done = len(standing) == len(budgets)
     else:
-        found = advance(recipe.attack, problem, before)
-        if found is None:
-            raise InvalidInput(f"{recipe.name} has no stages: return at least one, or None")
-        result, done = found, not has_further(recipe.attack, problem, found)
+        result, done = advance(recipe.attack, problem, before)
     return Piece(
         start=int(problem.samples[0]),
         result=result,
