@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import count
 from typing import ClassVar
 
 import torch
@@ -59,10 +60,13 @@ class TakesTheLast(Good):
         return super().load(split)[-(limit or 0) :]
 
 
+_LOADS = count()
+
+
 class DrawsLabels(Good):
     def load(self, split: str, limit: int | None = None) -> Images:
         images = super().load(split, limit)
-        return replace(images, labels=torch.randint(2, images.labels.shape))
+        return replace(images, labels=(images.labels + next(_LOADS)) % 2)
 
 
 class LooksUpSplits(Good):
