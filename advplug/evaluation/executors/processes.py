@@ -9,6 +9,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection, wait
 from typing import Any
@@ -115,7 +116,10 @@ class _Pool:
 
     def _heard(self, helper: _Helper, kind: str, content: Any) -> Iterator[Answer]:
         chain = helper.chain
-        if kind == "ready":
+        if kind == "hello":
+            with suppress(OSError):  # it died just now: the pipe says so next
+                helper.pipe.send(self.parcel)
+        elif kind == "ready":
             helper.ready, self.stillborn = True, 0
         elif chain is not None and kind == "steps":
             self.labour.heard(chain, *content)
@@ -151,8 +155,9 @@ class _Pool:
                 raise WorkerLost(f"{MOST_TRIES} workers ended before they could begin (the last: {why}): {remedy}")
 
     def _start(self) -> _Helper:
+        """A process that asks for the parcel: given at the start, it would block us for ever if that one dies then."""
         ours, theirs = _SPAWN.Pipe()
-        process = _SPAWN.Process(target=_serve, args=(theirs, self.parcel, self.started, self.threads), daemon=True)
+        process = _SPAWN.Process(target=_serve, args=(theirs, self.started, self.threads), daemon=True)
         self.started += 1
         process.start()
         theirs.close()  # so that the end of the process ends the pipe
@@ -166,12 +171,14 @@ class _Pool:
             helper.process.join()
 
 
-def _serve(pipe: Connection, parcel: Parcel, number: int, threads: int) -> None:
+def _serve(pipe: Connection, number: int, threads: int) -> None:
     """The life of a worker: it builds the job, then works on one chain after the other."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # of the terminal; the parent ends its workers
     threading.Thread(target=_end_with_parent, daemon=True).start()
     torch.set_num_threads(threads)
     try:
+        pipe.send(("hello", None))
+        parcel: Parcel = pipe.recv()
         worker = parcel.worker(number)
         pipe.send(("ready", None))
         while True:
