@@ -279,16 +279,21 @@ def test_folders_that_hold_no_model(transformers: Any, tmp_path: Path) -> None:
         hf_model(str(tmp_path))
 
 
-def installed(name: str) -> Any:
-    """The library; the test is skipped without it, and beside a torchvision of another torch."""
+def installed(name: str, needed: str) -> Any:
+    """The library; the test is skipped where it, or what is needed of it, fails beside a torchvision of another torch.
+
+    A library that loads its parts on demand imports torchvision only when one of them is asked for.
+    """
     try:
-        return import_module(name)
+        library = import_module(name)
+        getattr(library, needed)
+        return library
     except (ImportError, RuntimeError) as error:
         pytest.skip(f"{name} cannot be imported: {error}")
 
 
 def test_a_real_model_of_transformers(tmp_path: Path) -> None:
-    real = installed("transformers")
+    real = installed("transformers", "ViTForImageClassification")
     torch.manual_seed(0)
     config = real.ViTConfig(
         hidden_size=16, num_hidden_layers=1, num_attention_heads=2, intermediate_size=16, image_size=16, patch_size=8
@@ -309,7 +314,7 @@ def test_a_real_model_of_transformers(tmp_path: Path) -> None:
 
 
 def test_a_real_model_of_timm(tmp_path: Path) -> None:
-    real = installed("timm")
+    real = installed("timm", "create_model")
     net = real.create_model("resnet10t", pretrained=False, num_classes=7).eval()
     torch.save(net.state_dict(), tmp_path / "w.pth")
     model = timm_model(f"resnet10t?checkpoint={tmp_path / 'w.pth'}&num_classes=7")
