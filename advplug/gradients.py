@@ -243,9 +243,10 @@ def instead_of_exact(gradient: GradientEstimator, other: GradientEstimator) -> G
     if isinstance(gradient, Exact):
         return other
     inner = getattr(gradient, "of", None)
-    if not isinstance(gradient, EOT | Smoothed | BPDA | TwoLosses) or inner is None:
+    if not isinstance(inner, GradientEstimator) or not is_dataclass(gradient) or isinstance(gradient, type):
         raise NoGradient(f"{gradient} found no gradient: use FiniteDifference")
-    return replace(gradient, of=instead_of_exact(inner, other))
+    found: GradientEstimator = replace(gradient, of=instead_of_exact(inner, other))
+    return found
 
 
 def noise_within(threat: ThreatModel, values: int) -> float:

@@ -40,6 +40,7 @@ from advplug.losses import (
 )
 from advplug.spelling import gradient_words, loss_words, read_gradient, read_loss, written
 from advplug.spelling.grammar import split
+from advplug.tracing import Traced
 
 numbers = st.floats(-1e30, 1e30, allow_nan=False)
 positive = st.floats(1e-12, 1e12)
@@ -134,7 +135,9 @@ def test_the_words_are_the_public_classes() -> None:
         "MeanOverMembers",
     }
     assert {"cross-entropy", "dlr", "targeted-dlr", "multi-target-logit", "logit-matching"} <= set(loss_words())
-    assert set(gradient_words().values()) == {Exact, EOT, Smoothed, BPDA, FiniteDifference, Selective, Orthogonal}
+    assert set(gradient_words().values()) == {
+        *(Exact, EOT, Smoothed, BPDA, FiniteDifference, Selective, Orthogonal, Traced),
+    }
 
 
 @pytest.mark.parametrize(

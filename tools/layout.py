@@ -24,6 +24,7 @@ LAYERS: dict[str, tuple[str, ...]] = {
         "engine.frozen", "engine.gateway", "engine.model_probe", "engine.query_counter", "engine.objective", "engine",
     ),
     "gradients": ("gradients",),
+    "gradient networks": ("tracing",),
     "one batch": (
         "engine.region", "engine.problem", "engine.verification", "engine.result", "engine.best_points", "engine.task",
     ),
@@ -35,6 +36,7 @@ LAYERS: dict[str, tuple[str, ...]] = {
     "plugins": ("plugins",),
     "families": ("families",),
     "spelling": ("spelling",),
+    "candidates for gradients": ("tracing.examine",),
     "evaluation": ("evaluation",),
     "api": ("api", "observer", ""),
     "report": ("report",),

@@ -9,19 +9,23 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from advplug.engine.gateway import Gateway, ask
+from advplug.engine.gateway import Gateway, ask, inside
 from advplug.engine.query_counter import QueryCounter
 from advplug.errors import InvalidInput
 from advplug.losses import CAPABILITIES, Loss, View
 from advplug.model import DefendedModel
 from advplug.numerics.tensors import raw, wrap
 
+Network = Callable[[Callable[[Tensor], Tensor], Tensor], tuple[Tensor, Tensor]]
+"""``network(function, x)`` gives what a function of the model answers; and that, or other scores, with a gradient."""
+
 
 @dataclass(frozen=True)
 class Objective:
     """Loss and logits of a batch of n samples, or of ``copies`` stacked copies of it.
 
-    ``labels`` and ``targets`` int64 (n,), ``samples`` int64 (n,): the samples' indices in the attacked set.
+    ``labels`` and ``targets`` int64 (n,), ``samples`` int64 (n,): the samples' indices in the attacked set. With a
+    ``network`` the loss sees its scores in place of the model's.
     """
 
     gateway: Gateway
@@ -32,6 +36,7 @@ class Objective:
     counter: QueryCounter
     copies: int = 1
     surrogate: Callable[[Tensor], Tensor] | None = None
+    network: Network | None = None
 
     @property
     def model(self) -> DefendedModel:
@@ -41,10 +46,10 @@ class Objective:
     def __call__(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Per-sample loss (copies * n,) and logits (copies * n, K) at ``x`` (copies * n, ...)."""
         with _captured(self.model, self.loss.layers) as activations:
-            logits = ask(self.model, self.model, x)
+            logits, scores = self._answer(x)
             if self.surrogate is not None:
                 stand_in = ask(self.model, self.surrogate, x)
-                logits = stand_in + (logits - stand_in).detach()  # the values of one, the gradient of the other
+                scores = stand_in + (logits - stand_in).detach()  # the values of one, the gradient of the other
             self.counter.forward(self.copies)
             for name in self.loss.layers:
                 if name not in activations:  # not a module but the capability: a second, partial pass
@@ -52,13 +57,21 @@ class Objective:
         view = View(
             self.model,
             wrap(x),
-            wrap(logits),
+            wrap(scores),
             wrap(self._stacked(self.labels)),
             None if self.targets is None else wrap(self._stacked(self.targets)),
             wrap(self._stacked(self.samples)),
             {name: wrap(_like(values, x)) for name, values in activations.items()},
         )
         return raw(self.loss(view)), logits
+
+    def _answer(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """The model's logits, and the scores that the loss sees: the same, unless there is a gradient network."""
+        if self.network is None:
+            logits = ask(self.model, self.model, x)
+            return logits, logits
+        logits, scores = self.network(self.model, inside(self.model, x))
+        return logits.to(x.dtype), scores.to(x.dtype)
 
     @torch.no_grad()
     def value(self, x: Tensor) -> tuple[Tensor, Tensor]:
@@ -106,6 +119,8 @@ class Objective:
             missing = "module or method" if name in CAPABILITIES else "module"
             raise InvalidInput(f"the loss needs the layer {name!r}: {kind} has no {missing} of that name")
         self.counter.forward(self.copies)
+        if self.network is not None:
+            return self.network(offer, inside(self.model, x))[1].to(x.dtype)
         return ask(self.model, offer, x)
 
 

@@ -11,6 +11,7 @@ from typing import Any
 from advplug import families, gradients, losses
 from advplug.gradients import GradientEstimator
 from advplug.losses import Joint, Loss
+from advplug.tracing import traced
 
 ALIASES = {"finite-differences": "finite-difference", "detector": "detector-score"}
 """Other spellings of a word, and the word."""
@@ -30,8 +31,8 @@ def loss_words() -> dict[str, type[Loss]]:
 
 @cache
 def gradient_words() -> dict[str, type[GradientEstimator]]:
-    """Every estimator of ``advplug.gradients`` by its word."""
-    return _words(gradients, GradientEstimator)
+    """Every estimator of ``advplug.gradients`` and ``advplug.tracing`` by its word."""
+    return {**_words(gradients, GradientEstimator), **_words(traced, GradientEstimator)}
 
 
 def first_parameter(word: str, kind: type[Any]) -> str | None:

@@ -1,0 +1,14 @@
+"""Gradients of models that hide theirs: what a forward pass shows, and the backward pass that is made of it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from advplug.lazy import lazily
+
+if TYPE_CHECKING:
+    from advplug.tracing.traced import Traced
+
+__all__ = ["Traced"]
+
+__getattr__ = lazily(__name__, {"Traced": ".traced"})

@@ -1,0 +1,121 @@
+"""Stand-ins for indices: an arg max is a softmax, and what it selects a weighted mean."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from advplug.tracing.beside import Beside, Operation, softened, straight
+
+
+def arg_max(beside: Beside, operation: Operation) -> Any:
+    """The index of the largest entry along a dimension."""
+    return _arg_extreme(beside, operation, 1)
+
+
+def arg_min(beside: Beside, operation: Operation) -> Any:
+    """The index of the smallest entry along a dimension."""
+    return _arg_extreme(beside, operation, -1)
+
+
+def _arg_extreme(beside: Beside, operation: Operation, sign: int) -> Any:
+    dim = operation.argument(1, "dim")
+    if not operation.is_live or dim is None:
+        return NotImplemented
+    result, weights = operation(), softened(sign * operation.first, dim)
+    beside.choose(result, weights.unsqueeze(dim) if operation.argument(2, "keepdim", False) else weights)
+    return result
+
+
+def ranked(beside: Beside, operation: Operation) -> Any:
+    """``topk``, ``sort`` and the extremes along a dimension, whose values have a gradient: so do their indices."""
+    if not operation.is_live:
+        return NotImplemented
+    result = operation()
+    indices = getattr(result, "indices", None)
+    if indices is None:
+        return result
+    scores: Tensor = operation.first
+    dim = operation.argument(2 if operation.name == "topk" else 1, "dim", -1) % scores.ndim
+    falls = {
+        "topk": operation.argument(3, "largest", True),
+        "sort": operation.argument(2, "descending", False),
+        "max": True,
+        "min": False,
+    }[operation.name]
+    weights = softened(scores if falls else -scores, dim)
+    if indices.ndim < scores.ndim:
+        beside.choose(indices, weights)
+    elif dim == scores.ndim - 1:  # each of the best k means any of them
+        beside.choose(indices, weights.unsqueeze(dim).expand(*indices.shape, -1))
+    return result
+
+
+def one_hot(beside: Beside, operation: Operation) -> Any:
+    """The weights themselves."""
+    weights = beside.weights(operation.first)
+    if weights is None:
+        return NotImplemented
+    result = operation()
+    return beside.keep(result, weights) if weights.shape == result.shape else result
+
+
+def equal(beside: Beside, operation: Operation) -> Any:
+    """``index == k``, and ``index[..., None] == arange(K)``, which is one-hot by hand."""
+    weights, other = beside.weights(operation.first), operation.args[1]
+    if weights is None:
+        return NotImplemented
+    result = operation()
+    if isinstance(other, int) and weights.shape[:-1] == result.shape:
+        return beside.keep(result, weights[..., other])
+    by_hand = isinstance(other, Tensor) and other.shape == weights.shape[-1:] and weights.ndim == result.ndim + 1
+    return beside.keep(result, weights.squeeze(-2)) if by_hand and weights.shape[-2] == 1 else result
+
+
+def most_frequent(beside: Beside, operation: Operation) -> Any:
+    """The mode of several indices: the mean of their weights."""
+    weights = beside.weights(operation.first)
+    if weights is None:
+        return NotImplemented
+    result = operation()
+    beside.choose(result.values, weights.mean(-2))
+    return result
+
+
+def looked_up(beside: Beside, operation: Operation) -> Any:
+    """``table[index]``: the mean of the table, or its slope at a number of a bucket."""
+    table, index = operation.args[:2]
+    if not isinstance(table, Tensor) or not isinstance(index, Tensor):
+        return NotImplemented
+    weights = beside.weights(index)
+    if weights is not None and weights.shape[-1] == len(table):
+        return _mean_of(beside, operation, table, weights)
+    number = beside.value(index)
+    if number is not index and table.is_floating_point() and index.dtype not in (torch.bool, torch.uint8):
+        last = len(table) - 1
+        rises = (table[(index + 1).clamp(max=last)] - table[(index - 1).clamp(min=0)]).detach() / 2
+        return straight(operation.outside(), rises * number.reshape(*number.shape, *(1,) * (table.ndim - 1)))
+    return NotImplemented
+
+
+def _mean_of(beside: Beside, operation: Operation, table: Tensor, weights: Tensor) -> Any:
+    result = operation()
+    if table.is_floating_point():
+        return straight(result, torch.tensordot(weights, table, 1))
+    if table.ndim == 1 and int(table.min()) >= 0:  # of labels, which are indices again
+        beside.choose(result, weights @ F.one_hot(table.long()).to(weights))
+    return result
+
+
+def moved(beside: Beside, operation: Operation, result: Tensor) -> Tensor:
+    """An index that only changes its shape keeps its weights: each column of them moves as it does."""
+    weights = beside.weights(operation.first)
+    if weights is None or result.is_floating_point():
+        return result
+    columns = [operation.function(one, *operation.args[1:], **operation.kwargs) for one in weights.unbind(-1)]
+    if columns[0].shape == result.shape:
+        beside.choose(result, torch.stack(columns, -1))
+    return result
