@@ -36,7 +36,7 @@ LAYERS: dict[str, tuple[str, ...]] = {
     "plugins": ("plugins",),
     "families": ("families",),
     "spelling": ("spelling",),
-    "candidates for gradients": ("tracing.examine",),
+    "candidates for gradients": ("tracing.examine", "tracing.places"),
     "evaluation": ("evaluation",),
     "api": ("api", "observer", ""),
     "report": ("report",),

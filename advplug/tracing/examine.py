@@ -2,17 +2,50 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
 
+import torch
+from torch import Tensor
+
+from advplug.attack import IterativeAttack, Point, Task
+from advplug.engine.gateway import inside
 from advplug.engine.problem import Problem
-from advplug.gradients import EOT, Exact, GradientEstimator
+from advplug.engine.query_counter import QueryCounter
+from advplug.engine.stages import run_attack
+from advplug.gradients import BPDA, EOT, ROUNDING, Exact, FiniteDifference, GradientEstimator, Smoothed, noise_within
+from advplug.intake.code import said
+from advplug.losses import Margin
+from advplug.numerics.random_numbers import Noise
+from advplug.numerics.tensors import per_sample, unit
 from advplug.records.composition import Place
 from advplug.spelling import written
+from advplug.tracing.places import own_modules, places
+from advplug.tracing.trace import Call, trace
+from advplug.tracing.traced import Traced
+
+SAMPLES = 24
+"""How many samples candidates are tried on, at most."""
+
+BUDGETS = (1.0, 2.0, 4.0)
+"""Multiples of the budget: a robust network and a hidden gradient look alike at one, and not at all of them."""
+
+ENOUGH = 0.9
+"""Share broken within the largest budget above which estimates from scores alone are not tried: they cost more."""
+
+DRAWS = 8
+"""Passes that are averaged for a random model."""
+
+LOSSES = ("dead", "constant", "disconnected", "replaced")
+MOST_EXITS = 3
 
 
 @dataclass(frozen=True)
 class Candidate:
-    """A gradient that was tried: ``text`` as ``--gradients`` reads it, ``lowers`` how far its steps got, 0 to 1."""
+    """A gradient that was tried: ``text`` as ``--gradients`` reads it.
+
+    ``lowers`` is the share that a few steps broke, the mean over budgets, from 0 to 1.
+    """
 
     text: str
     estimator: GradientEstimator
@@ -21,13 +54,146 @@ class Candidate:
 
 @dataclass(frozen=True)
 class Examination:
-    """``places`` in the order of the forward pass, ``gradients`` from the best to the worst."""
+    """What was found.
+
+    Parameters
+    ----------
+    places: in the order of the forward pass.
+    gradients: from the best to the worst; of equal ones the simpler first.
+    refused: those that failed, with what they said.
+    """
 
     places: tuple[Place, ...]
     gradients: tuple[Candidate, ...]
+    refused: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Descent(IterativeAttack[Point]):
+    """A few steps of a quarter of the budget along the gradient: long enough to leave a flat place."""
+
+    steps: int = 10
+
+    def init(self, task: Task) -> Point:
+        return Point(task.start(random=False))
+
+    def step(self, task: Task, state: Point) -> Point:
+        gradient = task.gradient(state.x)
+        direction = gradient.sign() if task.threat.norm == "linf" else unit(gradient, "l2")
+        return Point(task.project(state.x - per_sample(task.epsilon / 4, state.x) * direction))
 
 
 def examine(problem: Problem) -> Examination:
-    """Trace ``problem.model``, and try gradients on a few of its samples."""
-    gradient: GradientEstimator = EOT(8) if problem.model.stochastic else Exact()
-    return Examination((), (Candidate(written(gradient), gradient, 0.0),))
+    """Trace ``problem.model``, and try gradients on a few of its samples; queries of this are not in any result."""
+    few = _few(problem)
+    calls, found = _traced(few)
+    trials = _Trials(few)
+    for estimator in _candidates(few, calls, found):
+        trials.add(estimator)
+    if max((one.lowers for one in trials.tried), default=0.0) < ENOUGH:
+        for estimator in _from_scores(few):
+            trials.add(estimator)
+    return Examination(found, tuple(sorted(trials.tried, key=lambda one: -one.lowers)), tuple(trials.refused))
+
+
+def _few(problem: Problem) -> Problem:
+    """The problem on its first samples, with a budget, and nobody who listens."""
+    rows = torch.arange(min(SAMPLES, len(problem.inputs)), device=problem.inputs.device)
+    options = replace(problem.options, progress=None, listen=None, restarts=1)
+    goal = {} if problem.threat.targeted else {"targets": None, "num_targets": None}
+    few = replace(problem, options=options, loss=Margin(), **goal).at(rows)
+    return few if few.epsilon is not None else _within(few, _some_budget(few))
+
+
+def _within(problem: Problem, epsilon: float) -> Problem:
+    threat = replace(problem.threat, epsilon=epsilon)
+    budget = torch.full_like(problem.labels, 0, dtype=torch.float64) + epsilon
+    return replace(problem, threat=threat, epsilon=budget)
+
+
+def _some_budget(problem: Problem) -> float:
+    """A budget where the threat model has none: a twentieth of the range for every value."""
+    low, high = problem.threat.bounds
+    values, each = problem.inputs[0].numel(), (high - low) / 20
+    sizes = {"linf": each, "l2": each * values**0.5, "l1": each * values, "l0": values / 20}
+    return float(sizes[problem.threat.norm])
+
+
+def _traced(problem: Problem) -> tuple[list[Call], tuple[Place, ...]]:
+    with problem.gateway() as gateway:
+        model = gateway.searched
+        passes = []
+        for _ in range(2):
+            passes.append(trace(model, inside(model, gateway.cast(problem.inputs)).requires_grad_()))
+    (calls, scores), (again, _) = passes
+    return calls, places(calls, again, scores.detach())
+
+
+def _candidates(problem: Problem, calls: Sequence[Call], found: Sequence[Place]) -> Iterator[GradientEstimator]:
+    """Gradients that what was found calls for, the simplest first."""
+    lost = tuple(dict.fromkeys(place.module for place in found if place.kind in LOSSES and place.module))
+    exits = list(dict.fromkeys(place.module for place in found if place.kind == "scores"))
+    plain: list[GradientEstimator] = [problem.gradient, Exact()]
+    if problem.model.capabilities.surrogate is not None:
+        plain.append(BPDA())
+    plain += [Traced(), Traced(operations=False)]
+    if any(call.functions for call in calls):
+        plain.append(Traced(functions=False))
+    if lost:
+        plain.append(Traced(bridge=lost))
+    plain += [Traced(exit=name) for name in exits[-MOST_EXITS:]]
+    plain += [Traced(bridge=(name,)) for name in own_modules(calls)[:MOST_EXITS] if (name,) != lost]
+    for estimator in dict.fromkeys(plain):
+        random = problem.model.stochastic and not isinstance(estimator, EOT | Smoothed)
+        yield EOT(DRAWS, of=estimator) if random else estimator
+
+
+def _from_scores(problem: Problem) -> Iterator[GradientEstimator]:
+    sigma = noise_within(problem.threat, problem.inputs[0].numel())
+    yield Smoothed(sigma, DRAWS, of=Traced())
+    yield FiniteDifference(sigma)
+
+
+@dataclass
+class _Trials:
+    """Gradients on a few samples; one that is the same as an earlier one there is left out."""
+
+    problem: Problem
+    tried: list[Candidate] = field(default_factory=list)
+    refused: list[tuple[str, str]] = field(default_factory=list)
+    _directions: list[Tensor] = field(default_factory=list)
+
+    def add(self, estimator: GradientEstimator) -> None:
+        """Try one more."""
+        text, problem = written(estimator), replace(self.problem, gradient=estimator)
+        try:
+            direction = _direction(problem)
+            if any(torch.allclose(direction, other, atol=ROUNDING) for other in self._directions):
+                return
+            lowers = _lowers(problem)
+        except Exception as error:  # whatever the code of a model says to a backward pass it was not written for
+            self.refused.append((text, said(error)))
+            return
+        self._directions.append(direction)
+        self.tried.append(Candidate(text, estimator, lowers))
+
+
+def _direction(problem: Problem) -> Tensor:
+    """The gradient at the inputs, each of unit length; a random model draws the same for each estimator."""
+    rows = torch.arange(len(problem.inputs), device=problem.inputs.device)
+    noise = Noise.of(problem.options.seed, problem.samples, 0)
+    with problem.gateway() as gateway:
+        objective = problem.objective(gateway, Margin(), QueryCounter(len(rows), rows.device), rows)
+        gradient = problem.gradient(objective, gateway.cast(problem.inputs), noise, 0).gradient
+    return torch.nn.functional.normalize(gradient.flatten(1), dim=1)
+
+
+def _lowers(problem: Problem) -> float:
+    """The share of samples that a few steps break, the mean over several budgets."""
+    assert problem.epsilon is not None
+    shares = []
+    for multiple in BUDGETS:
+        budget = problem.epsilon * multiple
+        wider = replace(problem, epsilon=budget, threat=replace(problem.threat, epsilon=float(budget.max())))
+        shares.append(float(run_attack(_Descent(), wider).success.double().mean()))
+    return sum(shares) / len(shares)

@@ -91,6 +91,12 @@ def quantised(beside: Beside, operation: Operation) -> Any:
     return beside.keep(operation.outside(), operation.first) if operation.is_live else NotImplemented
 
 
+def dequantised(beside: Beside, operation: Operation) -> Any:
+    """Back from a quantised tensor: what it was made of."""
+    stands = beside.value(operation.first)
+    return NotImplemented if stands is operation.first else straight(operation.outside(), stands)
+
+
 def bucketed(beside: Beside, operation: Operation) -> Any:
     """The number of a bucket: how many mean widths the value lies above the lowest edge."""
     x, edges = operation.args[:2] if operation.name == "bucketize" else reversed(operation.args[:2])

@@ -39,6 +39,7 @@ STAND_INS: Mapping[str, StandIn] = {
     **_named("logical_not __invert__ bitwise_not", flat.neither),
     **_named("long int short byte bool char to type", flat.whole),
     **_named("quantize_per_tensor quantize_per_tensor_dynamic quantize_per_channel", flat.quantised),
+    **_named("dequantize", flat.dequantised),
     **_named("bucketize searchsorted", flat.bucketed),
     **_named("argmax", choices.arg_max),
     **_named("argmin", choices.arg_min),
