@@ -100,8 +100,9 @@ def _few(problem: Problem) -> Problem:
     """The problem on its first samples, with a budget, and nobody who listens."""
     rows = torch.arange(min(SAMPLES, len(problem.inputs)), device=problem.inputs.device)
     options = replace(problem.options, progress=None, listen=None, restarts=1)
-    goal = {} if problem.threat.targeted else {"targets": None, "num_targets": None}
-    few = replace(problem, options=options, loss=Margin(), **goal).at(rows)
+    few = replace(problem, options=options, loss=Margin()).at(rows)
+    if not problem.threat.targeted:  # any other class, however many the attacks aim at
+        few = replace(few, targets=None, num_targets=None)
     return few if few.epsilon is not None else _within(few, _some_budget(few))
 
 
