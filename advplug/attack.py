@@ -19,6 +19,7 @@ from torch import Tensor
 from advplug.engine.gateway import Gateway
 from advplug.engine.model_probe import as_defended
 from advplug.engine.problem import Options, Problem
+from advplug.engine.result import AttackResult
 from advplug.engine.task import GradientQuery, Query, Task
 from advplug.hyperparameters import check_hyperparameters
 from advplug.losses import CrossEntropy, Loss
@@ -27,6 +28,7 @@ from advplug.specs import imported
 
 __all__ = [
     "Attack",
+    "Course",
     "Gateway",
     "GradientQuery",
     "HasPoint",
@@ -100,6 +102,19 @@ class Attack(ABC):
         """Attacks to run instead of this one, each on the survivors of those before; None runs it itself."""
         return None
 
+    @property
+    def chooses_stages(self) -> bool:
+        """Whether :meth:`next_stage` goes on after the last of :meth:`stages`."""
+        return False
+
+    def next_stage(self, problem: Problem, course: Course) -> Stage | None:
+        """The stage that follows those that ran, None after the last: of an attack with stages the next of them.
+
+        An attack that sets ``chooses_stages`` may choose by what the others left. The same ``problem`` and ``course``
+        must give the same stage: a run that was interrupted asks again.
+        """
+        return course.planned
+
     def prepare(self, problem: Problem, gateway: Gateway) -> Any:
         """What all batches of a run share, such as a model trained for it; they read it as ``task.prepared``.
 
@@ -159,16 +174,33 @@ def _run_of_both(search: Callable[[Any, Task], None]) -> Callable[..., Any]:
 
 
 class Stage(NamedTuple):
-    """One attack of several that run one after the other; ``name`` as it stands in tables."""
+    """One attack of several that run one after the other; ``name`` as it stands in tables.
+
+    ``spent`` are forward and backward passes that choosing it took, int64 (N,) each; they are charged with its own.
+    """
 
     name: str
     attack: Attack
     problem: Problem
+    spent: tuple[Tensor, Tensor] | None = None
 
     @property
     def planned_steps(self) -> int:
         """Steps of all its rounds, if every sample lasts."""
         return self.attack.planned_steps * self.problem.rounds
+
+
+class Course(NamedTuple):
+    """How far an attack of several stages is.
+
+    ``planned`` is the next of :meth:`Attack.stages`, None after the last; where one was left out, because the model
+    gives no gradient, finite differences follow the others. ``before`` is the result of those that ran, None before
+    the first, and ``left_out`` names those that could not run.
+    """
+
+    planned: Stage | None
+    before: AttackResult | None
+    left_out: tuple[str, ...]
 
 
 class HasPoint(Protocol):

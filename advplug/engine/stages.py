@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from advplug.attack import Attack, Stage
+from advplug.attack import Attack, Course, Stage
 from advplug.engine.problem import Problem, check_loss
 from advplug.engine.result import AttackResult
 from advplug.engine.search import search
@@ -34,9 +34,11 @@ def run_attack(attack: Attack, problem: Problem) -> AttackResult:
     stages = attack.stages(problem)
     if stages is None:
         return search(attack, problem)
-    found = _further(attack, stages, None)
-    while _after(stages, found.stages, found.left_out) is not None:
-        found = _further(attack, stages, found)
+    found = further = _further(attack, problem, stages, None)
+    while further is not None:
+        found, further = further, _further(attack, problem, stages, further)
+    if found is None:
+        raise InvalidInput(f"{type(attack).__name__} has no stages: return at least one, or None")
     if found.left_out:
         told = f"the model gives no gradient. Not run: {', '.join(found.left_out)}; run: {', '.join(found.stages)}"
         warnings.warn(told, RobustnessWarning, stacklevel=2)
@@ -49,7 +51,8 @@ def advance(attack: Attack, problem: Problem, before: AttackResult | None) -> tu
 
     An attack without stages is one. Of an attack with stages the result is that of all so far: the queries of all, and
     in ``stage`` which of them succeeded. A stage that needs a gradient which the model does not give is left out. After
-    the others the first of them runs with finite differences, which see scores alone.
+    the others the first of them runs with finite differences, which see scores alone. An attack that chooses its stages
+    is asked once: where it names no more, ``before`` comes back as the last result.
 
     Raises
     ------
@@ -58,26 +61,35 @@ def advance(attack: Attack, problem: Problem, before: AttackResult | None) -> tu
     stages = attack.stages(problem)
     if stages is None:
         return search(attack, problem), True
-    found = _further(attack, stages, before)
-    return found, _after(stages, found.stages, found.left_out) is None
+    found = _further(attack, problem, stages, before)
+    if found is None and before is not None:
+        return before, True
+    if found is None:
+        raise InvalidInput(f"{type(attack).__name__} has no stages: return at least one, or None")
+    return found, not attack.chooses_stages and _after(stages, found.stages, found.left_out) is None
 
 
-def _further(attack: Attack, stages: Sequence[Stage], before: AttackResult | None) -> AttackResult:
-    """The result after the next of ``stages`` that can run."""
+def _further(
+    attack: Attack, problem: Problem, stages: Sequence[Stage], before: AttackResult | None
+) -> AttackResult | None:
+    """The result after the next stage that can run, of which ``stages`` are known beforehand; None if there is none."""
     ran = () if before is None else before.stages
     left_out = () if before is None else before.left_out
-    while (stage := _after(stages, ran, left_out)) is not None:
-        done = sum(each.planned_steps for each in stages[: len(ran) + len(left_out)])
-        total = sum(each.planned_steps for each in stages)
+    while True:
+        planned, number = _after(stages, ran, left_out), len(ran) + len(left_out)
+        stage = attack.next_stage(problem, Course(planned, before, left_out))
+        if stage is None:
+            return None
+        done = sum(each.planned_steps for each in stages[:number])
+        total = sum(each.planned_steps for each in stages) if planned is not None else done + stage.planned_steps
         try:
             found = _continue(stage.attack, _counting_from(done, total, stage), before)
         except NoGradient:  # what sees scores alone still gives a number
-            if len(ran) + len(left_out) >= len(stages):
+            if planned is not None and number >= len(stages):
                 raise
             left_out = (*left_out, stage.name)
             continue
-        return _joined(before, found, (*ran, stage.name), left_out)
-    raise InvalidInput(f"{type(attack).__name__} has no further stages: return at least one, or None")
+        return _joined(before, _charged(found, stage), (*ran, stage.name), left_out)
 
 
 @torch.inference_mode(False)
@@ -136,6 +148,14 @@ def _after(stages: Sequence[Stage], ran: Sequence[str], left_out: Sequence[str])
     if number > len(stages) or not left_out:
         return None
     return _by_differences(next(stage for stage in stages if stage.name == left_out[0]))
+
+
+def _charged(found: AttackResult, stage: Stage) -> AttackResult:
+    """``found`` with the passes that the choice of its stage took."""
+    if stage.spent is None:
+        return found
+    forwards, backwards = stage.spent
+    return replace(found, forwards=found.forwards + forwards, backwards=found.backwards + backwards)
 
 
 def _joined(

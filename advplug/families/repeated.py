@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from advplug.attack import Attack, Problem, Stage, Task
+from advplug.attack import Attack, Course, Problem, Stage, Task
 from advplug.families.around import AttackAround
 from advplug.hyperparameters import Count
 
@@ -33,9 +33,19 @@ class Repeated(AttackAround):
         raise TypeError("a repeated attack runs as a stage: use advplug.run")
 
     def stages(self, problem: Problem) -> Sequence[Stage]:
-        options = replace(problem.options, restarts=self.times * problem.options.restarts)
-        repeated = replace(problem, options=options)
+        repeated = self._repeated(problem)
         return self.attack.stages(repeated) or [Stage(type(self.attack).__name__, self.attack, repeated)]
+
+    @property
+    def chooses_stages(self) -> bool:
+        return self.attack.chooses_stages
+
+    def next_stage(self, problem: Problem, course: Course) -> Stage | None:
+        return self.attack.next_stage(self._repeated(problem), course)
+
+    def _repeated(self, problem: Problem) -> Problem:
+        """``problem`` with as many restarts."""
+        return replace(problem, options=replace(problem.options, restarts=self.times * problem.options.restarts))
 
     def repeat(self, times: int) -> Repeated:
         return replace(self, times=self.times * times)

@@ -99,8 +99,7 @@ class Piece:
 def joined(pieces: Sequence[Piece]) -> Piece:
     """Finished pieces of neighbouring slices as one."""
     results = [piece.result for piece in pieces]
-    longest = max((result.stages for result in results), key=len)
-    known = dict.fromkeys((*longest, *(name for result in results for name in result.stages)))
+    known = _in_order([result.stages for result in results])
     left_out = tuple(dict.fromkeys(name for result in results for name in result.left_out))
     stages = tuple(name for name in known if name not in left_out or _decided(results, name))
     columns = {name: [getattr(result, name) for result in results] for name in _NAMES}
@@ -119,6 +118,18 @@ def joined(pieces: Sequence[Piece]) -> Piece:
         seconds=sum(piece.seconds for piece in pieces),
         done=all(piece.done for piece in pieces),
     )
+
+
+def _in_order(lists: Sequence[Sequence[str]]) -> list[str]:
+    """The names of all ``lists``, each of which keeps its order; where some disagree the longest counts."""
+    lists = sorted(lists, key=len, reverse=True)
+    found, left = [], dict.fromkeys(name for names in lists for name in names)
+    while left:
+        waiting = {later for names in lists for later in [name for name in names if name in left][1:]}
+        name = next((name for name in left if name not in waiting), next(iter(left)))
+        found.append(name)
+        del left[name]
+    return found
 
 
 def _tensors(result: AttackResult) -> dict[str, Tensor]:
