@@ -24,6 +24,7 @@ from advplug.engine.task import GradientQuery, Query, Task
 from advplug.hyperparameters import check_hyperparameters
 from advplug.losses import CrossEntropy, Loss
 from advplug.numerics.tensors import norms
+from advplug.search_space import Space, space_of
 from advplug.specs import imported
 
 __all__ = [
@@ -122,6 +123,14 @@ class Attack(ABC):
         samples.
         """
         return None
+
+    @classmethod
+    def search_space(cls) -> Space | None:
+        """What a search for an adaptive attack tries of its parameters; None keeps the attack out of it.
+
+        Read from the types of the fields unless overridden: see :mod:`advplug.search_space`.
+        """
+        return space_of(cls) if is_dataclass(cls) else {}
 
     @property
     def planned_steps(self) -> int:

@@ -19,7 +19,7 @@ from pathlib import Path
 OPTIONAL = {"pytest", "hypothesis", "tomli"}
 """Imported only where they are known to be there: in tests of plugins, and on Python 3.10."""
 
-EXTRAS = {"datasets", "pandas", "ray", "timm", "transformers"}
+EXTRAS = {"datasets", "optuna", "pandas", "ray", "timm", "transformers"}
 """Libraries of extras: imported inside functions, which say what to install."""
 
 

@@ -17,7 +17,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 
 LAYERS: dict[str, tuple[str, ...]] = {
-    "ground": ("errors", "lazy", "specs", "hyperparameters"),
+    "ground": ("errors", "lazy", "specs", "hyperparameters", "search_space"),
     "numerics": ("numerics",),
     "what is attacked": ("threat", "data", "data_files", "model", "criteria", "losses", "intake", "tracking"),
     "gateway to the model": (
@@ -38,6 +38,7 @@ LAYERS: dict[str, tuple[str, ...]] = {
     "spelling": ("spelling",),
     "candidates for gradients": ("tracing.examine", "tracing.places"),
     "evaluation": ("evaluation",),
+    "composition": ("composition",),
     "api": ("api", "observer", ""),
     "report": ("report",),
     "display": ("display",),
@@ -137,9 +138,9 @@ def circles(edges: dict[str, set[str]]) -> list[list[str]]:
 PUBLIC = frozenset(
     {
         "", "adaptive", "api", "attack", "criteria", "data", "data_files", "defense", "errors", "gradients",
-        "hookspecs", "hyperparameters", "lazy", "losses", "model", "observer", "specs", "threat", "tracking",
-        "training", "evaluation", "families", "intake", "interop", "interop.art", "interop.foolbox", "numerics",
-        "records", "report", "spelling", "testing",
+        "hookspecs", "hyperparameters", "lazy", "losses", "model", "observer", "search_space", "specs", "threat",
+        "tracking", "training", "composition", "evaluation", "families", "intake", "interop", "interop.art",
+        "interop.foolbox", "numerics", "records", "report", "spelling", "testing",
     }
 )  # fmt: skip
 """What a plugin may import of the core, without ``advplug.``: the files at the top, and the wings' packages."""

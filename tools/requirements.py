@@ -15,7 +15,7 @@ TARGET = Path("requirements/dev.txt")
 def render(root: Path) -> str:
     """The text of the file; paths are relative to the root, where pip must run."""
     folders = sorted(path.parent.relative_to(root).as_posix() for path in root.glob("plugins/*/*/pyproject.toml"))
-    return "".join(f"{line}\n" for line in ["-e .[test,docs,ray]", *(f"-e ./{folder}" for folder in folders)])
+    return "".join(f"{line}\n" for line in ["-e .[test,docs,ray,search]", *(f"-e ./{folder}" for folder in folders)])
 
 
 def main(arguments: list[str]) -> int:

@@ -41,6 +41,7 @@ COMMANDS = {
     "merge": ("advplug.cli.merge:command", "Put the shares of a run, from --shard, together."),
     "new": ("advplug.cli.new:command", "Write a new plugin: a working example to change, with its tests."),
     "report": ("advplug.cli.report:command", "Write the HTML page of a finished run."),
+    "search": ("advplug.cli.search:command", "Search for the attack, loss and gradient that break a defended model."),
     "show": ("advplug.cli.show:command", "Show one plugin: origin, parameters, presets, pairs."),
     "train": ("advplug.cli.train:command", "Train the weights of a defense preset."),
 }

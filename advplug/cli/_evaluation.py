@@ -26,10 +26,10 @@ if TYPE_CHECKING:
     from advplug.evaluation.executors import Executor
 
 
-def _run_directory(job: Job, out: Path | None) -> Path:
-    """``out``, or a name that the same command gives again, so that it resumes."""
+def run_name(job: Job) -> str:
+    """A name for the run directory that the same command gives again, so that it resumes."""
     parts = (job.case, job.preset, str(job.threat).replace(":", "-"), f"n{len(job.images)}", f"seed{job.seed}")
-    return out or RUNS / re.sub(r"[^A-Za-z0-9.]+", "-", "-".join(part for part in parts if part))
+    return re.sub(r"[^A-Za-z0-9.]+", "-", "-".join(part for part in parts if part))
 
 
 def carry_out(order: Order, options: Options, manager: Manager) -> Evaluation | None:
@@ -41,15 +41,15 @@ def carry_out(order: Order, options: Options, manager: Manager) -> Evaluation | 
 
     executor, share = options.read_executor(), read_share(options.shard)
     job = order()
-    run_dir = _run_directory(job, options.out)
+    run_dir = options.out or RUNS / run_name(job)
     if share is not None:
         run_dir = run_dir / SHARD.format(*share)
     job = replace(job, run_dir=run_dir, command=_console.command_line())
     refuse_unfit(job)
     refuse_far_tracking(options.track, executor)
-    with _resumable(run_dir, fresh=options.fresh):
+    with resumable(run_dir, fresh=options.fresh):
         if options.fresh:
-            _forget(run_dir)
+            forget(run_dir)
         with tracking(options.track, manager) as tracker, watching(len(job.recipes)) as watch:
             job = replace(job, tracker=tracker)
             common: dict[str, Any] = {"manager": manager, "watch": watch, "executor": executor, "build": order}
@@ -64,7 +64,8 @@ def carry_out(order: Order, options: Options, manager: Manager) -> Evaluation | 
     return evaluation
 
 
-def _forget(run_dir: Path) -> None:
+def forget(run_dir: Path) -> None:
+    """Delete what earlier runs wrote into the directory."""
     from advplug.evaluation.storage.store import claimed
 
     with claimed(run_dir, _console.warn) as directory:
@@ -108,7 +109,7 @@ def finish(evaluation: Evaluation, *, as_json: bool, report: bool) -> None:
 
 
 @contextmanager
-def _resumable(directory: Path, *, fresh: bool) -> Iterator[None]:
+def resumable(directory: Path, *, fresh: bool) -> Iterator[None]:
     """Say to who interrupts a run how it goes on."""
     try:
         yield

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from advplug.cli._options import Options
     from advplug.evaluation import Job
 
-_BUILDERS = {"break": "advplug.cli.break_", "evaluate": "advplug.cli.evaluate"}
+_BUILDERS = {"break": "advplug.cli.break_", "evaluate": "advplug.cli.evaluate", "search": "advplug.cli.search"}
 """Where the function ``job_of(**values)`` of each command is."""
 
 

@@ -66,10 +66,12 @@ class Trial:
     part: for which sentence of the sequence, 1 to 3.
     samples: on how many samples it was tried.
     broken: share of them that it broke.
-    margin: mean margin that it left on them, for ties; lower is better.
+    margin: mean margin that it left on them as a share of the one before, 0 to 1, for ties; lower is better.
     queries: forward and backward passes for each of them.
     seconds: of the clock.
     kept: whether it was tried on more samples afterwards, or won.
+    reason: why it could not run, "" if it did.
+    backwards: how many of its queries were backward passes.
     """
 
     number: int
@@ -81,6 +83,8 @@ class Trial:
     queries: float
     seconds: float
     kept: bool
+    reason: str = ""
+    backwards: float = 0.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -107,6 +111,7 @@ class Composition:
     queries, standard_queries: passes per sample of the whole search and of ``standard``.
     seconds, standard_seconds: of the clock.
     remark: what the reader must know besides, such as why there is no sentence.
+    options: further options of ``advplug evaluate`` that the search was given, such as bounds and limit.
     """
 
     model: str
@@ -124,6 +129,7 @@ class Composition:
     seconds: float
     standard_seconds: float
     remark: str = ""
+    options: Mapping[str, str] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
         """What :meth:`from_json` reads."""

@@ -1,0 +1,109 @@
+"""Successive halving over samples: every sentence on few samples, the best quarter on twice as many, and so on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Protocol
+
+from advplug.composition.trials import Outcome
+from advplug.records.composition import Sentence
+
+KEPT = 4
+"""One sentence of so many goes on to more samples."""
+
+LEAST = 8
+"""Samples of the first rung at least, if there are so many."""
+
+EXPLORING = 0.6
+"""Share of the passes that the first rung may use."""
+
+TIES = 0.01
+"""What the whole margin counts beside the share that is broken."""
+
+
+def score(outcome: Outcome) -> float:
+    """The share that is broken; of two equal ones, the smaller margin left wins."""
+    return outcome.broken + TIES * (1 - outcome.margin) if not outcome.reason else 0.0
+
+
+def rungs(samples: int, *, halving: bool = True) -> tuple[int, ...]:
+    """How many samples each rung has: a quarter, half, all; fewer rungs where a quarter is next to nothing."""
+    sizes = [samples // part for part in (4, 2) if samples // part >= LEAST] if halving else []
+    return (*sizes, samples)
+
+
+def first_trials(trials: int, rungs: int) -> int:
+    """How many sentences start, so that with those that go on there are ``trials`` in all."""
+    return max(1, int(trials / sum(KEPT**-number for number in range(rungs))))
+
+
+class Asks(Protocol):
+    """What proposes sentences and learns from their scores."""
+
+    def ask(self) -> Sentence: ...
+
+    def tell(self, score: float) -> None: ...
+
+
+Try = Callable[[Sentence, int], Outcome]
+"""Tries a sentence on the first so many samples."""
+
+
+@dataclass(frozen=True)
+class Winner:
+    """The best sentence, on so many samples, and its outcome there."""
+
+    sentence: Sentence
+    samples: int
+    outcome: Outcome
+
+
+def halve(sampler: Asks, attempt: Try, sizes: Sequence[int], trials: int, passes: float) -> Winner | None:
+    """The best of ``trials`` sentences within so many ``passes``; None where every one failed.
+
+    Ends as soon as one breaks all samples of the last rung; one that breaks all of the first climbs at once.
+    """
+    table = _Table(attempt, passes)
+    for _ in range(first_trials(trials, len(sizes))):
+        if table.spent >= EXPLORING * passes:
+            break
+        sentence = sampler.ask()
+        outcome = table.on(sentence, sizes[0])
+        sampler.tell(score(outcome))
+        if outcome.broken == 1 and all(table.on(sentence, size).broken == 1 for size in sizes):
+            return Winner(sentence, sizes[-1], table.on(sentence, sizes[-1]))
+    for size, larger in pairwise(sizes):
+        best = table.best_on(size)
+        for sentence, _ in best[: max(1, len(best) // KEPT)]:
+            if table.spent < passes and table.on(sentence, larger).broken == 1 and larger == sizes[-1]:
+                break
+    return next(table.winners(sizes), None)
+
+
+class _Table:
+    """What every sentence did on every rung, each tried once."""
+
+    def __init__(self, attempt: Try, passes: float) -> None:
+        self.attempt, self.passes, self.spent = attempt, passes, 0.0
+        self.outcomes: dict[tuple[str, int], tuple[Sentence, Outcome]] = {}
+
+    def on(self, sentence: Sentence, size: int) -> Outcome:
+        """The outcome of ``sentence`` on the first ``size`` samples."""
+        key = (repr(sentence), size)
+        if key not in self.outcomes:
+            outcome = self.attempt(sentence, size)
+            self.spent += outcome.queries * size
+            self.outcomes[key] = sentence, outcome
+        return self.outcomes[key][1]
+
+    def best_on(self, size: int) -> list[tuple[Sentence, Outcome]]:
+        """Sentences with their outcomes on ``size`` samples, the best first; of equal ones, what came first."""
+        tried = [pair for (_, rung), pair in self.outcomes.items() if rung == size]
+        return sorted((pair for pair in tried if not pair[1].reason), key=lambda pair: -score(pair[1]))
+
+    def winners(self, sizes: Sequence[int]) -> Iterator[Winner]:
+        """The best of each rung, from the last one down."""
+        for size in reversed(sizes):
+            yield from (Winner(sentence, size, outcome) for sentence, outcome in self.best_on(size)[:1])

@@ -1,0 +1,142 @@
+"""Which attacks, losses, gradients and targets take part in a search: what is installed and fits the problem."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import torch
+
+from advplug.attack import Attack
+from advplug.engine.problem import Problem
+from advplug.engine.query_counter import QueryCounter
+from advplug.errors import AdvplugError
+from advplug.gradients import Exact, GradientEstimator, Orthogonal, Selective
+from advplug.losses import Loss
+from advplug.plugins.manager import default_manager
+from advplug.search_space import Space
+from advplug.spelling import loss_words, read_loss, written
+from advplug.tracing.examine import Candidate, Examination
+
+DETECTOR_WEIGHTS = (1, 3, 10, 30)
+"""Weights of a detector's score beside the margin."""
+
+TWO_LOSSES: Mapping[str, type[Selective | Orthogonal]] = {"selective": Selective, "orthogonal": Orthogonal}
+
+LIKELIEST = 3
+"""How many target classes a targeted sentence aims at."""
+
+
+@dataclass(frozen=True)
+class Words:
+    """The choices of a search.
+
+    Parameters
+    ----------
+    attacks: name -> what to try of its parameters.
+    losses: as the command line spells them; empty is never: cross-entropy always fits.
+    gradients: text -> estimator, the most promising first.
+    targets: None, or how many of the likeliest other classes.
+    own_loss: names of the attacks that take no loss but their own.
+    """
+
+    attacks: Mapping[str, Space]
+    losses: tuple[str, ...]
+    gradients: Mapping[str, GradientEstimator]
+    targets: tuple[str | None, ...]
+    own_loss: frozenset[str]
+
+
+def words_of(problem: Problem, examination: Examination, *, traced: bool = True) -> Words:
+    """What takes part for ``problem``; ``traced`` False leaves the gradient networks out."""
+    attacks = fitting_attacks(problem)
+    own = (
+        name for name, attack in attacks.items() if attack.fixed_loss or not _one_value(attack.default_loss, problem)
+    )
+    spaces = {name: type(attack).search_space() for name, attack in attacks.items()}
+    return Words(
+        attacks={name: space for name, space in spaces.items() if space is not None},
+        losses=fitting_losses(problem),
+        gradients=fitting_gradients(problem, examination, traced=traced),
+        targets=(None,) if problem.has_targets or problem.model.num_classes < 4 else (None, str(LIKELIEST)),
+        own_loss=frozenset(own),
+    )
+
+
+def fitting_attacks(problem: Problem) -> dict[str, Attack]:
+    """Every installed attack that can run here by itself, with its defaults, by name.
+
+    Left out are other libraries' attacks, those that need images of the attacker's own, and suites of several attacks.
+    """
+    manager, found = default_manager(), {}
+    for spec in manager.specs("attack"):
+        if spec.bridged:
+            continue
+        factory = manager.load(spec.key)
+        if not isinstance(factory, type) or not issubclass(factory, Attack) or factory.stages is not Attack.stages:
+            continue
+        attack = factory()
+        has_budget = problem.epsilon is not None or attack.minimum_norm
+        if problem.threat.norm in attack.norms and has_budget and not attack.needs_auxiliary:
+            found[spec.name] = attack
+    return found
+
+
+def fitting_losses(problem: Problem) -> tuple[str, ...]:
+    """Every loss that needs nothing but scores and gives one value for each sample; for a detector its score beside it.
+
+    Cross-entropy comes first.
+    """
+    made = {word: kind() for word, kind in loss_words().items() if _without_settings(kind)}
+    of_scores = [word for word, loss in made.items() if not loss.layers and _one_value(loss, problem)]
+    if problem.model.capabilities.detector_scores is None:
+        return tuple(of_scores)
+    joint = (f"margin+{weight}*detector-score" for weight in DETECTOR_WEIGHTS)
+    return (*of_scores, *(text for text in joint if _one_value(read_loss(text), problem)))
+
+
+def fitting_gradients(problem: Problem, examination: Examination, *, traced: bool) -> dict[str, GradientEstimator]:
+    """The problem's own where somebody chose it, then what the trace found; of a detector also both losses at once."""
+    own = () if isinstance(problem.gradient, Exact) else ((_text(problem.gradient), problem.gradient),)
+    found = [(one.text, one.estimator) for one in examination.gradients if traced or not _is_network(one)]
+    chosen = dict((*own, *found)) or {"exact": Exact()}
+    if problem.model.capabilities.detector_scores is None:
+        return chosen
+    text, best = next(iter(chosen.items()))
+    return chosen | {f"{word} of {text}": kind(of=best) for word, kind in TWO_LOSSES.items()}
+
+
+def _is_network(candidate: Candidate) -> bool:
+    return "traced" in candidate.text
+
+
+def _text(gradient: GradientEstimator) -> str:
+    try:
+        return written(gradient)
+    except AdvplugError:  # it holds a tensor or a function without a name; it runs, and no command line says it
+        return repr(gradient)
+
+
+def _without_settings(kind: type[Loss]) -> bool:
+    try:
+        kind()
+    except TypeError:  # it needs references, a layer or the like
+        return False
+    return True
+
+
+def _one_value(loss: Loss, problem: Problem) -> bool:
+    """Whether ``loss`` can be asked here, and gives one value for each sample."""
+    if (loss.needs_targets and not problem.has_targets) or loss.min_classes > problem.model.num_classes:
+        return False
+    rows = torch.zeros(1, dtype=torch.int64, device=problem.inputs.device)
+    with problem.gateway() as gateway:
+        targets = problem.targets[rows] if isinstance(problem.targets, torch.Tensor) else None
+        counter = QueryCounter(len(problem.inputs), problem.inputs.device)
+        try:
+            value, _ = problem.objective(gateway, loss, counter, rows, targets).value(
+                gateway.cast(problem.inputs[rows])
+            )
+        except AdvplugError:  # such as a detector without thresholds: this loss does not fit
+            return False
+    return value.ndim == 1
