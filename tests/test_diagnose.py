@@ -16,7 +16,7 @@ from advplug.data import Images
 from advplug.engine.problem import Problem, make_problem
 from advplug.evaluation import Evaluation, Finding, evaluate, model_job
 from advplug.evaluation.diagnostics.dead_gradient import where_it_dies
-from advplug.evaluation.diagnostics.landscape import look_around
+from advplug.evaluation.diagnostics.gradient_check import check_gradient
 from advplug.evaluation.diagnostics.randomness import measure
 from advplug.evaluation.problems import as_findings
 from advplug.gradients import EOT, FiniteDifference
@@ -153,7 +153,7 @@ def test_a_gradient_of_another_function_is_told_from_its_own() -> None:
         def forward(self, x: Tensor) -> Tensor:
             return own(x).detach() + other(x) - other(x).detach()  # type: ignore[no-any-return]
 
-    honest, false = (look_around(problem(model)) for model in (own, Misleading()))
+    honest, false = (check_gradient(problem(model)) for model in (own, Misleading()))
     assert honest is not None and honest.agreement == pytest.approx(1, abs=1e-3)  # noqa: PT018
     assert false is not None and abs(false.agreement or 0) < 0.5  # noqa: PT018
     assert "misleading-gradient" in troubles(evaluation(Misleading()))
@@ -200,7 +200,7 @@ def test_a_look_that_fails_costs_neither_the_run_nor_the_others(monkeypatch: pyt
     def broken(*_: object) -> None:
         raise RuntimeError("no room")
 
-    monkeypatch.setattr(looks, "look_around", broken)
+    monkeypatch.setattr(looks, "check_gradient", broken)
     found = {one.id: one for one in evaluation(linear()).findings}
     assert found["G3"].status == "not-run"
     assert "RuntimeError: no room" in found["G3"].message

@@ -1,4 +1,5 @@
-"""The margin around some samples: along a random direction, against the gradient, and in the plane of both.
+"""The margin around some samples, for the report to draw: along a random direction, against the gradient, and in the
+plane of both.
 
 A margin that jumps, or that a step against its gradient does not lower, tells of gradients that mislead.
 """

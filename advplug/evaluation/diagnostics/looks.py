@@ -10,7 +10,7 @@ import numpy as np
 
 from advplug.evaluation.diagnostics import interface
 from advplug.evaluation.diagnostics.chance_attacks import broken_by_noise, broken_by_one_step
-from advplug.evaluation.diagnostics.landscape import look_around
+from advplug.evaluation.diagnostics.gradient_check import check_gradient
 from advplug.evaluation.diagnostics.look import ON_DEMAND, Look, passed, skipped
 from advplug.evaluation.diagnostics.preflight import (
     signs_in_answers,
@@ -93,7 +93,7 @@ def around(look: Look) -> Iterator[Finding]:
     if not look.asks:
         yield skipped(OF_A_CASE)
         return
-    found = look_around(look.problem, look.job.seed)
+    found = check_gradient(look.problem, look.job.seed)
     if found is None:
         why = "its passes differ (G6)" if look.job.model.stochastic else "it has no gradient (G1)"
         yield skipped(f"There is nothing to hold against differences of the loss: {why}.")

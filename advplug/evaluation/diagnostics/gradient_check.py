@@ -18,8 +18,8 @@ SAMPLES, DIRECTIONS, NEIGHBOURS = 16, 8, 10
 
 
 @dataclass(frozen=True)
-class Landscape:
-    """Figures of one look.
+class GradientCheck:
+    """What was measured; ``advplug.evaluation.landscapes`` is what the report draws.
 
     Parameters
     ----------
@@ -33,8 +33,8 @@ class Landscape:
     instability: float
 
 
-def look_around(problem: Problem, seed: int = 0) -> Landscape | None:
-    """The landscape around up to 16 samples, under the margin; None without a gradient, or if passes differ."""
+def check_gradient(problem: Problem, seed: int = 0) -> GradientCheck | None:
+    """The check at up to 16 samples, of the gradient of the margin; None without a gradient, or if passes differ."""
     few = first_of(problem, SAMPLES)
     few = replace(few, options=replace(few.options, seed=seed))
     step = noise_within(problem.threat, problem.inputs[0].numel())
@@ -50,7 +50,7 @@ def look_around(problem: Problem, seed: int = 0) -> Landscape | None:
             along.append((gradient.nan_to_num(0, 0, 0) * u).flatten(1).sum(1))
             change.append((values(Margin(), few, gateway, x + u) - values(Margin(), few, gateway, x - u)) / 2)
         jumps = list(_jumps(few, gateway, x, clean, generator))
-    return Landscape(_correlation(torch.stack(along), torch.stack(change)), float(torch.stack(jumps).mean()))
+    return GradientCheck(_correlation(torch.stack(along), torch.stack(change)), float(torch.stack(jumps).mean()))
 
 
 def _jumps(few: Problem, gateway: Gateway, x: Tensor, clean: Tensor, generator: torch.Generator) -> Iterator[Tensor]:
