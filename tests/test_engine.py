@@ -2,79 +2,28 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
-import eagerpy as ep
 import pytest
 import torch
+from descent import LINF, Counting, Descent, Point, linear_problem, linear_samples
 from torch import Tensor, nn
 
 from advplug.api import run
-from advplug.attack import Attack, IterativeAttack
-from advplug.engine.problem import Options, Problem, make_problem
+from advplug.attack import Attack
+from advplug.engine.problem import Options, make_problem
 from advplug.engine.stages import run_attack, run_cascade, run_sweep
 from advplug.engine.task import Task
 from advplug.errors import InvalidInput, NonFiniteLogits
-from advplug.losses import Margin
 from advplug.model import Decision, DefendedModel, PlainModel
-from advplug.numerics.tensors import raw, wrap
+from advplug.numerics.tensors import wrap
 from advplug.testing.linear import linear_model
 from advplug.threat import ThreatModel
 
-LINF = ThreatModel("linf", 0.1)
-
-
-@dataclass
-class Point:
-    x: ep.Tensor
-    age: ep.Tensor
-
-
-class Descent(IterativeAttack[Point]):
-    """Sign descent with a state of several tensors, one of them of shape (n,)."""
-
-    def __init__(self, *, steps: int = 20, random: bool = False) -> None:
-        self.steps, self.random = steps, random
-
-    def init(self, task: Task) -> Point:
-        assert task.inputs.shape[0] == task.labels.shape[0]
-        x = task.start(self.random)
-        return Point(x, ep.zeros(x, x.shape[0]))
-
-    def step(self, task: Task, state: Point) -> Point:
-        assert state.age.shape[0] == state.x.shape[0] == task.inputs.shape[0]
-        x = task.project(state.x - 0.02 * task.gradient(state.x).sign())
-        return Point(x, state.age + 1)
-
-
-class Counting(nn.Module):
-    """Counts the inputs that pass through a model."""
-
-    def __init__(self, module: nn.Module) -> None:
-        super().__init__()
-        self.module, self.inputs, self.largest = module, 0, 0
-
-    def forward(self, x: Tensor) -> Tensor:
-        self.inputs += len(x)
-        self.largest = max(self.largest, len(x))
-        return self.module(x)  # type: ignore[no-any-return]
-
-
-def _samples(n: int = 40, seed: int = 0, classes: int = 3) -> tuple[nn.Module, Tensor, Tensor]:
-    model = linear_model(classes, (10,), seed=3)
-    x = torch.rand(n, 10, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
-    return model, x, model(x).argmax(1)
-
-
-def _problem(threat: ThreatModel = LINF, model: nn.Module | None = None, n: int = 40, **words: Any) -> Problem:
-    plain, x, y = _samples(n)
-    options = {name: words.pop(name) for name in list(words) if name in Options.__dataclass_fields__}
-    return make_problem(model or plain, x, y, threat, loss=Margin(), options=Options(**options), **words)
-
 
 def test_one_forward_and_one_backward_per_step() -> None:
-    model, x, y = _samples()
+    model, x, y = linear_samples()
     counting = Counting(model)
     wrapped = PlainModel(counting, 3)
     result = run(Descent(steps=7), wrapped, x, y, LINF, early_end=False)
@@ -87,8 +36,8 @@ def test_one_forward_and_one_backward_per_step() -> None:
 
 
 def test_early_end_stops_each_sample_at_its_first_success() -> None:
-    full = run_attack(Descent(), _problem(early_end=False))
-    short = run_attack(Descent(), _problem())
+    full = run_attack(Descent(), linear_problem(early_end=False))
+    short = run_attack(Descent(), linear_problem())
     assert torch.equal(full.success, short.success)
     assert 0 < short.success.sum() < 40
     assert (short.forwards[short.success] < full.forwards[short.success]).all()
@@ -98,7 +47,7 @@ def test_early_end_stops_each_sample_at_its_first_success() -> None:
 
 
 def test_compaction_saves_forward_passes() -> None:
-    model, x, y = _samples(200)
+    model, x, y = linear_samples(200)
     counted = []
     for early_end in (True, False):
         counting = Counting(model)
@@ -142,8 +91,8 @@ def test_minimum_norm_runs_keep_the_nearest_success() -> None:
 
 
 def test_restarts_see_only_survivors_and_draw_new_starts() -> None:
-    once = run_attack(Descent(steps=3, random=True), _problem(restarts=1))
-    many = run_attack(Descent(steps=3, random=True), _problem(restarts=20))
+    once = run_attack(Descent(steps=3, random=True), linear_problem(restarts=1))
+    many = run_attack(Descent(steps=3, random=True), linear_problem(restarts=20))
     assert (many.success | ~once.success).all()
     assert torch.equal(many.forwards[once.success], once.forwards[once.success])
     assert torch.equal(many.adversarials[once.success], once.adversarials[once.success])
@@ -152,132 +101,30 @@ def test_restarts_see_only_survivors_and_draw_new_starts() -> None:
     assert (many.restart[~many.success] == -1).all()
 
 
-def test_targets_each_tries_every_other_class_likeliest_first() -> None:
-    class Spy(Attack):
-        def __init__(self) -> None:
-            self.seen: list[tuple[Tensor, Tensor]] = []
-
-        def run(self, task: Task) -> None:
-            assert task.targets is not None
-            self.seen.append((raw(task.samples), task.targets.raw))
-
-    spy = Spy()
-    problem = _problem(targets="each")
-    run_attack(spy, problem)
-    order = torch.stack([targets for _, targets in spy.seen], 1)
-    logits = problem.model(problem.inputs)
-    ranked = logits.scatter(1, problem.labels[:, None], -torch.inf).argsort(dim=1, descending=True)
-    assert torch.equal(order, ranked[:, :-1])
-
-
-def test_a_number_of_targets_is_so_many_of_the_likeliest() -> None:
-    two, each = run_attack(Descent(), _problem(num_targets=2)), run_attack(Descent(), _problem(targets="each"))
-    assert torch.equal(two.success, each.success), "of three classes two are others"
-    one = run_attack(Descent(), _problem(num_targets=1))
-    logits = _samples()[0](_samples()[1])
-    likeliest = logits.scatter(1, _samples()[2][:, None], -torch.inf).argmax(1)
-    assert torch.equal(one.target[one.success], likeliest[one.success])
-    with pytest.raises(InvalidInput, match="num_targets is 0"):
-        _problem(num_targets=0)
-
-
-def _many_classes(**words: Any) -> tuple[Problem, Counting]:
-    model, x, y = _samples(30, classes=8)
-    counting = Counting(model)
-    options = Options(**{name: words.pop(name) for name in list(words) if name in Options.__dataclass_fields__})
-    wrapped = PlainModel(counting, 8)
-    return make_problem(wrapped, x, y, LINF, loss=Margin(), targets="each", options=options, **words), counting
-
-
-def test_targets_at_once_break_the_same_samples() -> None:
-    in_turn = run_attack(Descent(), _many_classes()[0])
-    at_once = run_attack(Descent(), _many_classes(targets_at_once=7)[0])
-    assert torch.equal(at_once.success, in_turn.success)
-    assert 0 < at_once.success.sum() < 30
-    survivors = ~at_once.success
-    assert torch.equal(at_once.forwards[survivors], in_turn.forwards[survivors]), "nothing is saved where all is tried"
-    assert (at_once.forwards[survivors] == 7 * 21).all(), "seven targets of twenty steps and a last look"
-    assert (at_once.target[at_once.success] >= 0).all()
-    torch.testing.assert_close(at_once.trace[:, survivors], in_turn.trace.view(7, 21, -1).amin(0)[:, survivors])
-
-
-def test_a_sample_leaves_with_all_its_targets() -> None:
-    """Seven rows until the first of them succeeds, and none after."""
-    alone = [run_attack(Descent(), replace(_many_classes()[0], targets=targets)) for targets in _each_target()]
-    first = torch.stack([torch.where(r.success, r.forwards, 1 << 30) for r in alone]).amin(0)
-    result = run_attack(Descent(), _many_classes(targets_at_once=7)[0])
-    assert torch.equal(result.forwards[result.success], 7 * first[result.success])
-
-
-def _each_target() -> list[Tensor]:
-    problem, _ = _many_classes()
-    logits = problem.model(problem.inputs).scatter(1, problem.labels[:, None], -torch.inf)
-    return list(logits.argsort(dim=1, descending=True)[:, :-1].unbind(1))
-
-
-@pytest.mark.parametrize("batch_size", [1, 4])
-def test_targets_at_once_do_not_depend_on_the_batch(batch_size: int) -> None:
-    together = run_attack(Descent(random=True), _many_classes(targets_at_once=7)[0])
-    apart = run_attack(Descent(random=True), _many_classes(targets_at_once=7, batch_size=batch_size)[0])
-    for name in ("success", "adversarials", "target", "forwards", "backwards", "unusable_gradients"):
-        assert torch.equal(getattr(apart, name), getattr(together, name)), name
-
-
-def test_targets_at_once_keep_to_the_memory_budget() -> None:
-    whole, _ = _many_classes(targets_at_once=7)
-    tight, counting = _many_classes(targets_at_once=7, memory_budget=3 * 18 * 8 * 5)  # five inputs fit
-    result = run_attack(Descent(), tight)
-    assert counting.largest <= 5
-    assert torch.equal(result.success, run_attack(Descent(), whole).success)
-
-
-def test_targets_at_once_keep_the_nearest_point_of_a_minimum_norm_run() -> None:
-    class Nearing(Descent):
-        minimum_norm = True
-
-    problem, _ = _many_classes(targets_at_once=3)
-    problem = replace(problem, threat=ThreatModel("linf"), epsilon=None)
-    at_once = run_attack(Nearing(), problem)
-    in_turn = run_attack(Nearing(), replace(problem, options=Options()))
-    assert at_once.success.any()
-    torch.testing.assert_close(at_once.distance, in_turn.distance, equal_nan=True)
-
-
-def test_given_targets_are_reached_when_the_threat_is_targeted() -> None:
-    threat = ThreatModel("linf", 0.5, targeted=True)
-    plain, _, y = _samples()
-    targets = (y + 1) % 3
-    result = run_attack(Descent(steps=60), _problem(threat, targets=targets))
-    assert result.success.sum() > 20
-    reached = plain(result.adversarials).argmax(1)
-    assert torch.equal(reached[result.success], targets[result.success])
-    assert torch.equal(result.target[result.success], targets[result.success])
-
-
 def test_a_cascade_gives_the_next_attack_only_the_survivors() -> None:
-    weak, strong = run_cascade([(Descent(steps=2), _problem()), (Descent(steps=30), _problem())])
+    weak, strong = run_cascade([(Descent(steps=2), linear_problem()), (Descent(steps=30), linear_problem())])
     assert (strong.success | ~weak.success).all()
     assert strong.success.sum() > weak.success.sum()
     assert (strong.forwards[weak.success] == 0).all()
-    alone = run_attack(Descent(steps=30), _problem())
+    alone = run_attack(Descent(steps=30), linear_problem())
     assert torch.equal(strong.success, alone.success)
 
 
 def test_a_sweep_carries_what_is_broken_upward() -> None:
     epsilons = [0.02, 0.05, 0.1, 0.2]
-    results = run_sweep(Descent(), _problem(), epsilons)
+    results = run_sweep(Descent(), linear_problem(), epsilons)
     accuracies = [result.robust_accuracy for result in results]
     assert accuracies == sorted(accuracies, reverse=True)
     for epsilon, result in zip(epsilons, results, strict=True):
         assert (result.distance[result.success] <= epsilon * (1 + 1e-6)).all()
         threat = ThreatModel("linf", epsilon)
-        assert torch.equal(result.success, run_attack(Descent(), _problem(threat)).success)
+        assert torch.equal(result.success, run_attack(Descent(), linear_problem(threat)).success)
     with pytest.raises(InvalidInput, match="ascending"):
-        run_sweep(Descent(), _problem(), [0.2, 0.1])
+        run_sweep(Descent(), linear_problem(), [0.2, 0.1])
 
 
 def test_batches_follow_the_memory_budget() -> None:
-    model, x, y = _samples()
+    model, x, y = linear_samples()
     counting = Counting(model)
     whole = run(Descent(random=True), PlainModel(counting, 3), x, y, LINF)
     assert counting.largest == 40
@@ -290,7 +137,7 @@ def test_batches_follow_the_memory_budget() -> None:
 
 
 def test_running_out_of_memory_halves_the_batch_and_changes_nothing() -> None:
-    model, x, y = _samples()
+    model, x, y = linear_samples()
 
     class Small(nn.Module):
         def forward(self, x: Tensor) -> Tensor:
@@ -304,7 +151,7 @@ def test_running_out_of_memory_halves_the_batch_and_changes_nothing() -> None:
 
 
 def test_samples_wrong_before_the_attack_are_reported_apart() -> None:
-    model, x, y = _samples()
+    model, x, y = linear_samples()
     y = y.clone()
     y[:5] = (y[:5] + 1) % 3
     result = run(Descent(), model, x, y, LINF)
@@ -318,11 +165,11 @@ def test_samples_wrong_before_the_attack_are_reported_apart() -> None:
 
 def test_budgets_may_differ_between_samples() -> None:
     epsilon = torch.linspace(0.0, 0.3, 40).double()
-    result = run_attack(Descent(steps=40), _problem(epsilon=epsilon))
+    result = run_attack(Descent(steps=40), linear_problem(epsilon=epsilon))
     assert (result.distance[result.success] <= epsilon[result.success] * (1 + 1e-6)).all()
     assert not result.success[0], "a budget of zero allows nothing"
     for row in (10, 25, 39):
-        alone = run_attack(Descent(steps=40), _problem(ThreatModel("linf", float(epsilon[row]))))
+        alone = run_attack(Descent(steps=40), linear_problem(ThreatModel("linf", float(epsilon[row]))))
         assert alone.success[row] == result.success[row]
 
 
@@ -407,13 +254,13 @@ def test_nan_logits_are_an_error_and_never_a_success() -> None:
 
 def test_progress_counts_up_to_the_plan() -> None:
     calls: list[tuple[int, int, int]] = []
-    run_attack(Descent(steps=5), _problem(restarts=2, early_end=False, progress=lambda *call: calls.append(call)))
+    run_attack(Descent(steps=5), linear_problem(restarts=2, early_end=False, progress=lambda *call: calls.append(call)))
     assert [done for done, _, _ in calls] == list(range(1, 11))
     assert {total for _, total, _ in calls} == {10}
 
 
 def test_starting_points_can_be_given() -> None:
-    problem = _problem()
+    problem = linear_problem()
     moved = replace(problem, starting_points=(problem.inputs + 0.05).clamp(0, 1))
     first = run_attack(Descent(steps=1), replace(moved, options=Options(early_end=False))).trace[0]
     logits = problem.model(moved.starting_points)

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import FrozenInstanceError
-from importlib import metadata
 from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import pytest
+from fake_entry_points import GOOD, FakeEntryPoint, Install, attack, installer, offers, only_problem
 
 import advplug
 from advplug import AdaptiveSpec, AttackSpec, DefenseSpec, hookimpl
@@ -17,73 +17,9 @@ from advplug.errors import BrokenPlugin, UnknownPlugin
 from advplug.plugins.manager import Manager, default_manager, using
 
 
-class FakeDistribution:
-    def __init__(self, name: str, version: str = "0.1.0", direct_url: str | None = None) -> None:
-        self.metadata = {"Name": name, "Version": version}
-        self.direct_url = direct_url
-
-    def read_text(self, filename: str) -> str | None:
-        return self.direct_url if filename == "direct_url.json" else None
-
-    def locate_file(self, path: str) -> str:
-        return f"site-packages/{path}"
-
-
-class FakeEntryPoint:
-    """An entry point whose import is a function, so that a test can make it fail and count it."""
-
-    def __init__(self, name: str, plugin: Any, distribution: str | None = None, **fields: Any) -> None:
-        self.name, self.plugin, self.loaded = name, plugin, 0
-        self.dist = FakeDistribution(distribution or f"advplug-{name}", **fields)
-
-    def load(self) -> Any:
-        self.loaded += 1
-        if isinstance(self.plugin, BaseException):
-            raise self.plugin
-        return self.plugin
-
-
-Install = Callable[..., Manager]
-
-
 @pytest.fixture(autouse=True)
-def clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("ADVPLUG_DISABLE", "ADVPLUG_PLUGINS", "ADVPLUG_STRICT", "ADVPLUG_TRACE"):
-        monkeypatch.delenv(name, raising=False)
-
-
-@pytest.fixture
 def install(monkeypatch: pytest.MonkeyPatch) -> Install:
-    def make(*entries: FakeEntryPoint) -> Manager:
-        monkeypatch.setattr(metadata, "entry_points", lambda group: list(entries) if group == "advplug" else [])
-        return Manager()
-
-    return make
-
-
-def attack(name: str = "ead", **fields: Any) -> AttackSpec:
-    return AttackSpec(
-        **{"name": name, "factory": "fractions:Fraction", "summary": f"{name} attack", "reference": "-", **fields}
-    )
-
-
-def offers(*specs: Any) -> Any:
-    """A plugin that brings these through ``advplug_attacks``."""
-
-    class Plugin:
-        @hookimpl
-        def advplug_attacks(self) -> Iterable[Any]:
-            return specs
-
-    return Plugin()
-
-
-GOOD = FakeEntryPoint("attack-pgd", offers(attack("pgd")))
-
-
-def only_problem(manager: Manager) -> Any:
-    (problem,) = manager.failures
-    return problem
+    return installer(monkeypatch)
 
 
 def test_finds_loads_and_says_where_a_plugin_comes_from(install: Install) -> None:
@@ -199,30 +135,6 @@ def test_a_hook_that_returns_one_spec_instead_of_a_list_is_a_problem(install: In
     assert "not an iterable" in only_problem(manager).error
 
 
-def test_the_distribution_named_after_the_plugin_owns_a_duplicate_name(install: Install) -> None:
-    thief = FakeEntryPoint("attack-ead", offers(attack(summary="stolen")), "aaa-plugins")
-    owner = FakeEntryPoint("attack-ead", offers(attack(summary="original")), "Advplug_Attack.EAD")
-    manager = install(thief, owner)
-    assert manager.find("attack:ead").summary == "original"
-    assert manager.find("aaa-plugins:attack:ead").summary == "stolen"
-    assert manager.find("advplug-attack-ead:attack:ead").summary == "original"
-    problem = only_problem(manager)
-    assert (problem.distribution, problem.stage) == ("aaa-plugins", "duplicate")
-    assert [spec.summary for spec in manager.specs("attack")] == ["original"]
-
-
-def test_without_an_owner_nobody_gets_a_duplicate_name(install: Install) -> None:
-    manager = install(
-        FakeEntryPoint("x", offers(attack(summary="one")), "aaa"),
-        FakeEntryPoint("x", offers(attack(summary="two")), "bbb"),
-    )
-    assert [problem.distribution for problem in manager.failures] == ["aaa", "bbb"]
-    with pytest.raises(BrokenPlugin, match=r"write aaa:attack:ead or bbb:attack:ead"):
-        manager.find("attack:ead")
-    assert manager.find("bbb:attack:ead").summary == "two"
-    assert manager.specs("attack") == ()
-
-
 @pytest.mark.parametrize("pattern", ["attack-ead", "advplug-attack-ead", "advplug_attack_ead", "x, attack-e*"])
 def test_disabled_plugins_are_not_imported(monkeypatch: pytest.MonkeyPatch, install: Install, pattern: str) -> None:
     monkeypatch.setenv("ADVPLUG_DISABLE", pattern)
@@ -261,26 +173,6 @@ def test_trace_prints_hook_calls(
     streams = capsys.readouterr()
     assert "advplug: advplug_attacks() -> advplug-attack-pgd:attack-pgd" in streams.err
     assert streams.out == ""
-
-
-def test_unknown_names_get_a_hint_and_the_install_command(install: Install) -> None:
-    manager = install(GOOD, FakeEntryPoint("attack-ead", offers(attack())))
-    with pytest.raises(UnknownPlugin, match=r"did you mean attack:ead.*pip install advplug-attack-edd"):
-        manager.find("attack:edd")
-    with pytest.raises(UnknownPlugin, match=r"did you mean attack"):
-        manager.find("atack:ead")
-    with pytest.raises(UnknownPlugin, match=r"did you mean attack:ead"):
-        manager.find("ead")
-    with pytest.raises(UnknownPlugin, match="no plugin 'attack:zoo', or install it: pip install advplug-attack-zoo"):
-        manager.find("attack:zoo")
-    with pytest.raises(UnknownPlugin, match="no kind of plugin 'attacks'"):
-        manager.specs("attacks")
-
-
-def test_a_broken_plugin_is_not_called_unknown(install: Install) -> None:
-    manager = install(FakeEntryPoint("attack-ead", ImportError("no module named x")))
-    with pytest.raises(BrokenPlugin, match=r"no module named x.*advplug doctor"):
-        manager.find("attack:ead")
 
 
 def test_a_factory_that_cannot_be_imported_is_broken(install: Install) -> None:
@@ -361,45 +253,3 @@ def test_metadata_that_cannot_be_read_does_not_hide_the_others(install: Install)
     manager = install(entry, GOOD)
     assert manager.provenance("attack:ead").distribution == "unknown"
     assert manager.find("attack:pgd")
-
-
-def bridged(name: str, **fields: Any) -> AttackSpec:
-    return attack(name, library="fractions", **fields)
-
-
-def test_attacks_of_another_library_are_found_by_its_names(install: Install) -> None:
-    spec = bridged("foolbox:LinfPGD")
-    manager = install(
-        FakeEntryPoint("attack-foolbox", offers(spec, bridged("foolbox:EADAttack", summary="EAD, ElasticNet"))), GOOD
-    )
-    assert manager.find("attack:foolbox:LinfPGD") is spec
-    assert manager.find("Advplug_Attack.Foolbox:attack:foolbox:LinfPGD") is spec
-    assert manager.load("attack:foolbox:LinfPGD") is spec.load()
-    assert manager.provenance("attack:foolbox:EADAttack").entry_point == "attack-foolbox"
-    with pytest.raises(UnknownPlugin, match=r"did you mean attack:foolbox:LinfPGD.*install advplug-attack-foolbox$"):
-        manager.find("attack:foolbox:LinfPDG")
-    with pytest.raises(UnknownPlugin, match=r"did you mean attack:foolbox:LinfPGD"):
-        manager.find("foolbox:LinfPGD")
-    with pytest.raises(UnknownPlugin, match=r"did you mean attack:foolbox:EADAttack"):  # its class, in the summary
-        manager.find("attack:foolbox:ElasticNet")
-    with pytest.raises(UnknownPlugin, match=r"attack:foolbox:CLASS \(advplug list --library foolbox"):
-        manager.find("attack:foolbox")
-    with pytest.raises(UnknownPlugin, match=r"pip install advplug-attack-art$"):
-        manager.find("attack:art:SquareAttack")
-
-
-def test_the_bridge_named_after_a_library_owns_its_names(install: Install) -> None:
-    thief = FakeEntryPoint("x", offers(bridged("foolbox:LinfPGD", summary="stolen")), "aaa-plugins")
-    manager = install(thief, FakeEntryPoint("attack-foolbox", offers(bridged("foolbox:LinfPGD"))))
-    assert manager.provenance("attack:foolbox:LinfPGD").distribution == "advplug-attack-foolbox"
-    assert manager.find("aaa-plugins:attack:foolbox:LinfPGD").summary == "stolen"
-    assert only_problem(manager).stage == "duplicate"
-
-
-def test_a_bridge_that_fails_or_is_off_is_not_called_unknown(monkeypatch: pytest.MonkeyPatch, install: Install) -> None:
-    entry = FakeEntryPoint("attack-foolbox", ModuleNotFoundError("no foolbox"))
-    with pytest.raises(BrokenPlugin, match="no foolbox"):
-        install(entry).find("attack:foolbox:LinfPGD")
-    monkeypatch.setenv("ADVPLUG_DISABLE", "attack-foolbox")
-    with pytest.raises(UnknownPlugin, match="ADVPLUG_DISABLE switches it off"):
-        install(entry).find("attack:foolbox:LinfPGD")
