@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from pathlib import Path
+from typing import ClassVar
 
 import pytest
 import torch
@@ -12,6 +14,7 @@ from torch import Tensor
 
 from advplug.adaptive import Recipe
 from advplug.data import Images
+from advplug.engine.task import Task
 from advplug.evaluation import Evaluation, Row, evaluate, model_job
 from advplug.evaluation.diagnostics.intervals import wilson
 from advplug.model import Decision, DefendedModel
@@ -35,6 +38,25 @@ class Coin(DefendedModel):
     def forward(self, x: Tensor) -> Tensor:
         scores = torch.zeros(len(x), 3) + 0 * x.sum()
         return scores + torch.where(torch.rand(len(x), 1) < self.rate, torch.eye(3)[1], torch.eye(3)[0])
+
+
+class Steady(Coin):
+    """The same without the coin."""
+
+    stochastic = False
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.linear(x)  # type: ignore[no-any-return]
+
+
+class Counted(PGD):
+    """Counts how often it runs."""
+
+    runs: ClassVar[int] = 0
+
+    def run(self, task: Task) -> None:
+        Counted.runs += 1
+        super().run(task)
 
 
 class Guarded(DefendedModel):
@@ -74,12 +96,6 @@ def test_one_draw_in_each_worst_case_is_ordered_and_a_steady_model_has_none() ->
     figures = evaluation(Coin(0.1), torch.zeros(30, dtype=torch.int64)).rows[0].randomised
     assert figures["worst"] < figures["mean"] < figures["majority"]
 
-    class Steady(Coin):
-        stochastic = False
-
-        def forward(self, x: Tensor) -> Tensor:
-            return self.linear(x)  # type: ignore[no-any-return]
-
     assert evaluation(Steady(0), torch.zeros(30, dtype=torch.int64)).rows[0].randomised == {}
 
 
@@ -87,6 +103,29 @@ def test_the_figures_come_back_from_json() -> None:
     for model in (Coin(0.3), Guarded()):
         (row,) = evaluation(model, torch.zeros(30, dtype=torch.int64)).rows
         assert Row.from_figures(json.loads(json.dumps(row.figures()))) == row
+
+
+@pytest.mark.parametrize("random", [True, False])
+def test_a_stored_row_of_a_random_model_is_of_its_number_of_draws(tmp_path: Path, random: bool) -> None:
+    """Its figures are those of so many draws; the row of a steady model has none, and is read back."""
+
+    def judged(draws: int, folder: Path | None) -> tuple[Row, bool]:
+        Counted.runs = 0
+        model, recipe = (Coin if random else Steady)(0.2).eval(), replace(PLAIN, attack=Counted(steps=5))
+        job = model_job("toy", model, Images(X, torch.zeros(30, dtype=torch.int64)), LINF, [recipe])
+        (row,) = evaluate(replace(job, draws=draws, run_dir=folder)).rows
+        return row, Counted.runs > 0
+
+    judged(16, tmp_path)
+    again, attacked = judged(64, tmp_path)
+    assert attacked == random
+    assert again.randomised == judged(64, None)[0].randomised
+    if random:
+        assert again.randomised["draws"] == 64
+    for draws in (16, 64):
+        row, attacked = judged(draws, tmp_path)
+        assert not attacked
+        assert row.randomised.get("draws") == (draws if random else None)
 
 
 @pytest.mark.parametrize("held_out", [False, True])
