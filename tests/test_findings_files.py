@@ -50,6 +50,13 @@ def test_sarif_has_what_its_schema_requires() -> None:
     assert [result["level"] for result in run["results"]] == ["none", "error", "none", "warning"]
 
 
+def test_sarif_is_json_also_where_a_figure_is_no_number() -> None:
+    odd = Finding(name="own", status="warn", message="A plugin's.", figure=float("nan"), threshold=float("inf"))
+    text = as_sarif(replace(EVALUATION, findings=(odd,)))
+    properties = json.loads(text, parse_constant=pytest.fail)["runs"][0]["results"][0]["properties"]
+    assert properties["figure"] is properties["threshold"] is None
+
+
 def test_junit_parses_and_counts() -> None:
     (suite,) = ElementTree.fromstring(as_junit(EVALUATION))
     assert suite.attrib | {"name": ""} == {"name": "", "tests": "4", "failures": "2", "errors": "0", "skipped": "1"}

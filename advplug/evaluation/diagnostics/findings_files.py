@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from importlib.metadata import version
 from typing import Any
 from xml.etree import ElementTree
@@ -61,8 +62,8 @@ def _rule(finding: Finding) -> str:
 def _result(finding: Finding, names: list[str], evaluation: Evaluation) -> dict[str, Any]:
     properties = {
         "status": finding.status,
-        "figure": finding.figure,
-        "threshold": finding.threshold,
+        "figure": _number(finding.figure),
+        "threshold": _number(finding.threshold),
         "samples": list(finding.samples),
         "advice": finding.advice,
     }
@@ -75,6 +76,11 @@ def _result(finding: Finding, names: list[str], evaluation: Evaluation) -> dict[
         "locations": [{"logicalLocations": [{"name": evaluation.case, "kind": "module"}]}],
         "properties": properties,
     }
+
+
+def _number(figure: float | None) -> float | None:
+    """``figure``, None for what JSON has no number for."""
+    return figure if figure is not None and math.isfinite(figure) else None
 
 
 def _printable(text: str) -> str:
