@@ -39,7 +39,8 @@ def main() -> None:
     for name in arguments.names or CASES:
         case = CASES[name]
         start = time.perf_counter()
-        evaluation = evaluated(name, case, arguments.samples, arguments.diagnose)
+        diagnose = case.settings.get("diagnose", arguments.diagnose)  # some look only if they are asked to
+        evaluation = evaluated(name, case, arguments.samples, diagnose)
         warns = {finding.id for finding in evaluation.findings if finding.status in ("warn", "fail")}
         left = {row.name: f"{row.robust_accuracy:.0%}" for row in evaluation.rows}
         counts[case.held_out] += count(case, warns)
@@ -61,7 +62,7 @@ def evaluated(name: str, case: Strange, samples: int, diagnose: str) -> Evaluati
     torch.manual_seed(0)
     images = load("data:mnist")().load("shipped", limit=samples)
     threat = ThreatModel("linf", case.settings.get("epsilon", EPSILON))
-    steps = {name: value for name, value in case.settings.items() if name != "epsilon"}
+    steps = {name: value for name, value in case.settings.items() if name not in ("epsilon", "diagnose")}
     recipes = [
         Recipe(name="pgd", attack=load("attack:pgd")(**{"steps": STEPS, **steps}), role="baseline"),
         Recipe(name="square", attack=load("attack:square")(queries=QUERIES), role="baseline"),

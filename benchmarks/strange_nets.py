@@ -11,6 +11,7 @@ from typing import Any
 
 import torch
 from distillation import pair
+from strange_parts import BlurredWhenJudged, PartlyRounded, StoodFor
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -278,4 +279,9 @@ CASES: dict[str, Strange] = {
         _around(lambda x: (x > 0.3 + 0.4 * torch.rand_like(x)).to(x)), "G1", "G6", held_out=True
     ),
     "held out: cubed logits": _case(_around(after=lambda z: z**3), "G2", held_out=True),
+    "held out: blurred when judged": _case(lambda: BlurredWhenJudged(_plain()), "G4", held_out=True),
+    "held out: plain for a robust network": _case(
+        lambda: StoodFor(_trained("mnist-linf")(), _plain()), "G9", held_out=True, diagnose="full"
+    ),
+    "held out: rounded for three classes": _case(lambda: PartlyRounded(_plain()), "G1", "G11", held_out=True),
 }
