@@ -15,7 +15,7 @@ from advplug.evaluation.diagnostics.chance_attacks import broken_by, left_withou
 from advplug.evaluation.diagnostics.convergence import longer
 from advplug.evaluation.diagnostics.look import ON_DEMAND, Look, passed, skipped
 from advplug.evaluation.diagnostics.remedies import next_change
-from advplug.evaluation.diagnostics.signs import CLEARLY, percent
+from advplug.evaluation.diagnostics.signs import CLEARLY, FEW, percent, sign_of_few_steps
 from advplug.evaluation.diagnostics.stand_in import against_surrogate
 from advplug.evaluation.problems import problem_of
 from advplug.plugins.manager import default_manager
@@ -42,20 +42,12 @@ def twice_the_steps(look: Look) -> Iterator[Finding]:
             continue
         problem = problem_of(look.job, recipe).at(standing)
         fell = int(run_attack(more, replace(problem, options=replace(problem.options, progress=None))).success.sum())
-        share = fell / len(standing)
-        if share > 0.25 and share * row.robust_accuracy > CLEARLY:
-            yield Finding(
-                name="few-steps",
-                id="G5",
-                status="warn",
-                figure=share,
-                threshold=0.25,
-                message=f"{row.name}: {fell} of {len(standing)} samples that it left fall with twice the steps.",
-                advice=f"Its robust accuracy is too high: raise the steps until more make no difference, as in --set "
-                f"{row.name.split(',')[0]}.steps=N.",
+        told = list(sign_of_few_steps(row, fell, len(standing)))
+        yield from told or [
+            passed(
+                f"{row.name}: of {len(standing)} samples {fell} fall with twice the steps.", fell / len(standing), FEW
             )
-        else:
-            yield passed(f"{row.name}: of {len(standing)} samples {fell} fall with twice the steps.", share, 0.25)
+        ]
 
 
 def without_budget(look: Look) -> Iterator[Finding]:
@@ -91,7 +83,7 @@ def without_budget(look: Look) -> Iterator[Finding]:
 
 def scores_alone(look: Look) -> Iterator[Finding]:
     """G8: the Square attack on what the attacks with gradients left."""
-    gradients = [row for row in look.rows if row.gradients > 0]
+    gradients = look.with_gradients
     if any(row.gradients == 0 < row.queries for row in look.rows) or not gradients:
         return  # the evaluation itself has such an attack
     if not look.full:
@@ -105,20 +97,20 @@ def scores_alone(look: Look) -> Iterator[Finding]:
     square = default_manager().load("attack:square")(queries=SQUARE_QUERIES)
     broken = standing[broken_by(square, look.problem.at(standing))]
     share = len(broken) / len(standing)
-    if share > 0.25 and share * len(look.standing(gradients)) / look.samples > CLEARLY:
+    if share > FEW and share * len(look.standing(gradients)) / look.samples > CLEARLY:
         yield Finding(
             name="masked-gradients",
             id="G8",
             status="fail",
             figure=share,
-            threshold=0.25,
+            threshold=FEW,
             samples=tuple(broken.tolist()),
             message=f"Square, which sees scores alone, breaks {len(broken)} of {len(standing)} samples that every "
             "attack with gradients leaves: the model hides its gradient, which is no robustness.",
             advice=look.another_gradient,
         )
     else:
-        yield passed(f"Square breaks {len(broken)} of {len(standing)} samples that the attacks left.", share, 0.25)
+        yield passed(f"Square breaks {len(broken)} of {len(standing)} samples that the attacks left.", share, FEW)
 
 
 def stand_in(look: Look) -> Iterator[Finding]:
@@ -195,9 +187,6 @@ def _stronger(look: Look, recipe: Recipe) -> str:
 
 def _strongest(look: Look) -> Recipe | None:
     """The recipe with gradients that left the least."""
-    rows: list[tuple[float, Recipe]] = []
-    for row in look.rows:
-        recipe = look.recipe_of(row)
-        if recipe is not None and row.gradients > 0:
-            rows.append((row.robust_accuracy, recipe))
-    return min(rows, key=lambda pair: pair[0], default=(0.0, None))[1]
+    rows = [row for row in look.with_gradients if look.recipe_of(row) is not None]
+    best = min(rows, key=lambda row: row.robust_accuracy, default=None)
+    return None if best is None else look.recipe_of(best)

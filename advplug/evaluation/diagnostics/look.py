@@ -89,6 +89,11 @@ class Look:
         return [row for row in self.evaluation.rows if row.role != "control"]
 
     @property
+    def with_gradients(self) -> list[Row]:
+        """Those of :attr:`rows` whose attack asked for gradients."""
+        return [row for row in self.rows if row.gradients > 0]
+
+    @property
     def samples(self) -> int:
         """How many samples were attacked."""
         return max(1, self.evaluation.samples)

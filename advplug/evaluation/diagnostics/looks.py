@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
+from torch import Tensor
 
+from advplug.engine.problem import Problem
 from advplug.evaluation.diagnostics import interface
 from advplug.evaluation.diagnostics.chance_attacks import broken_by_noise, broken_by_one_step
 from advplug.evaluation.diagnostics.gradient_check import check_gradient
@@ -22,6 +24,7 @@ from advplug.evaluation.diagnostics.preflight import (
 from advplug.evaluation.diagnostics.remedies import BELIEVE_THE_MARGIN, draws_of, next_change
 from advplug.evaluation.diagnostics.signs import (
     CLEARLY,
+    FEW,
     MANY,
     percent,
     sign_of_chance,
@@ -141,14 +144,14 @@ def converged(look: Look) -> Iterator[Finding]:
     for row in looked:
         again, fell = row.more_steps
         yield passed(
-            f"{row.name}: of {again} samples that it left {fell} fall with twice the steps.", fell / again, 0.25
+            f"{row.name}: of {again} samples that it left {fell} fall with twice the steps.", fell / again, FEW
         )
     if not looked:
         left = [row for row in look.evaluation.rows if row.robust_accuracy > 0]
         yield (
             skipped(f"Nothing was repeated with twice the steps: {ON_DEMAND}.")
             if left
-            else passed("No attack left anything to break.", 0.0, 0.25)
+            else passed("No attack left anything to break.", 0.0, FEW)
         )
 
 
@@ -210,36 +213,32 @@ def ordered(look: Look) -> Iterator[Finding]:
                 )  # fmt: skip
             else:
                 yield passed(f"{row.name}: no larger budget leaves more.", rise, CLEARLY)
-    gradients = [row for row in look.rows if row.gradients > 0]
-    if not look.asks or look.problem.epsilon is None or not gradients:
-        yield skipped(OF_A_CASE if not look.asks else "One step is compared where there is a budget and a gradient.")
-        return
-    standing = look.standing(gradients)[:64]
-    if not len(standing):
-        yield passed("Nothing stood that one step could break.", 0.0, CLEARLY)
-        return
-    broken = broken_by_one_step(look.problem.at(standing))
-    yield from _loses_to(look, "one-step", "G7", "one step of the full budget", standing[broken].tolist())
+    yield from _loses_to(look, "one-step", "G7", "one step of the full budget", broken_by_one_step)
 
 
 def weaker(look: Look) -> Iterator[Finding]:
     """G8: attacks with a gradient must not lose to attacks without one."""
     yield from signs_of_masking(look.evaluation, look.already)
-    gradients = [row for row in look.rows if row.gradients > 0]
-    if any(row.gradients == 0 < row.queries for row in look.rows) and gradients:
+    if look.with_gradients and any(row.gradients == 0 < row.queries for row in look.rows):
         yield passed("No attack on scores alone breaks clearly more than the attacks with gradients.")
-    if not look.asks or look.problem.epsilon is None or not gradients:
-        yield skipped(OF_A_CASE if not look.asks else "Noise is compared where there is a budget and a gradient.")
+    yield from _loses_to(look, "noise", "G8", "random noise of the size of the budget", broken_by_noise)
+
+
+def _loses_to(
+    look: Look, name: str, number: str, what: str, broken_by: Callable[[Problem], Tensor]
+) -> Iterator[Finding]:
+    """What ``broken_by`` says, bool (n,), of the first samples that every attack with gradients left."""
+    if not look.asks:
+        yield skipped(OF_A_CASE)
         return
-    standing = look.standing(gradients)[:64]
+    if look.problem.epsilon is None or not look.with_gradients:
+        yield skipped(f"{_upper(what)} is compared where there is a budget and a gradient.")
+        return
+    standing = look.standing(look.with_gradients)[:64]
     if not len(standing):
-        yield passed("Nothing stood that noise could break.", 0.0, CLEARLY)
+        yield passed(f"Nothing stood that {what} could break.", 0.0, CLEARLY)
         return
-    broken = broken_by_noise(look.problem.at(standing))
-    yield from _loses_to(look, "noise", "G8", "random noise of the size of the budget", standing[broken].tolist())
-
-
-def _loses_to(look: Look, name: str, number: str, what: str, broken: list[int]) -> Iterator[Finding]:
+    broken = standing[broken_by(look.problem.at(standing))].tolist()
     share = len(broken) / look.samples
     if share > CLEARLY:
         yield Finding(

@@ -20,6 +20,7 @@ from advplug.threat import ThreatModel
 NAMED = 5  # classes in a message
 
 MANY, CLEARLY = 0.1, 0.05  # shares of the samples: a finding is not made of one or two of them
+FEW = 0.25  # of what an attack left, the share that may fall to a longer or another one
 
 
 def sign_of_missing_classes(images: Images, num_classes: int) -> Iterator[Finding]:
@@ -127,17 +128,24 @@ def signs_of_few_steps(evaluation: Evaluation) -> Iterator[Finding]:
     """Attacks that break more with twice the steps: they were stopped before they were done."""
     for row in evaluation.rows:
         looked, fallen = row.more_steps
-        if fallen > looked / 4 and row.robust_accuracy * fallen / max(1, looked) > CLEARLY:
-            yield Finding(
-                name="few-steps",
-                id="G5",
-                status="warn",
-                figure=fallen / looked,
-                threshold=0.25,
-                message=f"{row.name}: {fallen} of {looked} samples that it left standing fall with twice the steps.",
-                advice="Its robust accuracy is too high: raise the steps until more make no difference, as in "
-                f"--set {row.name.split(',')[0]}.steps=N.",
-            )
+        if looked:
+            yield from sign_of_few_steps(row, fallen, looked)
+
+
+def sign_of_few_steps(row: Row, fallen: int, looked: int) -> Iterator[Finding]:
+    """An attack that breaks ``fallen`` of ``looked`` samples that it left, once it has twice the steps."""
+    share = fallen / looked
+    if share > FEW and share * row.robust_accuracy > CLEARLY:
+        yield Finding(
+            name="few-steps",
+            id="G5",
+            status="warn",
+            figure=share,
+            threshold=FEW,
+            message=f"{row.name}: {fallen} of {looked} samples that it left standing fall with twice the steps.",
+            advice="Its robust accuracy is too high: raise the steps until more make no difference, as in "
+            f"--set {row.name.split(',')[0]}.steps=N.",
+        )
 
 
 def signs_of_lost_gradients(
