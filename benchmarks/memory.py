@@ -1,21 +1,35 @@
-"""Memory and time of one evaluation, as its number of samples grows: the memory of all its processes, once a second.
+"""Memory and time of one evaluation, as its number of samples grows: the memory of all its processes.
 
     python benchmarks/memory.py mnist.npz --model ecoc:mnist --attacks standard --samples 1000,10000 --workers 1,2
 
-Prints one line for each run: seconds, peak memory, and the memory at each tenth of the time, in MB. Linux only.
+Prints one line for each run: seconds, those of processors, peak memory, and the memory at each tenth of the time (MB).
+``--slices 64,256,1024`` cuts the samples otherwise than advplug does. Linux only.
 """
 
 from __future__ import annotations
 
+import resource
 import subprocess
 import sys
 import tempfile
 import time
+from itertools import product
 from pathlib import Path
 
 import click
 
 MB = 1 << 20
+EVERY = 0.2
+"""Seconds between two looks at the memory."""
+
+PROGRAM = """
+import sys
+from advplug.evaluation import chain
+chain.SLICE = int(sys.argv.pop(1))
+chain.chains_of.__defaults__ = (chain.SLICE,)
+from advplug.cli import main
+main()
+"""
 
 
 @click.command()
@@ -24,27 +38,35 @@ MB = 1 << 20
 @click.option("--attacks", default="standard", show_default=True)
 @click.option("--samples", default="1000,10000", show_default=True)
 @click.option("--workers", default="1", show_default=True)
-def main(data: str, model: str, attacks: str, samples: str, workers: str) -> None:
-    """Run every pair of numbers of samples and workers on DATA, and print what it took."""
-    for count in samples.split(","):
-        for crew in workers.split(","):
-            with tempfile.TemporaryDirectory() as folder:
-                source = ["evaluate", model, "--data", data, "--attacks", attacks, "--limit", count, "--out", folder]
-                seconds, memory = measured([*source, "--workers", crew, "--threads", "1", "--no-report"])
-            tenths = [memory[len(memory) * tenth // 10] // MB for tenth in range(10)]
-            click.echo(
-                f"{count} samples, {crew} workers: {seconds:.0f} s, peak {max(memory) // MB} MB, over time {tenths}"
-            )
+@click.option("--slices", default="256", show_default=True)
+def main(data: str, *, model: str, attacks: str, samples: str, workers: str, slices: str) -> None:
+    """Run every choice of samples, workers and slices on DATA, and print what it took."""
+    for count, crew, size in product(samples.split(","), workers.split(","), slices.split(",")):
+        with tempfile.TemporaryDirectory() as folder:
+            source = ["evaluate", model, "--data", data, "--attacks", attacks, "--limit", count, "--out", folder]
+            busy = processor_seconds()
+            seconds, memory = measured([size, *source, "--workers", crew, "--threads", "1", "--no-report"])
+            busy = processor_seconds() - busy
+        tenths = [memory[len(memory) * tenth // 10] // MB for tenth in range(10)]
+        click.echo(
+            f"{count} samples in slices of {size}, {crew} workers: {seconds:.0f} s, {busy:.0f} s of processors, "
+            f"peak {max(memory) // MB} MB, over time {tenths}"
+        )
+
+
+def processor_seconds() -> float:
+    """Those of all commands that have ended."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 def measured(arguments: list[str]) -> tuple[float, list[int]]:
-    """Seconds, and the bytes of memory of the command and its children, once a second."""
+    """Seconds, and the bytes of memory of the command and its children, every ``EVERY`` seconds."""
     start, memory = time.perf_counter(), []
-    command = [sys.executable, "-c", "from advplug.cli import main; main()", *arguments]
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+    process = subprocess.Popen([sys.executable, "-c", PROGRAM, *arguments], stdout=subprocess.DEVNULL)
     while process.poll() is None:
         memory.append(sum(_resident(pid) for pid in _family(process.pid)))
-        time.sleep(1)
+        time.sleep(EVERY)
     if process.returncode:
         raise SystemExit(f"the command left with exit code {process.returncode}")
     return time.perf_counter() - start, memory
