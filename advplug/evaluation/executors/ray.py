@@ -92,9 +92,7 @@ class _Crew:
 
     def _hand_out(self) -> None:
         while self.waiting and len(self.busy) < self.size:
-            actor = (
-                self.idle.pop() if self.idle else self.actor.remote(self.parcel, self.threads, sys.path, os.getcwd())
-            )
+            actor = self.idle.pop() if self.idle else self._start()
             chain = self.waiting.popleft()
             self.busy[actor.advance.remote(chain, self.labour.before(chain))] = (actor, chain)
 
