@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from distillation import network, pair
 from PIL import Image
-from strange_nets import Around, Neighbours, Step, Strange, quantised
+from strange_nets import Around, Step, Strange, quantised
 from strange_training import Bits, Patches, classify, reconstruct, trained, training_digits
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -45,8 +45,13 @@ def noise_inside(f: Tensor) -> Tensor:
     return F.dropout(f + 0.3 * torch.randn_like(f), 0.3, training=True)
 
 
+def cents(z: Tensor) -> Tensor:
+    """Probabilities of two decimals, so that a search that reads scores alone sees few of its steps."""
+    return z.softmax(1).round(decimals=2)
+
+
 class Quantised(nn.Module):
-    """Weights of 15 levels, and activations of 8 after each layer."""
+    """Weights and scores of 15 levels, and activations of 8."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -62,7 +67,9 @@ class Quantised(nn.Module):
             if isinstance(layer, nn.ReLU):
                 step = x.flatten(1).amax(1).view(-1, *[1] * (x.ndim - 1)) / 7
                 x = (x / step).round() * step
-        return self.net[-1](x)  # type: ignore[no-any-return]
+        scores: Tensor = self.net[-1](x)
+        step = scores.abs().amax(1, keepdim=True) / 7
+        return (scores / step).round()
 
 
 class Energy(DefendedModel):
@@ -104,22 +111,28 @@ def autoencoder() -> nn.Module:
     return trained("autoencoder", build, reconstruct, 12)
 
 
-class PixelNeighbours(Neighbours):
-    """Votes of the 15 nearest of 400 digits, in pixels."""
+class PixelNeighbours(nn.Module):
+    """Votes of the 15 nearest of 3,000 digits, in pixels."""
 
     def __init__(self) -> None:
-        super().__init__(nn.Sequential(nn.Flatten(), nn.Identity()))
+        super().__init__()
+        inputs, self.labels = (part[:3000] for part in training_digits())
+        self.stored = inputs.flatten(1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        near = torch.cdist(x.flatten(1), self.stored).topk(15, largest=False).indices
+        return F.one_hot(self.labels[near], 10).sum(1).float()
 
 
 class Product(nn.Module):
-    """The product of the probabilities of several networks."""
+    """The product of the probabilities of several networks, of two decimals."""
 
     def __init__(self, nets: Sequence[nn.Module]) -> None:
         super().__init__()
         self.nets = nn.ModuleList(nets)
 
     def forward(self, x: Tensor) -> Tensor:
-        return torch.stack([net(x).softmax(1) for net in self.nets]).prod(0)
+        return torch.stack([net(x).softmax(1) for net in self.nets]).prod(0).round(decimals=2)
 
 
 class Majority(Product):
@@ -191,14 +204,15 @@ def coded() -> nn.Module:
 
 
 class Crops(nn.Module):
-    """The mean probability over ten random crops of 24 x 24 pixels."""
+    """Votes of ten random crops of 24 x 24 pixels."""
 
     def __init__(self, net: nn.Module) -> None:
         super().__init__()
         self.net = net
 
     def forward(self, x: Tensor) -> Tensor:
-        return torch.stack([self.net(self.crop(x)).softmax(1) for _ in range(10)]).mean(0)
+        votes = [F.one_hot(self.net(self.crop(x)).argmax(1), 10) for _ in range(10)]
+        return torch.stack(votes).sum(0).float()
 
     def crop(self, x: Tensor) -> Tensor:
         """One random crop, resized."""
@@ -286,20 +300,22 @@ _BUILDERS: dict[str, Callable[[], nn.Module]] = {
     "squeezing detector": lambda: Squeezed(plain()),
     "autoencoder of bits": lambda: nn.Sequential(autoencoder(), plain()),
     "nearest neighbours in pixels": PixelNeighbours,
-    "product of probabilities": lambda: Product([*members()[:2], pair()[1]]),
+    "product of probabilities": lambda: Around(
+        Product([*members()[:2], pair()[1]]), None, lambda p: p.round(decimals=2)
+    ),
     "vote of three networks": lambda: Majority(members()),
-    "random backward": lambda: Around(plain(), RandomBackward.apply),
-    "JPEG by Pillow": lambda: Around(plain(), pillow),
+    "random backward": lambda: Around(plain(), RandomBackward.apply, cents),
+    "JPEG by Pillow": lambda: Around(plain(), pillow, cents),
     "detached beside a decoy": lambda: Decoy(*members()[:2]),
-    "under no_grad": lambda: NoGrad(plain()),
+    "under no_grad": lambda: Around(NoGrad(plain()), None, cents),
     "logarithm of a saturated softmax": lambda: Around(plain(), None, saturated),
     "one-hot answers": lambda: Around(plain(), None, lambda z: F.one_hot(z.argmax(1), 10).float()),
-    "thermometer code in channels": coded,
+    "thermometer code in channels": lambda: Around(coded(), None, cents),
     "random crops": lambda: Crops(plain()),
     "floor inside": lambda: inside(4, lambda f: (2 * f).floor() / 2),
     "trees over features": lambda: Ferns(plain()),
     "error-correcting code": ErrorCorrecting,
-    "integers of eight bits": integers,
+    "integers of eight bits": lambda: Around(integers(), None, cents),
 }
 
 DEFENSES = {name: Strange(build) for name, build in _BUILDERS.items()}

@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 import torch
 from scipy import ndimage
-from strange_defenses import members, plain
+from strange_defenses import cents, members, plain
 from strange_nets import Around, Strange
 from strange_training import Bits, Patches, classify, reconstruct, trained, training_digits
 from torch import Tensor, nn
@@ -50,14 +50,14 @@ class Codebook(nn.Module):
 
 
 class Rounded(nn.Module):
-    """The network on inputs of three levels."""
+    """The network on inputs of three levels, with probabilities of two decimals."""
 
     def __init__(self, net: nn.Module) -> None:
         super().__init__()
         self.net = net
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.net((x * 2).round() / 2)  # type: ignore[no-any-return]
+        return self.net((x * 2).round() / 2).softmax(1).round(decimals=2)  # type: ignore[no-any-return]
 
 
 class Projected(nn.Module):
@@ -188,12 +188,12 @@ def scripted() -> nn.Module:
 def robust() -> nn.Module:
     """An adversarially trained network behind inputs of 16 levels: a masked gradient, and true robustness."""
     net = load("defense:adversarial-training")().build("mnist-linf")
-    return Around(net, lambda x: (x * 15).round() / 15)
+    return Around(net, lambda x: (x * 15).round() / 15, cents)
 
 
 _BUILDERS: dict[str, Callable[[], nn.Module]] = {
-    "median by SciPy": lambda: Around(plain(), median),
-    "flipped backward": lambda: Around(plain(), Flipped.apply),
+    "median by SciPy": lambda: Around(plain(), median, cents),
+    "flipped backward": lambda: Around(plain(), Flipped.apply, cents),
     "attention over a codebook": lambda: trained("codebook", lambda: Patches(Codebook()), classify, 8),
     "scripted, rounds inside": scripted,
     "signs of projections": lambda: trained("projected", lambda: Projected(plain()), classify, 3),
@@ -204,8 +204,8 @@ _BUILDERS: dict[str, Callable[[], nn.Module]] = {
     "total variation": lambda: Smoothed(plain()),
     "two networks must agree": lambda: Agreement(*members()[:2]),
     "vote over masks": lambda: Masked(plain()),
-    "look-up table for pixels": lambda: Around(plain(), looked_up),
-    "bytes": lambda: Around(plain(), as_bytes),
+    "look-up table for pixels": lambda: Around(plain(), looked_up, cents),
+    "bytes": lambda: Around(plain(), as_bytes, cents),
     "rounded spectrum": lambda: Around(plain(), spectrum),
     "control: robust behind 16 levels": robust,
 }
