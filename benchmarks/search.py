@@ -1,21 +1,22 @@
 """What the search for an adaptive attack leaves of models that hide how weak they are: docs/search-results.md.
 
-usage: python benchmarks/search.py --out FILE [--samples 50] [--parts baselines,search] [--table] [NAME...]
+usage: python benchmarks/search.py --out FILE [--samples 50] [--parts pgd,search] [--table] [NAME...]
 
-A run that was stopped goes on where it was. ``--table`` prints what FILE holds and measures nothing.
+A run that was stopped goes on where it was. ``--table`` prints what FILE holds and measures nothing. Further parts are
+the search with one switch changed: random, untraced, whole (without halving); print_ablation makes a table of them.
 """
 
 from __future__ import annotations
 
 import argparse
 import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import torch
-from search_record import Records, halved, searched, table
+from search_record import Records, halved, percent, searched, table
 from strange_defenses import DEFENSES
 from strange_held_out import HELD_OUT
 from strange_nets import CASES, Strange
@@ -39,7 +40,7 @@ def main() -> None:
     parser.add_argument("names", nargs="*", metavar="NAME")
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--samples", type=int, default=50)
-    parser.add_argument("--parts", default="baselines,search")
+    parser.add_argument("--parts", default="pgd,search")
     parser.add_argument("--table", action="store_true")
     arguments = parser.parse_args()
     records = Records(arguments.out)
@@ -50,6 +51,17 @@ def main() -> None:
                 records.add(name, part, lambda: MEASURES[part](MODELS[name], arguments.samples))  # noqa: B023
                 print(f"{name}, {part}: {records.lines[-1]}", flush=True)
     print_tables(records)
+    print_ablation(records)
+
+
+def print_ablation(records: Records) -> None:
+    """What each search leaves of the models on which all of them ran, with its time as a multiple of the suite's."""
+    keys = [f"{name}={value}" for switches in ABLATIONS.values() for name, value in switches.items()]
+    lines = [line for line in map(records.of, records.names) if all(key in line for key in keys)]
+    print(f"\n| model | standard | search | {' | '.join(keys)} |\n|---|---|---|{'---|' * len(keys)}")
+    for line in lines:
+        cells = [f"{percent(one['search'])} ({one['times']:.1f})" for one in (line, *(line[key] for key in keys))]
+        print(f"| {line['name']} | {percent(line['standard'])} | {' | '.join(cells)} |")
 
 
 def print_tables(records: Records) -> None:
@@ -67,29 +79,41 @@ def print_tables(records: Records) -> None:
         print(f"| {heading} | {halved(records, weak)} |")
 
 
-def baselines(case: Strange, samples: int) -> Mapping[str, Any]:
-    """Accuracy without an attack, after PGD with its own loss, and after the standard suite."""
+def pgd(case: Strange, samples: int) -> Mapping[str, Any]:
+    """Accuracy after PGD with its own loss; None where it does not run for want of gradients."""
     given = arguments_of(case, samples)
-    suite = advplug.evaluate(*given, "standard", progress=False)
-    pgd: float | None = None
-    with suppress(NoGradient):  # no number: PGD does not run on it
-        pgd = advplug.evaluate(*given, ("pgd", {"steps": STEPS}), progress=False).rows[0].robust_accuracy
-    (row,) = suite.rows
-    return {
-        "clean": suite.clean_accuracy,
-        "pgd": pgd,
-        "standard": row.robust_accuracy,
-        "left_out": row.left_out,
-        "standard_seconds": row.seconds,
-    }
+    left: float | None = None
+    with suppress(NoGradient):
+        left = advplug.evaluate(*given, ("pgd", {"steps": STEPS}), progress=False).rows[0].robust_accuracy
+    return {"pgd": left}
 
 
 def search(case: Strange, samples: int) -> Mapping[str, Any]:
-    """What the search leaves and found."""
-    return searched(advplug.search(*arguments_of(case, samples)))
+    """What the standard suite leaves, and the search after it."""
+    return searched(advplug.search(*arguments_of(case, samples), progress=False))
 
 
-MEASURES = {"baselines": baselines, "search": search}
+def changed(**switches: Any) -> Callable[[Strange, int], Mapping[str, Any]]:
+    """What the search leaves with some switches changed."""
+
+    def left(case: Strange, samples: int) -> Mapping[str, Any]:
+        found = searched(advplug.search(*arguments_of(case, samples), progress=False, **switches))
+        (name,) = switches
+        return {f"{name}={switches[name]}": found}
+
+    return left
+
+
+ABLATIONS: dict[str, dict[str, Any]] = {
+    "random": {"sampler": "random"},
+    "untraced": {"traced": False},
+    "whole": {"halving": False},
+}
+MEASURES = {
+    "pgd": pgd,
+    "search": search,
+    **{part: changed(**switches) for part, switches in ABLATIONS.items()},
+}
 
 
 def arguments_of(case: Strange, samples: int) -> tuple[torch.nn.Module, advplug.Images, ThreatModel]:

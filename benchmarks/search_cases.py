@@ -1,6 +1,6 @@
 """The search beside the adaptive attacks that people wrote, with each of those hidden from it, and on controls.
 
-usage: python benchmarks/search_cases.py --out FILE [--samples 50] [--parts by-hand,baselines,search] [--table]
+usage: python benchmarks/search_cases.py --out FILE [--samples 50] [--parts pgd,by-hand,search] [--table]
        [CASE:PRESET...]
 
 Without names: every preset with weights of every case, then the adversarially trained networks, where the standard
@@ -40,7 +40,7 @@ def main() -> None:
     parser.add_argument("names", nargs="*", metavar="CASE:PRESET")
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--samples", type=int, default=50)
-    parser.add_argument("--parts", default="by-hand,baselines,search")
+    parser.add_argument("--parts", default="pgd,by-hand,search")
     parser.add_argument("--table", action="store_true")
     arguments = parser.parse_args()
     records = Records(arguments.out)
@@ -88,16 +88,13 @@ def by_hand(name: str, samples: int) -> Mapping[str, Any]:
     return {"by_hand": best.robust_accuracy, "recipe": best.name, "hand_seconds": best.seconds}
 
 
-def baselines(name: str, samples: int) -> Mapping[str, Any]:
-    """Accuracy without an attack, after PGD with its own loss, and after the standard suite."""
-    given = arguments_of(name, samples)
-    suite = advplug.evaluate(*given, "standard", progress=False)
-    pgd: float | None = None
-    with suppress(NoGradient):  # no number: PGD does not run on it
-        pgd = advplug.evaluate(*given, ("pgd", {"steps": STEPS}), progress=False).rows[0].robust_accuracy
-    (row,) = suite.rows
-    seconds = row.seconds
-    return {"clean": suite.clean_accuracy, "pgd": pgd, "standard": row.robust_accuracy, "standard_seconds": seconds}
+def pgd(name: str, samples: int) -> Mapping[str, Any]:
+    """Accuracy after PGD with its own loss; None where it does not run for want of gradients."""
+    left: float | None = None
+    with suppress(NoGradient):
+        given = arguments_of(name, samples)
+        left = advplug.evaluate(*given, ("pgd", {"steps": STEPS}), progress=False).rows[0].robust_accuracy
+    return {"pgd": left}
 
 
 def search(name: str, samples: int) -> Mapping[str, Any]:
@@ -120,7 +117,7 @@ def search_without(name: str, samples: int) -> Mapping[str, Any]:
     case = name.partition(":")[0]
     if any(spec.name == case for spec in default_manager().specs("adaptive")):
         raise RuntimeError(f"the adaptive attack of {case} is not hidden")
-    return searched(advplug.search(*arguments_of(name, samples)))
+    return searched(advplug.search(*arguments_of(name, samples), progress=False))
 
 
 @contextmanager
@@ -138,7 +135,7 @@ def hidden(package: str) -> Iterator[None]:
 
 MEASURES: dict[str, Callable[[str, int], Mapping[str, Any]]] = {
     "by-hand": by_hand,
-    "baselines": baselines,
+    "pgd": pgd,
     "search": search,
 }
 

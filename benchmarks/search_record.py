@@ -55,8 +55,9 @@ class Records:
 def searched(found: Composition) -> dict[str, Any]:
     """What a table shows of a search, and what a reader wants to know besides."""
     return {
+        "clean": found.together.clean,
+        "standard": found.together.standard,
         "search": found.together.search,
-        "search_standard": found.together.standard,
         "chosen_on": found.chosen_on.search,
         "other_half": found.held_out.search,
         "sentences": [str(sentence) for sentence in found.sentences],
