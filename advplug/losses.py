@@ -73,6 +73,11 @@ class Loss(ABC):
         """How many classes a model must have."""
         return 2
 
+    @property
+    def extra_passes(self) -> int:
+        """Forward passes that it makes by itself for each value."""
+        return 0
+
     def at(self, places: Tensor, total: int) -> Loss:
         """The loss for the samples at ``places``, int64 (n,), of ``total``: rows of references go with their samples.
 
@@ -366,6 +371,10 @@ class Joint(Loss):
     @property
     def min_classes(self) -> int:
         return max(loss.min_classes for _, loss in self.terms)
+
+    @property
+    def extra_passes(self) -> int:
+        return sum(loss.extra_passes for _, loss in self.terms)
 
     def at(self, places: Tensor, total: int) -> Loss:
         return Joint(tuple((weight, loss.at(places, total)) for weight, loss in self.terms))

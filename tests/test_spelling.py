@@ -133,6 +133,7 @@ def test_the_words_are_the_public_classes() -> None:
     assert {kind.__name__ for kind in loss_words().values()} == (concrete - {"Joint"}) | {
         "LinearReadout",
         "MeanOverMembers",
+        "Acceptance",
     }
     assert {"cross-entropy", "dlr", "targeted-dlr", "multi-target-logit", "logit-matching"} <= set(loss_words())
     assert set(gradient_words().values()) == {

@@ -125,7 +125,9 @@ def job_of(*, limit: int, seed: int, device: str, batch_size: int | None, **sour
     from advplug.composition import Searching
 
     asked = _model.Source(**source, auxiliary=None, limit=limit or None, seed=seed)
-    job = _model.read_job(asked, [Recipe(name="search", attack=Searching())], device=usable_device(device), manager=default_manager())
+    job = _model.read_job(
+        asked, [Recipe(name="search", attack=Searching())], device=usable_device(device), manager=default_manager()
+    )
     return replace(job, seed=seed, batch_size=batch_size)
 
 

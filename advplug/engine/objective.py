@@ -50,7 +50,7 @@ class Objective:
             if self.surrogate is not None:
                 stand_in = ask(self.model, self.surrogate, x)
                 scores = stand_in + (logits - stand_in).detach()  # the values of one, the gradient of the other
-            self.counter.forward(self.copies)
+            self.counter.forward(self.copies * (1 + self.loss.extra_passes))
             for name in self.loss.layers:
                 if name not in activations:  # not a module but the capability: a second, partial pass
                     activations[name] = self._capability(x, name)

@@ -11,7 +11,7 @@ from typing import Any
 from advplug import families, gradients, losses
 from advplug.gradients import GradientEstimator
 from advplug.losses import Joint, Loss
-from advplug.tracing import traced
+from advplug.tracing import acceptance, traced
 
 ALIASES = {"finite-differences": "finite-difference", "detector": "detector-score"}
 """Other spellings of a word, and the word."""
@@ -24,8 +24,8 @@ _HUMP = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
 
 @cache
 def loss_words() -> dict[str, type[Loss]]:
-    """Every loss of ``advplug.losses`` and ``advplug.families`` by its word; sums of them are spelled with ``+``."""
-    found: dict[str, type[Loss]] = {**_words(losses, Loss), **_words(families, Loss)}
+    """Every loss of ``advplug.losses``, ``families`` and ``tracing`` by its word; sums are spelled with ``+``."""
+    found: dict[str, type[Loss]] = {**_words(losses, Loss), **_words(families, Loss), **_words(acceptance, Loss)}
     return {word: kind for word, kind in found.items() if kind is not Joint}
 
 

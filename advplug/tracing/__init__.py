@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 from advplug.lazy import lazily
 
 if TYPE_CHECKING:
+    from advplug.tracing.acceptance import Acceptance
     from advplug.tracing.traced import Traced
 
-__all__ = ["Traced"]
+__all__ = ["Acceptance", "Traced"]
 
-__getattr__ = lazily(__name__, {"Traced": ".traced"})
+__getattr__ = lazily(__name__, {"Acceptance": ".acceptance", "Traced": ".traced"})

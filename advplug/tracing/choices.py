@@ -64,15 +64,38 @@ def one_hot(beside: Beside, operation: Operation) -> Any:
 
 
 def equal(beside: Beside, operation: Operation) -> Any:
-    """``index == k``, and ``index[..., None] == arange(K)``, which is one-hot by hand."""
-    weights, other = beside.weights(operation.first), operation.args[1]
-    if weights is None:
+    """``index == k``, ``index == other``, and ``index[..., None] == arange(K)``, which is one-hot by hand."""
+    slope = _likeness(beside, *operation.args[:2])
+    if slope is None:
         return NotImplemented
     result = operation()
-    if isinstance(other, int) and weights.shape[:-1] == result.shape:
-        return beside.keep(result, weights[..., other])
-    by_hand = isinstance(other, Tensor) and other.shape == weights.shape[-1:] and weights.ndim == result.ndim + 1
-    return beside.keep(result, weights.squeeze(-2)) if by_hand and weights.shape[-2] == 1 else result
+    return beside.keep(result, slope) if slope.shape == result.shape else result
+
+
+def unequal(beside: Beside, operation: Operation) -> Any:
+    """The complement of :func:`equal`."""
+    slope = _likeness(beside, *operation.args[:2])
+    if slope is None:
+        return NotImplemented
+    result = operation()
+    return beside.keep(result, 1 - slope) if slope.shape == result.shape else result
+
+
+def _likeness(beside: Beside, index: Any, other: Any) -> Tensor | None:
+    """How much two indices mean the same; None where nothing stands for either."""
+    weights, others = beside.weights(index), beside.weights(other)
+    if weights is None:
+        return None if others is None else _likeness(beside, other, index)
+    if others is not None:
+        return (weights * others).sum(-1) if weights.shape[-1] == others.shape[-1] else None
+    if isinstance(other, int):
+        return weights[..., other]
+    if not isinstance(other, Tensor):
+        return None
+    if other.shape == weights.shape[:-1] and not other.is_floating_point():
+        return weights.gather(-1, other.long().unsqueeze(-1)).squeeze(-1)
+    by_hand = other.shape == weights.shape[-1:] and weights.shape[-2:-1] == (1,)
+    return weights.squeeze(-2) if by_hand else None
 
 
 def most_frequent(beside: Beside, operation: Operation) -> Any:

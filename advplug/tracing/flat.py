@@ -116,6 +116,25 @@ def either(beside: Beside, operation: Operation) -> Any:
     return _logic(beside, operation, lambda a, b: a + b - a * b)
 
 
+def every(beside: Beside, operation: Operation) -> Any:
+    """``all``: the smallest."""
+    return _reduced(beside, operation, torch.amin)
+
+
+def some(beside: Beside, operation: Operation) -> Any:
+    """``any``: the largest."""
+    return _reduced(beside, operation, torch.amax)
+
+
+def _reduced(beside: Beside, operation: Operation, extreme: Any) -> Any:
+    value = beside.value(operation.first)
+    if value is operation.first:
+        return NotImplemented
+    dim, keep = operation.argument(1, "dim"), operation.argument(2, "keepdim", False)
+    value = value.float()
+    return beside.keep(operation(), extreme(value) if dim is None else extreme(value, dim, keep))
+
+
 def neither(beside: Beside, operation: Operation) -> Any:
     """``~a``: one minus it."""
     return _logic(beside, operation, lambda a: 1 - a)

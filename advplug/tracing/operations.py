@@ -36,6 +36,8 @@ STAND_INS: Mapping[str, StandIn] = {
     **_named("lt le __lt__ __le__ less less_equal", flat.less),
     **_named("logical_and __and__ bitwise_and", flat.both),
     **_named("logical_or __or__ bitwise_or", flat.either),
+    **_named("all", flat.every),
+    **_named("any", flat.some),
     **_named("logical_not __invert__ bitwise_not", flat.neither),
     **_named("long int short byte bool char to type", flat.whole),
     **_named("quantize_per_tensor quantize_per_tensor_dynamic quantize_per_channel", flat.quantised),
@@ -46,6 +48,7 @@ STAND_INS: Mapping[str, StandIn] = {
     **_named("topk sort max min", choices.ranked),
     **_named("one_hot", choices.one_hot),
     **_named("eq __eq__", choices.equal),
+    **_named("ne __ne__", choices.unequal),
     **_named("mode", choices.most_frequent),
     **_named("__getitem__", choices.looked_up),
 }
@@ -58,6 +61,11 @@ class SoftOperations(TorchFunctionMode):
     def __init__(self) -> None:
         super().__init__()
         self._beside = Beside()
+
+    def value(self, result: Tensor) -> Tensor:
+        """What stands for a tensor outside the graph; itself where nothing does."""
+        found: Tensor = self._beside.value(result)
+        return found
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         operation = Operation(func, getattr(func, "__name__", ""), args, kwargs or {})
