@@ -20,6 +20,8 @@ if TYPE_CHECKING:  # the same names as below, for type checkers and editors
     from advplug.model import Decision, DefendedModel, PlainModel
     from advplug.observer import observe
     from advplug.records import Evaluation
+    from advplug.records.composition import Composition
+    from advplug.searches import search
     from advplug.threat import ThreatModel
 
 __version__ = "0.1.0"
@@ -30,6 +32,7 @@ __all__ = [
     "AdaptiveSpec",
     "Attack",
     "AttackSpec",
+    "Composition",
     "Dataset",
     "DatasetSpec",
     "Decision",
@@ -49,6 +52,7 @@ __all__ = [
     "load",
     "observe",
     "run",
+    "search",
 ]
 
 __getattr__ = lazily(
@@ -56,6 +60,7 @@ __getattr__ = lazily(
     {
         "AdaptiveAttack": ".adaptive",
         "Attack": ".attack",
+        "Composition": ".records.composition",
         "Dataset": ".data",
         "Decision": ".model",
         "DefendedModel": ".model",
@@ -71,6 +76,7 @@ __getattr__ = lazily(
         "load": ".plugins.manager",  # not from the api: finding a plugin must not import torch
         "observe": ".observer",
         "run": ".api",
+        "search": ".searches",
     },
 )
 

@@ -39,7 +39,7 @@ LAYERS: dict[str, tuple[str, ...]] = {
     "candidates for gradients": ("tracing.examine", "tracing.places"),
     "evaluation": ("evaluation",),
     "composition": ("composition",),
-    "api": ("api", "observer", ""),
+    "api": ("api", "searches", "observer", ""),
     "report": ("report",),
     "display": ("display",),
     "interop": ("interop",),
@@ -138,9 +138,9 @@ def circles(edges: dict[str, set[str]]) -> list[list[str]]:
 PUBLIC = frozenset(
     {
         "", "adaptive", "api", "attack", "criteria", "data", "data_files", "defense", "errors", "gradients",
-        "hookspecs", "hyperparameters", "lazy", "losses", "model", "observer", "search_space", "specs", "threat",
-        "tracking", "training", "composition", "evaluation", "families", "intake", "interop", "interop.art",
-        "interop.foolbox", "numerics", "records", "report", "spelling", "testing",
+        "hookspecs", "hyperparameters", "lazy", "losses", "model", "observer", "searches", "search_space", "specs",
+        "threat", "tracking", "training", "composition", "evaluation", "families", "intake", "interop",
+        "interop.art", "interop.foolbox", "numerics", "records", "report", "spelling", "testing",
     }
 )  # fmt: skip
 """What a plugin may import of the core, without ``advplug.``: the files at the top, and the wings' packages."""

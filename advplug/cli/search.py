@@ -120,7 +120,7 @@ def command(
 
 
 def job_of(*, limit: int, seed: int, device: str, batch_size: int | None, **source: Any) -> Job:
-    """The job that the command names, with the search at its defaults as its attack; the parameters are its options."""
+    """The job that the command names, with the search at its defaults; the parameters are its options."""
     from advplug.adaptive import Recipe
     from advplug.composition import Searching
 

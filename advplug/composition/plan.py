@@ -10,6 +10,9 @@ from advplug.hyperparameters import AtLeast, Count, Interval, NonNegative, check
 LEAST_PASSES = 4000
 """Passes for each sample that a search has at least: about half of what the standard suite spends on a survivor."""
 
+RANDOM = 4
+"""How many times as many where the model is random, and each gradient is a mean over draws."""
+
 LATER = (1.0, 0.25, 0.125)
 """Share of the cost limit that each sentence of a sequence has."""
 
@@ -44,6 +47,7 @@ class Plan:
     def __post_init__(self) -> None:
         check_hyperparameters(self)
 
-    def passes(self, part: int, spent: int, samples: int) -> int:
+    def passes(self, part: int, spent: int, samples: int, *, stochastic: bool) -> int:
         """Passes for the search of sentence ``part``, from 1, after ``spent`` passes, with ``samples`` to try on."""
-        return round(LATER[part - 1] * max(self.cost * spent, LEAST_PASSES * samples if self.cost else 0))
+        least = LEAST_PASSES * (RANDOM if stochastic else 1) * samples if self.cost else 0
+        return round(LATER[part - 1] * max(self.cost * spent, least))

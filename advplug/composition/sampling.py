@@ -50,12 +50,14 @@ class Sampler:
         defaults = load(f"attack:{name}")()
         settings = {key: value for key, value in chosen.items() if value != getattr(defaults, key)}
         own_loss = name in self.words.own_loss
+        targets = trial.suggest_categorical("targets", list(self.words.targets))
+        steps = self.steps if targets is None else max(2, self.steps // 2)  # each target class takes as many
         return Sentence(
             attack=name,
-            settings=settings_within(name, settings, self.steps),
+            settings=settings_within(name, settings, steps),
             loss=None if own_loss else trial.suggest_categorical("loss", list(self.words.losses)),
             gradient=trial.suggest_categorical("gradient", list(self.words.gradients)),
-            targets=trial.suggest_categorical("targets", list(self.words.targets)),
+            targets=targets,
         )
 
     def tell(self, score: float) -> None:
@@ -66,11 +68,11 @@ class Sampler:
 def first_choices(words: Words) -> Iterator[dict[str, Any]]:
     """The choices that are worth a trial on any model, in the order in which they are tried.
 
-    Each gradient with PGD and APGD, on the margin and on cross-entropy, and for a detector on the margin and its score;
+    Each gradient with APGD and PGD, on the margin and on cross-entropy, and for a detector on the margin and its score;
     all with the attack's defaults.
     """
     gradients = list(words.gradients)[:FIRST_GRADIENTS]
-    joint = [loss for loss in words.losses if loss.endswith("detector-score")][2:]
+    joint = [loss for loss in words.losses if loss.endswith("detector-score")][-2:]
     losses = (*joint, *(loss for loss in FIRST_LOSSES if loss in words.losses))
     attacks = [name for name in FIRST_ATTACKS if name in words.attacks]
     for loss in losses:

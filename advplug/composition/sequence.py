@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import replace
 
 import torch
@@ -40,7 +41,7 @@ def next_stage(problem: Problem, course: Course, plan: Plan, journal: Journal) -
     rows = candidates(problem, before, plan)
     if part > plan.sentences or not len(rows) or (part > 1 and not broken_last(before)):
         return None
-    bench, winner = search(problem.at(rows), part, _passes(before), plan, journal)
+    bench, winner = search(problem.at(rows), searched(before), _passes(before), plan, journal)
     journal.kept(part, None if winner is None else winner.sentence)
     if winner is None:
         return None
@@ -48,8 +49,14 @@ def next_stage(problem: Problem, course: Course, plan: Plan, journal: Journal) -
     return Stage(stage_name(part, winner.sentence), attack, chosen, _charge(journal, part, before))
 
 
-def search(problem: Problem, part: int, spent: int, plan: Plan, journal: Journal) -> tuple[Bench, Winner | None]:
-    """The best sentence on the samples of ``problem``, after ``spent`` passes of the stages before it."""
+def search(
+    problem: Problem, earlier: Sequence[str], spent: int, plan: Plan, journal: Journal
+) -> tuple[Bench, Winner | None]:
+    """The best sentence on the samples of ``problem``, after ``spent`` passes of the stages before it.
+
+    Those that the stages ``earlier`` ran are not tried again: what they could break is broken.
+    """
+    part = 1 + len(earlier)
     examination = examine(problem)
     journal.places = examination.places if journal.places is None else journal.places
     bench = Bench.of(problem, words_of(problem, examination, traced=plan.traced))
@@ -57,11 +64,13 @@ def search(problem: Problem, part: int, spent: int, plan: Plan, journal: Journal
     rows = torch.arange(count, device=problem.inputs.device)
 
     def attempt(sentence: Sentence, samples: int) -> Outcome:
+        if any(name == stage_name(number, sentence) for number, name in enumerate(earlier, 1)):
+            return Outcome(0.0, 1.0, 0.0, 0.0, "it is in the sequence already")
         return journal.outcome(part, sentence, samples, lambda: bench.attempt(sentence, rows[:samples]))
 
     sampler = Sampler(bench.words, plan.sampler, steps=plan.steps, seed=problem.options.seed + part)
-    sizes = rungs(count, halving=plan.halving)
-    return bench, halve(sampler, attempt, sizes, plan.trials, plan.passes(part, spent, count))
+    passes = plan.passes(part, spent, count, stochastic=problem.model.stochastic)
+    return bench, halve(sampler, attempt, rungs(count, halving=plan.halving), plan.trials, passes)
 
 
 def candidates(problem: Problem, before: AttackResult, plan: Plan) -> Tensor:

@@ -11,7 +11,7 @@ from advplug.attack import Attack
 from advplug.engine.problem import Problem
 from advplug.engine.query_counter import QueryCounter
 from advplug.errors import AdvplugError
-from advplug.gradients import Exact, GradientEstimator, Orthogonal, Selective
+from advplug.gradients import Exact, FiniteDifference, GradientEstimator, Orthogonal, Selective
 from advplug.losses import Loss
 from advplug.plugins.manager import default_manager
 from advplug.search_space import Space
@@ -22,6 +22,9 @@ DETECTOR_WEIGHTS = (1, 3, 10, 30)
 """Weights of a detector's score beside the margin."""
 
 TWO_LOSSES: Mapping[str, type[Selective | Orthogonal]] = {"selective": Selective, "orthogonal": Orthogonal}
+
+WORTH = 0.25
+"""How far a gradient must get to take part, as a share of the best one."""
 
 LIKELIEST = 3
 """How many target classes a targeted sentence aims at."""
@@ -96,10 +99,17 @@ def fitting_losses(problem: Problem) -> tuple[str, ...]:
 
 
 def fitting_gradients(problem: Problem, examination: Examination, *, traced: bool) -> dict[str, GradientEstimator]:
-    """The problem's own where somebody chose it, then what the trace found; of a detector also both losses at once."""
+    """The problem's own where somebody chose it, then what the trace found; of a detector also both losses at once.
+
+    Left out is what got not nearly as far as the best, and finite differences where anything else got further: one
+    step costs as much as a hundred.
+    """
     own = () if isinstance(problem.gradient, Exact) else ((_text(problem.gradient), problem.gradient),)
-    found = [(one.text, one.estimator) for one in examination.gradients if traced or not _is_network(one)]
-    chosen = dict((*own, *found)) or {"exact": Exact()}
+    found = [one for one in examination.gradients if traced or not _is_network(one)]
+    best = max((one.lowers for one in found), default=0.0)
+    near = [one for one in found if one.lowers >= WORTH * best]
+    quick = [one for one in near if not isinstance(one.estimator, FiniteDifference)]
+    chosen = dict((*own, *((one.text, one.estimator) for one in quick or near))) or {"exact": Exact()}
     if problem.model.capabilities.detector_scores is None:
         return chosen
     text, best = next(iter(chosen.items()))
