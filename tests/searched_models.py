@@ -1,0 +1,70 @@
+"""Small models for tests of the search: linear ones, of which the truth is known, in the open and behind something."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from advplug.adaptive import Recipe
+from advplug.attack import Problem
+from advplug.composition import Searching
+from advplug.data import Images
+from advplug.engine.problem import make_problem
+from advplug.evaluation import model_job
+from advplug.records import Job
+from advplug.testing.linear import largest_change, linear_model
+from advplug.threat import ThreatModel
+
+LINF = ThreatModel("linf", 0.08)
+
+
+class Behind(nn.Module):
+    """A linear model with two classes, whose scores go through ``after``."""
+
+    def __init__(self, after: Callable[[Tensor], Tensor] = lambda z: z) -> None:
+        super().__init__()
+        self.linear, self.after = linear_model(2, (1, 4, 4)).float(), after
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.after(self.linear(x))
+
+
+def rounded(z: Tensor) -> Tensor:
+    """One decimal."""
+    return (z * 10).round() / 10
+
+
+def images(count: int = 24) -> Images:
+    """Inputs on which the model is right, none of them a tie behind the rounding."""
+    x = torch.rand(4 * count, 1, 4, 4, generator=torch.Generator().manual_seed(3))
+    with torch.no_grad():
+        scores = Behind(rounded)(x)
+    clear = (scores[:, 0] - scores[:, 1]).abs() > 0.15
+    return Images(x[clear][:count], scores.argmax(1)[clear][:count])
+
+
+def breakable(data: Images, epsilon: float = 0.08) -> tuple[Tensor, Tensor]:
+    """Which samples can be broken for certain, and which cannot, bool (N,); rounding decides on the others."""
+    model = Behind()
+    weight = next(model.parameters()).detach().double()
+    push, flat = weight[data.labels] - weight[1 - data.labels], data.inputs.flatten(1).double()
+    with torch.no_grad():
+        scores = model(data.inputs).double()
+    margin = scores.gather(1, data.labels[:, None]).squeeze(1) - scores.gather(1, 1 - data.labels[:, None]).squeeze(1)
+    reach = largest_change(push, flat, "linf", epsilon, (0.0, 1.0))
+    return reach > margin + 0.11, reach < margin - 0.11
+
+
+def problem_of(model: nn.Module, data: Images | None = None) -> Problem:
+    """``model`` on the images, within the budget."""
+    data = data or images()
+    return make_problem(model, data.inputs, data.labels, LINF)
+
+
+def job_of(model: nn.Module, data: Images | None = None, **settings: Any) -> Job:
+    """The same as a job with the search as its attack."""
+    recipe = Recipe(name="search", attack=Searching())
+    return model_job("toy", model, data or images(), LINF, [recipe], **settings)
