@@ -72,7 +72,7 @@ def first_choices(words: Words) -> Iterator[dict[str, Any]]:
     all with the attack's defaults.
     """
     gradients = list(words.gradients)[:FIRST_GRADIENTS]
-    joint = [loss for loss in words.losses if loss.endswith("detector-score")][-2:]
+    joint = [loss for loss in words.losses if loss.startswith("margin+")][-2:]
     losses = (*joint, *(loss for loss in FIRST_LOSSES if loss in words.losses))
     attacks = [name for name in FIRST_ATTACKS if name in words.attacks]
     for loss in losses:

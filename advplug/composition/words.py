@@ -21,7 +21,7 @@ from advplug.tracing.examine import Candidate, Examination
 DETECTOR_WEIGHTS = (1, 3, 10, 30)
 """Weights of a detector's score beside the margin."""
 
-TWO_LOSSES: Mapping[str, type[Selective | Orthogonal]] = {"selective": Selective, "orthogonal": Orthogonal}
+TWO_LOSSES: tuple[type[Selective | Orthogonal], ...] = (Selective, Orthogonal)
 
 WORTH = 0.25
 """How far a gradient must get to take part, as a share of the best one."""
@@ -92,10 +92,16 @@ def fitting_losses(problem: Problem) -> tuple[str, ...]:
     """
     made = {word: kind() for word, kind in loss_words().items() if _without_settings(kind)}
     of_scores = [word for word, loss in made.items() if not loss.layers and _one_value(loss, problem)]
-    if problem.model.capabilities.detector_scores is None:
-        return tuple(of_scores)
-    joint = (f"margin+{weight}*detector-score" for weight in DETECTOR_WEIGHTS)
+    detector = detector_word(problem)
+    joint = (f"margin+{weight}*{detector}" for weight in DETECTOR_WEIGHTS if detector is not None)
     return (*of_scores, *(text for text in joint if _one_value(read_loss(text), problem)))
+
+
+def detector_word(problem: Problem) -> str | None:
+    """The loss of a detector: of its scores, of its answers where it offers none; None for a model without any."""
+    if problem.model.capabilities.detector_scores is not None:
+        return "detector-score"
+    return "acceptance" if problem.model.rejects else None
 
 
 def fitting_gradients(problem: Problem, examination: Examination, *, traced: bool) -> dict[str, GradientEstimator]:
@@ -110,10 +116,11 @@ def fitting_gradients(problem: Problem, examination: Examination, *, traced: boo
     near = [one for one in found if one.lowers >= WORTH * best]
     quick = [one for one in near if not isinstance(one.estimator, FiniteDifference)]
     chosen = dict((*own, *((one.text, one.estimator) for one in quick or near))) or {"exact": Exact()}
-    if problem.model.capabilities.detector_scores is None:
+    detector = detector_word(problem)
+    if detector is None:
         return chosen
-    text, best = next(iter(chosen.items()))
-    return chosen | {f"{word} of {text}": kind(of=best) for word, kind in TWO_LOSSES.items()}
+    both = [kind(second=read_loss(detector), of=next(iter(chosen.values()))) for kind in TWO_LOSSES]
+    return chosen | {_text(gradient): gradient for gradient in both}
 
 
 def _is_network(candidate: Candidate) -> bool:

@@ -24,9 +24,9 @@ class Acceptance(Loss):
     """``max(log((1 - a) / a), -k)``: by how much the deployed system is from accepting.
 
     ``a`` is what ``decide`` answers with a slope: a comparison with a threshold becomes a sigmoid, two classes that
-    must agree become the probability that they do (:mod:`advplug.tracing.operations`). Labels and targets do not matter.
-    ``confidence`` is the k at which the loss goes flat; infinite (never flat) unless given. Each value costs one pass
-    through ``decide``.
+    must agree become the probability that they do (:mod:`advplug.tracing.operations`). Labels and targets do not
+    matter. ``confidence`` is the k at which the loss goes flat; infinite (never flat) unless given. Each value costs
+    one pass through ``decide``.
 
     Raises
     ------

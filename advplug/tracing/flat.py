@@ -6,11 +6,12 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from advplug.tracing.beside import Beside, Operation, straight
 
 STEEPNESS = 4.0
-"""Of the sigmoid that stands for a comparison, in standard deviations of what is compared."""
+"""Of the sigmoid that stands for a comparison, in root mean squares of the difference."""
 
 
 def graph_kept(_beside: Beside, operation: Operation) -> Any:
@@ -73,8 +74,9 @@ def _compared(beside: Beside, operation: Operation, sign: int) -> Any:
     if not any(isinstance(one, Tensor) and one.requires_grad for one in (a, b)):
         return NotImplemented
     gap: Tensor = sign * (a - b)
-    size = gap.detach().std() if gap.numel() > 1 else gap.detach().abs()
-    return beside.keep(operation(), torch.sigmoid(STEEPNESS * gap / size.clamp(min=1e-6)))
+    size = gap.detach().square().mean().sqrt().clamp(min=1e-6)
+    # its tails fall off slowly: the slope of a logistic function would be rounded to zero far from the threshold
+    return beside.keep(operation(), (1 + F.softsign(STEEPNESS * gap / size)) / 2)
 
 
 def whole(beside: Beside, operation: Operation) -> Any:
