@@ -279,8 +279,9 @@ def _gradient(loss: Tensor, x: Tensor, objective: Objective, *, keep: bool) -> T
             raise InvalidInput("the model is checkpointed: call checkpoint with use_reentrant=False") from error
     if found is None:
         raise NoGradient(
-            f"{type(objective.model).__name__} gives no gradient: use an attack on scores (square), FiniteDifference "
-            "(--gradients finite-differences), or BPDA with a surrogate (--surrogate MODULE:FUNCTION --gradients bpda)"
+            f"{type(objective.model).__name__} gives no gradient: use Traced (--gradients traced), an attack on scores "
+            "(square), FiniteDifference (--gradients finite-differences), or BPDA with a surrogate (--surrogate "
+            "MODULE:FUNCTION --gradients bpda)"
         )
     return found
 

@@ -109,7 +109,7 @@ def test_the_module_that_loses_the_gradient_is_named(step: Callable[[Tensor], Te
     square = Recipe(name="square", attack=Square(queries=20))
     finding = next(one for one in evaluation(behind(step), PLAIN, square).findings if one.id == "G1")
     assert f"It is lost in {where}" in finding.message
-    assert f"BPDA, with a differentiable stand-in for {where}" in finding.advice
+    assert f"traced, which gives {where}" in finding.advice
 
 
 def test_no_module_is_accused_where_the_gradient_arrives() -> None:

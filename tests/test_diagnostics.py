@@ -67,7 +67,7 @@ def test_a_model_without_a_gradient_is_named(gradient: GradientEstimator, sweep:
     assert _names(evaluation)[0] == "unusable-gradients"
     (finding,) = (finding for finding in evaluation.findings if finding.name == "unusable-gradients")
     assert "100.0 %" in finding.message
-    assert "BPDA, with a differentiable stand-in for the forward pass (Rounded, by round)" in finding.advice
+    assert "traced, which gives the forward pass (Rounded, by round) a slope" in finding.advice
     assert finding.samples == tuple(range(40))
 
 

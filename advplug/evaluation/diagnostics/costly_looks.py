@@ -181,7 +181,7 @@ def finds_what_is_there(look: Look) -> Iterator[Finding]:
 
 def _stronger(look: Look, recipe: Recipe) -> str:
     if look.where:
-        return next_change(look.already, "bpda", "finite-differences", "square", where=look.where)
+        return next_change(look.already, "traced", "bpda", "finite-differences", "square", where=look.where)
     return f"Give the attack more steps or restarts until it passes, as in --set {recipe.name.split(',')[0]}.steps=N."
 
 

@@ -80,7 +80,7 @@ class Look:
     @property
     def another_gradient(self) -> str:
         """The advice where gradients mislead: the next way around them."""
-        ways = ("bpda", "finite-differences", "smoothed", "square")
+        ways = ("traced", "bpda", "finite-differences", "smoothed", "square")
         return next_change(self.already, *ways, where=self.where or "what hides the gradient")
 
     @property

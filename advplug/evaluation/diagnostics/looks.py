@@ -109,7 +109,7 @@ def around(look: Look) -> Iterator[Finding]:
         f"{found.agreement:.2f}; within the budget the loss changes by {percent(found.instability)}"
     )
     trouble = found.agreement < AGREEMENT
-    if trouble and not look.already & {"bpda", "finite-differences", "smoothed", "custom"}:
+    if trouble and not look.already & {"traced", "bpda", "finite-differences", "smoothed", "custom"}:
         yield Finding(
             name="misleading-gradient",
             id="G3",
@@ -250,7 +250,7 @@ def _loses_to(
             samples=tuple(broken),
             message=f"{_upper(what)} breaks {len(broken)} samples that every attack with gradients leaves: "
             "these gradients mislead, and the robust accuracy is too high.",
-            advice=next_change(look.already, "finite-differences", "smoothed", "square", "bpda"),
+            advice=next_change(look.already, "traced", "finite-differences", "smoothed", "square", "bpda"),
         )
     else:
         yield passed(f"{_upper(what)} breaks {len(broken)} of what the attacks left.", share, CLEARLY)

@@ -143,7 +143,7 @@ def signs_in_gradients(
         + (f" It is lost in {where}." if where else ""),
         advice="Change the loss: margin, which does not saturate (--loss margin)."
         if saturates
-        else next_change(already, "bpda", "finite-differences", "square", where=where or THE_STEP),
+        else next_change(already, "traced", "bpda", "finite-differences", "square", where=where or THE_STEP),
     )
 
 

@@ -18,8 +18,15 @@ from advplug.losses import (
     TargetedDLR,
     TemperedCrossEntropy,
 )
+from advplug.tracing import Traced
 
-_ESTIMATORS = {EOT: "eot", BPDA: "bpda", FiniteDifference: "finite-differences", Smoothed: "smoothed"}
+_ESTIMATORS = {
+    EOT: "eot",
+    BPDA: "bpda",
+    FiniteDifference: "finite-differences",
+    Smoothed: "smoothed",
+    Traced: "traced",
+}
 
 _OF_SCORES = (
     CrossEntropy, TemperedCrossEntropy, Margin, LogMargin, LogisticMargin, ClassGaps, Logit, MultiTargetLogit, DLR,
@@ -34,6 +41,7 @@ _WITH_SCORES = (*_ON_SCORES, "Standard")
 
 _WORDS = {
     "margin": "Change the loss: margin, which does not saturate (--loss margin).",
+    "traced": "Change the gradient: traced, which gives {where} a slope (--gradients traced).",
     "bpda": "Change the gradient: BPDA, with a differentiable stand-in for {where} "
     "(--surrogate MODULE:FUNCTION --gradients bpda).",
     "finite-differences": "Change the gradient: finite differences, which see scores alone "

@@ -102,7 +102,7 @@ def signs_of_no_gradient(
             threshold=MANY,
             message=f"Not run, because the model gives no gradient: {', '.join(left_out)}. Attacks on scores alone "
             f"leave more standing than an attack with a gradient would.{_lost_in(where)}",
-            advice=next_change(already, "bpda", "finite-differences", "square", where=where or THE_STEP),
+            advice=next_change(already, "traced", "bpda", "finite-differences", "square", where=where or THE_STEP),
         )
 
 
@@ -156,7 +156,11 @@ def signs_of_lost_gradients(
         without = _without_gradient(row)
         lost = float(without.mean()) if len(without) else 0.0
         if lost > MANY:
-            remedies = ("bpda", "finite-differences", "square") if where else ("margin", "bpda", "finite-differences")
+            remedies = (
+                ("traced", "bpda", "finite-differences", "square")
+                if where
+                else ("margin", "traced", "bpda", "finite-differences")
+            )
             yield Finding(
                 name="unusable-gradients",
                 id="G1",
@@ -187,7 +191,9 @@ def signs_of_masking(evaluation: Evaluation, already: frozenset[str] = frozenset
             message=f"{best.name}, which sees scores alone, leaves {percent(best.robust_accuracy)}, every attack with "
             f"gradients at least {percent(least)}: the model hides its gradient, which is no robustness. Believe no "
             "attack with exact gradients.",
-            advice=next_change(already, "bpda", "finite-differences", "smoothed", where="what hides the gradient"),
+            advice=next_change(
+                already, "traced", "bpda", "finite-differences", "smoothed", where="what hides the gradient"
+            ),
         )
 
 

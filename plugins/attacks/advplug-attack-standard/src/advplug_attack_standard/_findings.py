@@ -21,5 +21,5 @@ def scores_beat_gradients(evaluation: Evaluation) -> Iterator[Finding]:
                 status="warn",
                 message=f"{row.name}: with gradients {percent(before)} were left, of these scores alone break "
                 f"{percent(before - after)}: the model hides its gradient, which is no robustness.",
-                advice="Change the gradient: finite differences, smoothed or BPDA.",
+                advice="Change the gradient: traced, finite differences, smoothed or BPDA.",
             )
