@@ -19,6 +19,9 @@ LEAST = 8
 EXPLORING = 0.6
 """Share of the passes that the first rung may use."""
 
+PATIENCE = 0.5
+"""Share of the first trials after which nothing more is tried if none of them broke a sample."""
+
 TIES = 0.01
 """What the whole margin counts beside the share that is broken."""
 
@@ -63,11 +66,12 @@ class Winner:
 def halve(sampler: Asks, attempt: Try, sizes: Sequence[int], trials: int, passes: float) -> Winner | None:
     """The best of ``trials`` sentences within so many ``passes``; None where every one failed.
 
-    Ends as soon as one breaks all samples of the last rung; one that breaks all of the first climbs at once.
+    Ends as soon as one breaks all samples of the last rung; one that breaks all of the first climbs at once. Where half
+    of them broke nothing the others are not tried: a model that is robust must not cost more than one that is not.
     """
-    table = _Table(attempt, passes)
-    for _ in range(first_trials(trials, len(sizes))):
-        if table.spent >= EXPLORING * passes:
+    table, first = _Table(attempt, passes), first_trials(trials, len(sizes))
+    for number in range(first):
+        if table.spent >= EXPLORING * passes or (number >= PATIENCE * first and not table.broke):
             break
         sentence = sampler.ask()
         outcome = table.on(sentence, sizes[0])
@@ -86,7 +90,7 @@ class _Table:
     """What every sentence did on every rung, each tried once."""
 
     def __init__(self, attempt: Try, passes: float) -> None:
-        self.attempt, self.passes, self.spent = attempt, passes, 0.0
+        self.attempt, self.passes, self.spent, self.broke = attempt, passes, 0.0, False
         self.outcomes: dict[tuple[str, int], tuple[Sentence, Outcome]] = {}
 
     def on(self, sentence: Sentence, size: int) -> Outcome:
@@ -95,6 +99,7 @@ class _Table:
         if key not in self.outcomes:
             outcome = self.attempt(sentence, size)
             self.spent += outcome.queries * size
+            self.broke |= outcome.broken > 0
             self.outcomes[key] = sentence, outcome
         return self.outcomes[key][1]
 

@@ -14,7 +14,7 @@ from advplug.composition.halving import Winner, halve, rungs
 from advplug.composition.journal import Journal
 from advplug.composition.plan import Plan
 from advplug.composition.sampling import Sampler
-from advplug.composition.trials import Bench, Outcome
+from advplug.composition.trials import Bench, Outcome, counting
 from advplug.composition.words import words_of
 from advplug.engine.problem import Problem
 from advplug.engine.result import AttackResult
@@ -41,25 +41,29 @@ def next_stage(problem: Problem, course: Course, plan: Plan, journal: Journal) -
     rows = candidates(problem, before, plan)
     if part > plan.sentences or not len(rows) or (part > 1 and not broken_last(before)):
         return None
-    bench, winner = search(problem.at(rows), searched(before), _passes(before), plan, journal)
+    with counting(problem.model) as looked:
+        bench = look(problem.at(rows), plan, journal)
+    winner = search(bench, searched(before), _passes(before), plan, journal)
     journal.kept(part, None if winner is None else winner.sentence)
     if winner is None:
         return None
     attack, chosen = bench.spelled_out(lengthened(winner.sentence), problem)
-    return Stage(stage_name(part, winner.sentence), attack, chosen, _charge(journal, part, before))
+    return Stage(stage_name(part, winner.sentence), attack, chosen, _charge(journal, part, before, sum(looked)))
 
 
-def search(
-    problem: Problem, earlier: Sequence[str], spent: int, plan: Plan, journal: Journal
-) -> tuple[Bench, Winner | None]:
-    """The best sentence on the samples of ``problem``, after ``spent`` passes of the stages before it.
+def look(problem: Problem, plan: Plan, journal: Journal) -> Bench:
+    """Trace the model, and lay out what can be tried on the samples of ``problem``."""
+    examination = examine(problem)
+    journal.places = examination.places if journal.places is None else journal.places
+    return Bench.of(problem, words_of(problem, examination, traced=plan.traced))
+
+
+def search(bench: Bench, earlier: Sequence[str], spent: int, plan: Plan, journal: Journal) -> Winner | None:
+    """The best sentence on the samples of ``bench``, after ``spent`` passes of the stages before it.
 
     Those that the stages ``earlier`` ran are not tried again: what they could break is broken.
     """
-    part = 1 + len(earlier)
-    examination = examine(problem)
-    journal.places = examination.places if journal.places is None else journal.places
-    bench = Bench.of(problem, words_of(problem, examination, traced=plan.traced))
+    part, problem = 1 + len(earlier), bench.problem
     count = len(problem.inputs)
     rows = torch.arange(count, device=problem.inputs.device)
 
@@ -70,7 +74,7 @@ def search(
 
     sampler = Sampler(bench.words, plan.sampler, steps=plan.steps, seed=problem.options.seed + part)
     passes = plan.passes(part, spent, count, stochastic=problem.model.stochastic)
-    return bench, halve(sampler, attempt, rungs(count, halving=plan.halving), plan.trials, passes)
+    return halve(sampler, attempt, rungs(count, halving=plan.halving), plan.trials, passes)
 
 
 def candidates(problem: Problem, before: AttackResult, plan: Plan) -> Tensor:
@@ -119,12 +123,12 @@ def _passes(result: AttackResult) -> int:
     return int((result.forwards + result.backwards).sum())
 
 
-def _charge(journal: Journal, part: int, before: AttackResult) -> tuple[Tensor, Tensor]:
-    """The passes of all trials of a part, in equal shares to all samples that stood."""
+def _charge(journal: Journal, part: int, before: AttackResult, looked: int) -> tuple[Tensor, Tensor]:
+    """The passes of all trials of a part, and ``looked`` before them, in equal shares to all samples that stood."""
     standing = before.correct & ~before.success
     trials = [trial for trial in journal.trials if trial.part == part]
     backwards = sum(trial.backwards * trial.samples for trial in trials)
-    forwards = sum(trial.queries * trial.samples for trial in trials) - backwards
+    forwards = looked + sum(trial.queries * trial.samples for trial in trials) - backwards
     count = int(standing.sum())
     shares = (torch.where(standing, math.ceil(whole / count), 0) for whole in (forwards, backwards))
     first, second = shares

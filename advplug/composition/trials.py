@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import time
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, fields, replace
 from typing import Any, NamedTuple
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from advplug.attack import Attack
 from advplug.composition.words import Words
@@ -111,6 +112,21 @@ def passes(result: AttackResult, problem: Problem) -> float:
     """Forward and backward passes for each sample of ``result``, those of its judgement included."""
     draws = problem.options.draws if problem.model.stochastic else 1
     return float((result.forwards + result.backwards).double().mean()) + JUDGING * draws
+
+
+@contextmanager
+def counting(model: nn.Module) -> Iterator[list[int]]:
+    """How many inputs each call of ``model`` gets inside the block."""
+    rows: list[int] = []
+
+    def count(_: nn.Module, inputs: tuple[Tensor, ...]) -> None:
+        rows.extend(len(part) for part in inputs[:1])
+
+    handle = model.register_forward_pre_hook(count)
+    try:
+        yield rows
+    finally:
+        handle.remove()
 
 
 class _LeastMargins:

@@ -75,13 +75,24 @@ def test_it_stops_when_the_passes_are_used() -> None:
     assert sum(100 * samples for _, samples in bench.tried) <= 8000 + 100 * 16
 
 
+def test_a_model_that_nothing_breaks_costs_half() -> None:
+    tried: list[int] = []
+
+    def attempt(sentence: Sentence, samples: int) -> Outcome:
+        tried.append(samples)
+        return Outcome(0.0, 0.5, 1.0, 0.0)
+
+    assert halve(Listed(), attempt, (8, 16), 60, 1e9) is not None
+    assert tried == [8] * 24 + [16] * 6
+
+
 def test_what_could_not_run_never_wins() -> None:
     def attempt(sentence: Sentence, samples: int) -> Outcome:
         reason = "NoGradient: none" if sentence.attack == "0" else ""
         return Outcome(0.0, 1.0, 1.0, 0.0, reason)
 
     sampler = Listed()
-    winner = halve(sampler, attempt, (8,), 2, 1e9)
+    winner = halve(sampler, attempt, (8,), 4, 1e9)
     assert winner is not None
     assert winner.sentence.attack == "1"
     assert halve(Listed(), lambda sentence, samples: Outcome(0.0, 1.0, 0.0, 0.0, "no"), (8,), 3, 1e9) is None

@@ -12,7 +12,7 @@ from advplug.attack import Attack, Task
 from advplug.errors import InvalidInput
 from advplug.hyperparameters import Count, Decay, Interval, NonNegative, Positive, PositiveShare
 from advplug.plugins.manager import default_manager
-from advplug.search_space import Choices, Range, space_of
+from advplug.search_space import Choices, Range
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,4 +84,3 @@ def test_every_attack_takes_both_ends_of_its_space(name: str) -> None:
     space = attack.search_space()
     for settings in _ends(space or {}):
         attack(**settings)  # which refuses what it does not take
-    assert space is None or space == {**space_of(attack), **space}

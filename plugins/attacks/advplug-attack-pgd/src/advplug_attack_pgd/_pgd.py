@@ -11,6 +11,7 @@ import eagerpy as ep
 from advplug.attack import IterativeAttack, Task
 from advplug.hyperparameters import Count, NonNegative, Positive
 from advplug.numerics import per_sample, unit
+from advplug.search_space import Choices, Space, space_of
 
 Rule = Literal["sign", "normalised", "raw", "equal-perturbation"]
 Schedule = Literal["constant", "linear", "cosine"]
@@ -53,6 +54,13 @@ class PGD(IterativeAttack[State]):
     momentum: NonNegative = 0.0
     schedule: Schedule = "constant"
     judge: Judge = "every"
+
+    @classmethod
+    def search_space(cls) -> Space:
+        """Without rules that need a step size of their own, every iterate judged; with momentum."""
+        tried = space_of(cls)
+        kept = {name: tried[name] for name in ("random_start", "schedule")}
+        return {**kept, "momentum": Choices((0.0, 0.75, 1.0))}
 
     def init(self, task: Task) -> State:
         x = task.start(self.random_start)

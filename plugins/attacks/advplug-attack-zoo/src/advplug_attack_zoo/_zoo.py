@@ -92,6 +92,11 @@ class ZOO(ConstantSearchAttack[Descent]):
         super().__post_init__()
         _check_sides(self.space, self.schedule)
 
+    @classmethod
+    def search_space(cls) -> None:
+        """Not searched for: one of its steps takes as many queries as a whole trial."""
+        return
+
     @property
     def default_loss(self) -> Loss:
         """The difference of log probabilities, zero from the boundary on."""
