@@ -133,6 +133,34 @@ def _mean_of(beside: Beside, operation: Operation, table: Tensor, weights: Tenso
     return result
 
 
+def embedded(beside: Beside, operation: Operation) -> Any:
+    """``embedding(index, table)`` and ``index_select(table, 0, index)``: the mean of the table."""
+    if operation.name == "embedding":
+        index, table = operation.argument(0, "input"), operation.argument(1, "weight")
+    elif operation.argument(1, "dim") == 0:
+        index, table = operation.argument(2, "index"), operation.first
+    else:
+        return NotImplemented
+    weights = beside.weights(index)
+    if weights is None or weights.shape[-1] != len(table):
+        return NotImplemented
+    return _mean_of(beside, operation, table, weights)
+
+
+def scattered(beside: Beside, operation: Operation) -> Any:
+    """``zeros.scatter(dim, index, value)``, which is one-hot by hand: the weights of all indices, times the value."""
+    dim, index = operation.argument(1, "dim"), operation.argument(2, "index")
+    value = operation.argument(3, "value", operation.argument(3, "src"))
+    weights = beside.weights(index)
+    if weights is None or isinstance(value, Tensor) or dim % index.ndim != index.ndim - 1:
+        return NotImplemented
+    result = operation()
+    if weights.shape[-1] != result.shape[-1]:
+        return result
+    found = straight(result, value * weights.sum(-2))
+    return operation.first.copy_(found) if operation.name == "scatter_" else found
+
+
 def moved(beside: Beside, operation: Operation, result: Tensor) -> Tensor:
     """An index that only changes its shape keeps its weights: each column of them moves as it does."""
     weights = beside.weights(operation.first)

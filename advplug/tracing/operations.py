@@ -51,6 +51,8 @@ STAND_INS: Mapping[str, StandIn] = {
     **_named("ne __ne__", choices.unequal),
     **_named("mode", choices.most_frequent),
     **_named("__getitem__", choices.looked_up),
+    **_named("embedding index_select", choices.embedded),
+    **_named("scatter scatter_", choices.scattered),
 }
 """By the name that torch gives the operation."""
 
