@@ -95,14 +95,15 @@ class Smoothed(GradientEstimator):
     sigma: standard deviation of the noise, in the units of the input.
     draws: noisy inputs for each gradient.
     of: where the gradient at each of them comes from.
-    clip: cut the noisy inputs to the bounds, as a detector does that adds noise itself: EOT over its noise.
+    clip: cut the noisy inputs to the bounds, outside which a model may answer anything, or fail. Off, the noise is
+        exactly Gaussian.
     centre: the gradient at ``x`` itself joins the mean, as one more draw, so that the loss falls there as well.
     """
 
     sigma: Positive
     draws: Count
     of: GradientEstimator = field(default_factory=Exact)
-    clip: bool = False
+    clip: bool = True
     centre: bool = False
 
     def __call__(self, objective: Objective, x: Tensor, noise: Noise, step: int) -> Estimate:
@@ -129,17 +130,19 @@ class BPDA(GradientEstimator):
 class FiniteDifference(GradientEstimator):
     """Antithetic Gaussian finite differences of the loss, from scores alone (NES; Ilyas et al. 2018).
 
-    ``g = mean_j (L(x + sigma u_j) - L(x - sigma u_j)) u_j / (2 sigma)``, u_j ~ N(0, I). Queries may leave the box.
+    ``g = mean_j (L(x + sigma u_j) - L(x - sigma u_j)) u_j / (2 sigma)``, u_j ~ N(0, I).
 
     Parameters
     ----------
     sigma: standard deviation of the noise, in the units of the input.
     queries: M queries (M / 2 antithetic pairs) per sample and gradient, or a schedule: pairs ``(step, M)`` that hold
         from that step on.
+    clip: cut the queries to the bounds, outside which a model may answer anything, or fail.
     """
 
     sigma: Positive
     queries: int | tuple[tuple[int, int], ...] = 100
+    clip: bool = True
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -162,6 +165,8 @@ class FiniteDifference(GradientEstimator):
         for first, draws in objective.chunks(self.pairs(step), rows_per_draw=2):
             u = noise.normal(step, tuple(x.shape[1:]), draws, first).to(x)
             queries = torch.cat((x + self.sigma * u, x - self.sigma * u)).flatten(0, 1)
+            if self.clip:
+                queries = queries.clamp(*objective.model.bounds)
             above, below = objective.tiled(2 * draws).value(queries)[0].reshape(2, draws, *loss.shape)
             gradient += torch.einsum("dnm,dn...->nm...", (above - below).view(draws, len(x), -1), u).view_as(gradient)
         return Estimate(loss, gradient / (2 * self.sigma * self.pairs(step)), logits)

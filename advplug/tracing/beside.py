@@ -97,14 +97,21 @@ def tensors_in(values: Any) -> Iterator[Tensor]:
             yield from tensors_in(value)
 
 
-def softened(scores: Tensor, dim: int) -> Tensor:
-    """Softmax along ``dim``, which becomes the last one, at a temperature at which it does not saturate."""
+def softened(scores: Tensor, dim: int, count: int = 1) -> Tensor:
+    """Softmax along ``dim``, which becomes the last one, for the ``count`` largest.
+
+    Its temperature is half the standard deviation of the scores, at which it does not saturate; where several of many
+    are meant, the gap between the first and the last of ``WIDER`` times as many, so that it means them and no others.
+    """
     scores = scores.movedim(dim, -1)
-    if scores.shape[-1] == 1:
-        return torch.ones_like(scores)
-    spread = scores.detach().std(-1, keepdim=True).clamp(min=1e-12)
-    return torch.softmax(SHARPNESS * scores / spread, -1)
+    among = min(WIDER * count, scores.shape[-1])
+    if among < scores.shape[-1]:
+        best = scores.detach().topk(among, -1).values
+        temperature = (best[..., :1] - best[..., -1:]) / SHARPNESS
+    else:
+        temperature = scores.detach().std(-1, correction=0, keepdim=True) / SHARPNESS
+    return torch.softmax(scores / temperature.clamp(min=1e-12), -1)
 
 
 SHARPNESS = 2.0
-"""Of the softmax that stands for an arg max, in standard deviations of the scores."""
+WIDER = 4

@@ -46,7 +46,8 @@ def ranked(beside: Beside, operation: Operation) -> Any:
         "max": True,
         "min": False,
     }[operation.name]
-    weights = softened(scores if falls else -scores, dim)
+    count = operation.argument(1, "k") if operation.name == "topk" else 1
+    weights = softened(scores if falls else -scores, dim, count)
     if indices.ndim < scores.ndim:
         beside.choose(indices, weights)
     elif dim == scores.ndim - 1:  # each of the best k means any of them

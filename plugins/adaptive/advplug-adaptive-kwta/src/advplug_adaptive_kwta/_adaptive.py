@@ -83,7 +83,7 @@ class BreakKWTA(AdaptiveAttack):
                 name="finite differences",
                 attack=PGD(steps=120 if trained else 80, step_size=epsilon / 3, random_start=False),
                 loss=Margin(),
-                gradient=FiniteDifference(sigma=epsilon, queries=HARDER if trained else QUERIES),
+                gradient=FiniteDifference(sigma=epsilon, queries=HARDER if trained else QUERIES, clip=False),
                 published=_published(preset, standard=0.0, trained=0.0016),
                 source=BREAK,
             ),
