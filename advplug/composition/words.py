@@ -69,11 +69,12 @@ def words_of(problem: Problem, examination: Examination, *, traced: bool = True)
 def fitting_attacks(problem: Problem) -> dict[str, Attack]:
     """Every installed attack that can run here by itself, with its defaults, by name.
 
-    Left out are other libraries' attacks, those that need images of the attacker's own, and suites of several attacks.
+    Left out are other libraries' attacks, those that need images of the attacker's own, suites of several attacks, and,
+    where the model rejects nothing, those tagged ``detector``.
     """
     manager, found = default_manager(), {}
     for spec in manager.specs("attack"):
-        if spec.bridged:
+        if spec.bridged or ("detector" in spec.tags and not problem.model.rejects):
             continue
         factory = manager.load(spec.key)
         if not isinstance(factory, type) or not issubclass(factory, Attack) or factory.stages is not Attack.stages:

@@ -99,7 +99,7 @@ def test_the_same_seed_gives_the_same_search_and_another_one_other_halves() -> N
     assert other.chosen_on != one.chosen_on or other.trials[0].broken != one.trials[0].broken
 
 
-@pytest.mark.parametrize("ended", [1, 5])
+@pytest.mark.parametrize("ended", [0, 2])
 def test_an_interrupted_search_goes_on_where_it_stopped(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ended: int
 ) -> None:
@@ -124,9 +124,8 @@ def test_an_interrupted_search_goes_on_where_it_stopped(
 
 
 def test_another_plan_begins_anew(tmp_path: Path) -> None:
-    found(Behind(), replace(QUICK, trials=2), tmp_path)
-    other = found(Behind(), replace(QUICK, trials=3), tmp_path)
-    assert len(other.trials) == 3
+    one, other = (found(Behind(), replace(QUICK, trials=trials), tmp_path) for trials in (2, 4))
+    assert (len(one.trials), len(other.trials)) == (1, 2), "half of them: nothing breaks"
 
 
 @dataclass(frozen=True, kw_only=True)
