@@ -92,11 +92,11 @@ class Energy(DefendedModel):
 
 
 class Squeezed(Energy):
-    """Rejects inputs whose probabilities change when they are smoothed, or cut to two levels."""
+    """Rejects inputs whose probabilities change when they are smoothed, or cut to four levels."""
 
     def detector_scores(self, x: Tensor) -> Tensor:
         here = self.net(x).softmax(1)
-        others = (F.avg_pool2d(x, 3, 1, 1), (x > 0.5).to(x))
+        others = (F.avg_pool2d(x, 3, 1, 1), (x * 3).round() / 3)
         return torch.stack([(self.net(other).softmax(1) - here).abs().sum(1) for other in others]).amax(0)
 
 
