@@ -92,6 +92,29 @@ def test_values_stay_and_a_gradient_is_there(name: str, seed: int, rows: int) ->
     assert bool(gradient.isfinite().all())
 
 
+SATURATED: dict[str, Callable[[Tensor], Tensor]] = {
+    "sigmoid": lambda x: (1000 * (x - 0.5)).sigmoid(),
+    "tanh": lambda x: torch.tanh(1000 * (x - 0.5)),
+    "softmax": lambda x: F.softmax(1000 * x, dim=1),
+    "softmax along another dimension": lambda x: (1000 * x).T.softmax(0).T,
+    "clamp": lambda x: (1000 * (x - 0.5)).clamp(-1, 1),
+}
+
+
+@pytest.mark.parametrize("name", SATURATED)
+def test_functions_that_saturate_have_a_gradient_where_that_is_asked_for(name: str) -> None:
+    x = torch.tensor([[0.1, 0.4, 0.9], [0.8, 0.2, 0.4]])
+    gradients = []
+    for unsaturated in (False, True):
+        leaf = x.clone().requires_grad_()
+        with SoftOperations(unsaturated=unsaturated):
+            found = SATURATED[name](leaf * 1)
+        torch.testing.assert_close(found, SATURATED[name](x))
+        gradients += torch.autograd.grad((found * torch.tensor([1.0, 2.0, 4.0])).sum(), leaf)
+    assert not bool(gradients[0].any())
+    assert bool((gradients[1] != 0).all())
+
+
 def test_gradients_are_off_again_afterwards() -> None:
     with torch.no_grad():
         with torch.enable_grad(), SoftOperations():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from typing import Any
 
@@ -106,6 +107,24 @@ class Channels(nn.Module):
         return self.net(torch.from_numpy(code.astype(np.float32)))
 
 
+class DenseInNumPy(nn.Module):
+    """A dense layer whose inputs and outputs differ in size, in NumPy; its weights are rounded to a few levels."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        torch.manual_seed(3)
+        self.weight = (torch.randn(24, 512) * 4).round().numpy() / 64
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.from_numpy(x.detach().numpy() @ self.weight.T)
+
+
+def with_a_dense_layer_in_numpy() -> nn.Module:
+    torch.manual_seed(0)
+    layers = [nn.Conv2d(3, 8, 3, padding=1), nn.ReLU(), nn.Flatten(), DenseInNumPy(), nn.ReLU(), nn.Linear(24, 4)]
+    return nn.Sequential(*layers)
+
+
 HIDDEN: dict[str, Callable[[], nn.Module]] = {
     "rounded scores": lambda: Around(None, lambda z: z.round(decimals=1)),
     "one-hot": lambda: Around(None, votes),
@@ -120,6 +139,7 @@ HIDDEN: dict[str, Callable[[], nn.Module]] = {
     "opaque function": lambda: nn.Sequential(Step(Opaque.apply), network()),
     "zero gradient": lambda: Around(lambda x: 1 * Opaque.apply(x), None),
     "extra channels": Channels,
+    "dense layer in NumPy": with_a_dense_layer_in_numpy,
 }
 
 
@@ -207,6 +227,24 @@ def test_a_detector_gets_a_gradient_as_well() -> None:
     assert found.robust_accuracy < 0.2
     with pytest.raises(NoGradient, match="give no gradient"):
         run(load("attack:pgd")(steps=20), model, x, labels, THREAT, loss=both)
+
+
+def test_a_network_in_integers_has_a_gradient() -> None:
+    model = network()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        quantised = torch.ao.quantization.quantize_dynamic(model, {nn.Linear}, dtype=torch.qint8)
+    assert with_its_own(quantised, Exact()) == 1.0
+    assert attacked(quantised, Traced()) <= attacked(model, Exact()) + 0.1
+
+
+def test_a_fit_follows_weights_that_change() -> None:
+    """Trained further, a module is fitted again: an old stand-in would lead anywhere."""
+    model = with_a_dense_layer_in_numpy()
+    before = attacked(model, Traced())
+    model[3].weight = -model[3].weight[::-1].copy()
+    assert before <= 0.1
+    assert attacked(model, Traced()) <= 0.1
 
 
 def test_unknown_modules_are_refused_before_any_pass() -> None:

@@ -137,7 +137,7 @@ def _candidates(problem: Problem, calls: Sequence[Call], found: Sequence[Place])
     plain: list[GradientEstimator] = [problem.gradient, Exact()]
     if problem.model.capabilities.surrogate is not None:
         plain.append(BPDA())
-    plain += [Traced(), Traced(operations=False)]
+    plain += [Traced(), Traced(unsaturated=True), Traced(operations=False)]
     if any(call.functions for call in calls):
         plain.append(Traced(functions=False))
     if lost:

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from advplug.tracing.beside import Beside, Operation, straight
+from advplug.tracing.beside import Beside, Operation, softened, straight
 
 STEEPNESS = 4.0
 """Of the sigmoid that stands for a comparison, in root mean squares of the difference."""
@@ -147,6 +147,31 @@ def _logic(beside: Beside, operation: Operation, slope: Any) -> Any:
     if not any(isinstance(one, Tensor) and one.requires_grad for one in values):
         return NotImplemented
     return beside.keep(operation(), slope(*(one.float() if isinstance(one, Tensor) else one for one in values)))
+
+
+def sigmoid(_beside: Beside, operation: Operation) -> Any:
+    """A sigmoid that does not saturate."""
+    return _unsaturated(operation, lambda scaled: (1 + F.softsign(scaled)) / 2)
+
+
+def tanh(_beside: Beside, operation: Operation) -> Any:
+    """A hyperbolic tangent that does not saturate."""
+    return _unsaturated(operation, F.softsign)
+
+
+def _unsaturated(operation: Operation, slope: Any) -> Any:
+    if not operation.is_live:
+        return NotImplemented
+    x = operation.first
+    return straight(operation.outside(), slope(x / x.detach().square().mean().sqrt().clamp(min=1e-6)))
+
+
+def softmax(_beside: Beside, operation: Operation) -> Any:
+    """A softmax at a temperature at which it does not saturate."""
+    dim = operation.argument(1, "dim")
+    if not operation.is_live or dim is None:
+        return NotImplemented
+    return straight(operation.outside(), softened(operation.first, dim).movedim(-1, dim))
 
 
 def _is_data(operation: Operation) -> bool:

@@ -22,6 +22,7 @@ from advplug.errors import InvalidInput, near
 from advplug.model import DefendedModel
 from advplug.tracing.functions import opened_functions
 from advplug.tracing.operations import SoftOperations
+from advplug.tracing.probed import past
 from advplug.tracing.shapes import bridged, in_batches
 from advplug.tracing.trace import named_modules, within
 
@@ -38,6 +39,7 @@ class GradientNetwork:
         gradient, the outermost of the last modules that give scores.
     bridge: names of modules whose outputs take the gradient straight to their inputs.
     operations: give flat operations a slope.
+    unsaturated: the same for functions that saturate, such as a sigmoid.
     functions: let autograd go through the forward pass of custom functions, instead of their own backward pass.
     """
 
@@ -45,6 +47,7 @@ class GradientNetwork:
     exit: str = ""
     bridge: tuple[str, ...] = ()
     operations: bool = True
+    unsaturated: bool = False
     functions: bool = True
 
     def __post_init__(self) -> None:
@@ -65,7 +68,7 @@ class GradientNetwork:
             if self.functions:
                 stack.enter_context(opened_functions())
             if self.operations:
-                stack.enter_context(SoftOperations())
+                stack.enter_context(SoftOperations(unsaturated=self.unsaturated))
             answer = function(x)
         return answer.detach(), passing.scores(answer) if function is self.model else answer
 
@@ -78,6 +81,8 @@ class _Pass:
     x: Tensor
     latest: dict[tuple[int, ...], Tensor] = field(default_factory=dict)
     found: list[tuple[str, Tensor]] = field(default_factory=list)
+    entered: list[int] = field(default_factory=list)
+    calls: int = 0
 
     def __post_init__(self) -> None:
         self.note(self.x)
@@ -89,6 +94,8 @@ class _Pass:
 
     def before(self, inputs: tuple[Any, ...]) -> tuple[Any, ...] | None:
         """The inputs of a module, reconnected if the first has left the graph; None leaves them as they are."""
+        self.calls += 1
+        self.entered.append(self.calls)
         if not inputs or not self.is_lost(inputs[0]):
             for value in inputs:
                 self.note(value)
@@ -103,11 +110,12 @@ class _Pass:
             return False
         return len(value) % len(self.x) == 0 and (len(value) == 1 or bool((value != value[:1]).any()))
 
-    def after(self, name: str, inputs: tuple[Any, ...], output: Any) -> Tensor | None:
+    def after(self, name: str, module: nn.Module, inputs: tuple[Any, ...], output: Any) -> Tensor | None:
         """Note what a module gives, and whether it is the scores; returned where another gradient takes its place."""
-        changed = None
-        if name in self.network.bridge and isinstance(output, Tensor) and isinstance(inputs[0], Tensor):
-            output = changed = bridged(output, inputs[0])
+        changed, innermost = None, self.entered.pop() == self.calls
+        ends = innermost and gradient_ends(inputs, output)
+        if ends or (name in self.network.bridge and tensors_through(inputs, output)):
+            output = changed = past(module, inputs[0], output)
         self.note(output)
         if name and gives_scores(output, len(self.x), self.network.model.num_classes):
             if self.network.exit:
@@ -123,6 +131,18 @@ class _Pass:
             return answer
         calls = [per_input(output, len(self.x)) for name, output in self.found if name == self.found[-1][0]]
         return torch.stack(calls).mean(0).to(answer.dtype) if calls else answer
+
+
+def tensors_through(inputs: tuple[Any, ...], output: Any) -> bool:
+    """Whether a module gives a tensor for a tensor."""
+    return bool(inputs) and isinstance(inputs[0], Tensor) and isinstance(output, Tensor)
+
+
+def gradient_ends(inputs: tuple[Any, ...], output: Any) -> bool:
+    """Whether the gradient ends in a module, such as one that computes in whole numbers."""
+    if not tensors_through(inputs, output) or not inputs[0].requires_grad or not output.is_floating_point():
+        return False
+    return output.grad_fn is None or "NotImplemented" in output.grad_fn.name()
 
 
 def gives_scores(output: Any, count: int, classes: int) -> bool:
@@ -147,9 +167,9 @@ def _hooked(model: nn.Module, passing: _Pass) -> Iterator[None]:
             return passing.before(inputs)
 
     def after(name: str) -> Callable[[nn.Module, tuple[Any, ...], Any], Tensor | None]:
-        def hook(_module: nn.Module, inputs: tuple[Any, ...], output: Any) -> Tensor | None:
+        def hook(module: nn.Module, inputs: tuple[Any, ...], output: Any) -> Tensor | None:
             with torch._C.DisableTorchFunction():
-                return passing.after(name, inputs, output)
+                return passing.after(name, module, inputs, output)
 
         return hook
 

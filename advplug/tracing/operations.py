@@ -57,12 +57,27 @@ STAND_INS: Mapping[str, StandIn] = {
 """By the name that torch gives the operation."""
 
 
-class SoftOperations(TorchFunctionMode):
-    """Inside, operations that lose the gradient have one, and nothing switches gradients off."""
+SATURATING: Mapping[str, StandIn] = {
+    **_named("sigmoid", flat.sigmoid),
+    **_named("tanh", flat.tanh),
+    **_named("softmax", flat.softmax),
+    **_named("clamp clip hardtanh", flat.rounded),
+}
+"""They have a gradient, which is next to nothing for scores that lie far apart."""
 
-    def __init__(self) -> None:
+
+class SoftOperations(TorchFunctionMode):
+    """Inside, operations that lose the gradient have one, and nothing switches gradients off.
+
+    Parameters
+    ----------
+    unsaturated: the same for functions that saturate.
+    """
+
+    def __init__(self, *, unsaturated: bool = False) -> None:
         super().__init__()
         self._beside = Beside()
+        self._stand_ins = {**STAND_INS, **SATURATING} if unsaturated else STAND_INS
 
     def value(self, result: Tensor) -> Tensor:
         """What stands for a tensor outside the graph; itself where nothing does."""
@@ -71,7 +86,7 @@ class SoftOperations(TorchFunctionMode):
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         operation = Operation(func, getattr(func, "__name__", ""), args, kwargs or {})
-        stand_in = STAND_INS.get(operation.name)
+        stand_in = self._stand_ins.get(operation.name)
         if stand_in is not None:
             result = stand_in(self._beside, operation)
             if result is not NotImplemented:

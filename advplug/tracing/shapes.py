@@ -63,7 +63,7 @@ def _by_pixel(target: Tensor, source: Tensor) -> Tensor:
     width = ((high - low) / (BINS - 1)).clamp(min=1e-6)
     hats = (1 - (source.unsqueeze(2) - knots.view(1, 1, -1, 1, 1)).abs() / width).clamp(min=0)
     basis = hats.flatten(1, 2).movedim(1, -1)  # (n, H, W, C * BINS)
-    weights = _least_squares(basis.detach().flatten(0, 2), target.movedim(1, -1).flatten(0, 2))
+    weights = least_squares(basis.detach().flatten(0, 2), target.movedim(1, -1).flatten(0, 2))
     return (basis @ weights).movedim(-1, 1)
 
 
@@ -73,14 +73,14 @@ def _by_features(target: Tensor, source: Tensor) -> Tensor:
     centre, middle = flat.detach().mean(0), target.flatten(1).mean(0)
     _, _, directions = torch.linalg.svd((flat - centre).detach(), full_matrices=False)
     basis = (flat - centre) @ directions.T
-    weights = _least_squares(basis.detach(), target.flatten(1) - middle)
+    weights = least_squares(basis.detach(), target.flatten(1) - middle)
     return torch.addmm(middle, basis, weights).view_as(target)
 
 
-def _least_squares(basis: Tensor, target: Tensor) -> Tensor:
-    """Weights (D, M) that lead from ``basis`` (n, D) to ``target`` (n, M), with a small ridge."""
+def least_squares(basis: Tensor, target: Tensor, ridge: float = RIDGE) -> Tensor:
+    """Weights (D, M) that lead from ``basis`` (n, D) to ``target`` (n, M); ``ridge`` is relative."""
     basis, wanted = basis.double(), target.double()
     gram = basis.T @ basis
-    gram += RIDGE * gram.diagonal().mean().clamp(min=1e-12) * torch.eye(len(gram), device=gram.device).double()
+    gram += ridge * gram.diagonal().mean().clamp(min=1e-12) * torch.eye(len(gram), device=gram.device).double()
     weights: Tensor = torch.linalg.solve(gram, basis.T @ wanted)
     return weights.to(target.dtype)

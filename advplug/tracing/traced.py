@@ -26,6 +26,7 @@ class Traced(GradientEstimator):
     exit: name of the module whose outputs are the scores, so that what follows it is left out; "" for the model's own.
     bridge: names of modules whose outputs take the gradient straight to their inputs, whatever is between.
     operations: whether flat operations get a slope.
+    unsaturated: whether functions that saturate get one that does not vanish: sigmoid, tanh, softmax, clamp.
     functions: whether custom functions lose their backward pass.
     of: where the gradient comes from.
     """
@@ -33,9 +34,12 @@ class Traced(GradientEstimator):
     exit: str = ""
     bridge: tuple[str, ...] = ()
     operations: bool = True
+    unsaturated: bool = False
     functions: bool = True
     of: GradientEstimator = field(default_factory=Exact)
 
     def __call__(self, objective: Objective, x: Tensor, noise: Noise, step: int) -> Estimate:
-        network = GradientNetwork(objective.model, self.exit, self.bridge, self.operations, self.functions)
+        network = GradientNetwork(
+            objective.model, self.exit, self.bridge, self.operations, self.unsaturated, self.functions
+        )
         return self.of(replace(objective, network=network), x, noise, step)
