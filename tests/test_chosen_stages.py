@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+import pytest
 import torch
 from torch import Tensor, nn
 
@@ -13,6 +14,7 @@ from advplug.attack import Attack, Course, Problem, Stage, Task
 from advplug.data import Images
 from advplug.engine.problem import make_problem
 from advplug.engine.stages import advance, run_attack
+from advplug.errors import NoGradient, RobustnessWarning
 from advplug.evaluation import evaluate, model_job
 from advplug.evaluation.executors import Inline
 from advplug.losses import Margin
@@ -109,6 +111,30 @@ def test_a_repeated_one_goes_on_choosing() -> None:
     assert twice.stages == once.stages
     assert torch.equal(twice.success, once.success)
     assert bool((twice.forwards > once.forwards).any())
+
+
+class Table(nn.Module):
+    """Levels of each value are looked up in a table, which has none beyond 0 and 1."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        levels = (x * 31).round().long()
+        if int(levels.min()) < 0:
+            raise IndexError("an input is below 0")
+        return case()[0](torch.linspace(0, 1, 32)[levels])
+
+
+def test_finite_differences_after_a_stage_that_is_left_out_stay_within_the_bounds() -> None:
+    _, x, y = case()
+    with pytest.warns(RobustnessWarning, match="Not run: first"):
+        result = run_attack(Chooser(most=0), make_problem(Table(), x, y, LINF))
+    assert result.stages == ("first, finite differences",)
+    assert result.left_out == ("first",)
+
+
+def test_one_that_chooses_what_cannot_run_again_and_again_is_an_error() -> None:
+    _, x, y = case()
+    with pytest.raises(NoGradient):
+        run_attack(Chooser(most=5), make_problem(Table(), x, y, LINF))
 
 
 def test_slices_may_choose_for_themselves() -> None:

@@ -151,7 +151,7 @@ def test_relative_links_of_readmes_lead_to_files(folder: Path) -> None:
 def test_requirements_are_fresh() -> None:
     text = (ROOT / "requirements" / "dev.txt").read_text(encoding="ascii")
     assert text == tool("requirements").render(ROOT), "run python tools/requirements.py"
-    assert text.startswith("-e .[test,docs,ray]\n")
+    assert text.startswith("-e .[test,docs,ray,search]\n")
 
 
 def test_the_table_of_errors_is_fresh() -> None:

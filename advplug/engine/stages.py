@@ -85,7 +85,7 @@ def _further(
         try:
             found = _continue(stage.attack, _counting_from(done, total, stage), before)
         except NoGradient:  # what sees scores alone still gives a number
-            if planned is not None and number >= len(stages):
+            if (planned is not None and number >= len(stages)) or stage.name in left_out:
                 raise
             left_out = (*left_out, stage.name)
             continue
