@@ -52,6 +52,8 @@ SEEN = """
     content: document.documentElement.scrollWidth,
     outside: every.filter((e) => !e.closest(".wide > *") && e.getBoundingClientRect().right > width + 1)
       .map((e) => e.outerHTML.slice(0, 80)),
+    clipped: [...document.querySelectorAll("svg text")].filter((e) => e.getBoundingClientRect().right >
+      e.closest("svg").getBoundingClientRect().right).map((e) => e.textContent),
     framed: [...document.querySelectorAll(".wide > *")].map((e) => Math.floor(e.getBoundingClientRect().right)),
     pale: texts.filter((e) => contrast(e) < 4.5).map((e) => e.outerHTML.slice(0, 80)),
     images: [...document.images].map((i) => ({alt: i.alt, width: i.naturalWidth, complete: i.complete})),

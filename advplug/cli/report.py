@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,22 +14,28 @@ from advplug.cli import _console
 from advplug.cli._paths import UserPath
 from advplug.errors import InvalidInput
 from advplug.plugins.manager import default_manager
+from advplug.records.search_file import holds_search, read_search
 
 if TYPE_CHECKING:
     from advplug.records.evaluation import Evaluation
 
 _PRINTED = ("md", "json", "csv", "samples-csv", "card")
+SEARCH_FORMS = ("html", "md", "json")
 
 
 @click.command("report")
 @click.argument("directory", metavar="RUN", type=UserPath())
 @click.option("--format", "form", type=click.Choice(("html", *_PRINTED)), default="html", show_default=True,
               help="html writes RUN/report.html and prints its path. The others print: md and json everything, csv a "
-              "line for each attack, samples-csv for each sample and attack, card a leaderboard's entry.")  # fmt: skip
+              "line for each attack, samples-csv for each sample and attack, card a leaderboard's entry. Of a search "
+              "html (RUN/search.html and search.md), md and json.")  # fmt: skip
 @click.option("--open", "show", is_flag=True, help="Open the page in the browser.")
 @_console.json_option
 def command(directory: Path, form: str, show: bool, as_json: bool) -> None:
-    """Report on the finished evaluation in the run directory RUN."""
+    """Report on the finished evaluation, or the finished search, in the run directory RUN."""
+    if holds_search(directory):
+        _report_search(directory, "json" if as_json else form, show)
+        return
     from advplug.evaluation.storage.run_directory import RunDirectory
 
     evaluation = RunDirectory(directory).load()
@@ -38,14 +46,43 @@ def command(directory: Path, form: str, show: bool, as_json: bool) -> None:
     if show or (form == "html" and not as_json):
         from advplug.report import write_report
 
-        try:
+        with _writing(directory / "report.html"):
             path = write_report(evaluation)
-        except OSError as error:
-            raise InvalidInput(f"{directory / 'report.html'} cannot be written: {error.strerror or error}") from error
         _console.warn_of_hooks(default_manager().failures)
-        click.echo(path, err=as_json or form != "html")
-        if show:
-            click.launch(str(path.resolve()))
+        _name_page(path, printed=as_json or form != "html", show=show)
+
+
+def _report_search(directory: Path, form: str, show: bool) -> None:
+    """The same of a search, which has no rows for the other forms."""
+    from advplug.report.search_page import PAGE, search_markdown, write_search_report
+
+    if form not in SEARCH_FORMS:
+        raise InvalidInput(f"--format {form}: {directory} is a search: choose one of {', '.join(SEARCH_FORMS)}")
+    search = read_search(directory)
+    if form == "json":
+        _console.print_json(search.to_json())
+    elif form == "md":
+        click.echo(search_markdown(search))
+    if show or form == "html":
+        with _writing(directory / PAGE):
+            path = write_search_report(search, directory)
+        _name_page(path, printed=form != "html", show=show)
+
+
+@contextmanager
+def _writing(path: Path) -> Iterator[None]:
+    """Say which page it was that could not be written."""
+    try:
+        yield
+    except OSError as error:
+        raise InvalidInput(f"{path} cannot be written: {error.strerror or error}") from error
+
+
+def _name_page(path: Path, *, printed: bool, show: bool) -> None:
+    """Print where the page is, on stderr where stdout has been ``printed`` to, and open it."""
+    click.echo(path, err=printed)
+    if show:
+        click.launch(str(path.resolve()))
 
 
 def _text(evaluation: Evaluation, form: str) -> str:

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from advplug.report.looks import colours
     from advplug.report.page import write_report
     from advplug.report.plugin_sections import figure_section, rebuilt
+    from advplug.report.search_page import write_search_report
     from advplug.report.style import ADAPTIVE, BASELINE, COLOURS, GRID, INK, INTERMEDIATE, figure, quiet
     from advplug.report.summary import SHORT
 
@@ -36,6 +37,7 @@ __all__ = [
     "rebuilt",
     "write_comparison",
     "write_report",
+    "write_search_report",
 ]
 
 _STYLE = dict.fromkeys(("ADAPTIVE", "BASELINE", "COLOURS", "GRID", "INK", "INTERMEDIATE", "figure", "quiet"), ".style")
@@ -50,6 +52,7 @@ __getattr__ = lazily(
         "rebuilt": ".plugin_sections",
         "write_comparison": ".comparison_page",
         "write_report": ".page",
+        "write_search_report": ".search_page",
     },
 )
 

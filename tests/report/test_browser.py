@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import made_evaluations
+import made_searches
 import numpy as np
 import pytest
 from browser import CHROMIUM, Browser, chromium
@@ -16,7 +17,7 @@ from PIL import Image
 from advplug.evaluation import Evaluation
 from advplug.plugins.manager import Manager, using
 from advplug.records.finding import Finding
-from advplug.report import write_report
+from advplug.report import write_report, write_search_report
 from advplug.report.comparison import compare
 from advplug.report.comparison_page import write_comparison
 
@@ -25,6 +26,8 @@ A4 = 718  # CSS pixels between margins of a centimetre
 MOST_BYTES = 1_500_000
 
 SCREENS = {"desk": 1280, "phone": 390}
+IMAGES = {"report": 7, "comparison": 1, "search": 1}
+"""How many images each page has."""
 
 
 @pytest.fixture(scope="module")
@@ -63,19 +66,21 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
         return {
             "report": write_report(made),
             "comparison": write_comparison(compare({"one": made, LONG: other}), folder / "comparison.html"),
+            "search": write_search_report(made_searches.search(model=LONG, remark=LONG), folder),
         }
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("screen", SCREENS)
-@pytest.mark.parametrize("name", ["report", "comparison"])
+@pytest.mark.parametrize("name", IMAGES)
 def test_what_a_reader_sees(browser: Browser, pages: dict[str, Path], name: str, screen: str, scheme: str) -> None:
     width = SCREENS[screen]
     seen = browser.open(pages[name], width=width, phone=screen == "phone", scheme=scheme)
     assert (seen["width"], seen["content"]) == (width, width)
     assert seen["outside"] == []
+    assert seen["clipped"] == []
     assert seen["pale"] == []  # letters of a contrast below 4.5, AA of the WCAG
-    assert len(seen["images"]) == {"report": 7, "comparison": 1}[name]
+    assert len(seen["images"]) == IMAGES[name]
     assert all(image["complete"] and image["width"] > 0 for image in seen["images"])
     assert all(re.search(r"\d", image["alt"]) for image in seen["images"])
     assert browser.errors == []
@@ -88,7 +93,7 @@ def test_what_a_reader_sees(browser: Browser, pages: dict[str, Path], name: str,
     assert paper == high if scheme == "light" else paper < 60
 
 
-@pytest.mark.parametrize("name", ["report", "comparison"])
+@pytest.mark.parametrize("name", IMAGES)
 def test_a_printed_page_is_as_wide_as_the_paper(browser: Browser, pages: dict[str, Path], name: str) -> None:
     seen = browser.open(pages[name], width=A4, phone=False, media="print")
     assert (seen["width"], seen["content"]) == (A4, A4)
@@ -112,11 +117,11 @@ def test_many_attacks_on_large_noise_make_a_light_page(tmp_path: Path) -> None:
     assert "One pixel of 2 in each direction is shown." in page.read_text(encoding="utf-8")
 
 
-@pytest.mark.parametrize("name", ["report", "comparison"])
+@pytest.mark.parametrize("name", IMAGES)
 def test_without_a_browser_what_can_be_read_off_the_text(pages: dict[str, Path], name: str) -> None:
     text = pages[name].read_text(encoding="utf-8")
     alts = re.findall(r'<img[^>]*\balt="([^"]*)"', text)
-    assert len(alts) == len(re.findall("<img", text)) == {"report": 7, "comparison": 1}[name]
+    assert len(alts) == len(re.findall("<img", text)) == IMAGES[name]
     assert all(re.search(r"\d", alt) for alt in alts)
     for tag in ("table", "img"):
         for place in re.finditer(f"<{tag}", text):

@@ -1,0 +1,183 @@
+"""The page of a search: the verdict first, what runs the sentences, what was found where, and every trial."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from dataclasses import replace
+from pathlib import Path
+from xml.etree import ElementTree
+
+import made_searches
+import pytest
+from html_page import Page
+from made_searches import FIRST, PLACES, SECOND
+
+from advplug.records.composition import Place, Sentence
+from advplug.report import search_words as words
+from advplug.report import write_search_report
+from advplug.report.search_drawing import WIDTH, alternative, boxes, drawing
+from advplug.report.search_page import render, search_markdown
+from advplug.report.search_trials import OTHER, best_so_far, gradients, trials_picture
+
+SEARCH = made_searches.search()
+
+
+def test_the_page_and_the_text_are_written_whole(tmp_path: Path) -> None:
+    path = write_search_report(SEARCH, tmp_path)
+    assert path == tmp_path / "search.html"
+    assert sorted(one.name for one in tmp_path.iterdir()) == ["search.html", "search.md"]
+    page = Page(path.read_text(encoding="utf-8"))
+    assert page.headings == [
+        "What is left", "Sentence 1 of 2", "Sentence 2 of 2", "What the trace found", "Trials", "Best trials",
+    ]  # fmt: skip
+    assert all(reference.startswith(("data:", "#")) for reference in page.references)
+
+
+def test_the_verdict_gives_what_is_left_of_all_and_of_the_half_that_the_choice_has_not_seen() -> None:
+    said = words.verdict(SEARCH)
+    assert said == (
+        "mine:Model under linf:0.2: 96.9 % accuracy without an attack, 53.1 % after standard, 3.1 % after the 2 "
+        "sentences that the search found. On the half that it did not choose on: 56.2 % after standard, 6.2 % after "
+        "the search."
+    )
+    assert words.cost(SEARCH) == (
+        "24 trials, 2,700 passes per sample, 2.7 times the 1,000 of standard; 81.5 seconds, standard 30.2."
+    )
+    text = render(SEARCH)
+    order = [text.index(part) for part in (said, "Two classes have no sample.", "held-out half", "2.7 x", "Sentence 1")]
+    assert order == sorted(order)
+    assert words.left_lines(SEARCH)[1] == (
+        "held-out half", "16", "93.8 % [71.7, 98.9]", "56.2 % [33.2, 76.9]", "6.2 % [1.1, 28.3]",
+    )  # fmt: skip
+
+
+def test_nothing_found_is_an_answer() -> None:
+    search = made_searches.nothing(remark="Every candidate left more.")
+    assert words.verdict(search).endswith("50.0 % after standard. The search found nothing better than standard.")
+    text = render(search)
+    assert "Every candidate left more." in text
+    assert "Sentence" not in re.sub(r"<th[^>]*>Sentence</th>", "", text)
+    assert "Nothing: every module passes its gradient on" in text
+    broken = replace(search, trials=(), together=replace(search.together, standard=0.0, search=0.0))
+    assert words.verdict(broken).endswith("Standard breaks all: there was nothing to search for.")
+    assert "No sentence was tried" in render(broken)
+
+
+def test_a_sentence_is_read_in_its_four_choices() -> None:
+    assert words.choices(FIRST) == [
+        ("attack", "pgd (steps=50, rule=sign)"),
+        ("loss", "margin"),
+        ("gradient", "eot:8 of traced:quantise"),
+        ("criterion and targets", "the 3 likeliest other classes in turn"),
+    ]
+    assert words.choices(SECOND)[0] == ("attack", "apgd, 2 independent runs")
+    assert words.choices(SECOND)[1:] == [
+        ("loss", "its own"), ("gradient", "eot:8"), ("criterion and targets", "any other class"),
+    ]  # fmt: skip
+
+
+def test_command_and_python_say_the_same() -> None:
+    assert shlex.split(words.command(SEARCH, FIRST)) == [
+        "advplug", "evaluate", "mine:Model", "--data", "mnist:shipped", "--threat", "linf:0.2", "--attacks", "pgd",
+        "--set", "pgd.steps=50", "--set", "pgd.rule=sign", "--losses", "margin",
+        "--gradients", "eot:8 of traced:quantise", "--targets", "3", "--limit", "32", "--seed", "3",
+    ]  # fmt: skip
+    asked: dict[str, object] = {}
+
+    def evaluate(*arguments: object, **named: object) -> None:
+        asked.update(named, arguments=arguments)
+
+    code = words.python(SEARCH, FIRST).replace("from advplug import evaluate\n", "")
+    exec(code, {"evaluate": evaluate})
+    assert asked == {
+        "arguments": ("mine:Model", "mnist:shipped", "linf:0.2"), "attacks": ("pgd", {"steps": 50, "rule": "sign"}),
+        "losses": "margin", "gradients": "eot:8 of traced:quantise", "targets": "3", "limit": 32, "seed": 3,
+    }  # fmt: skip
+    assert "--restarts 2" in words.command(SEARCH, SECOND)
+    assert "losses" not in words.python(SEARCH, SECOND)
+
+
+def test_the_gradient_is_drawn_up_to_where_it_dies() -> None:
+    found = boxes(PLACES)
+    assert [(box.name, box.arrives, box.leaves) for box in found] == [
+        ("the whole model", "none", "none"),
+        ("quantise", "changed", "none"),
+        ("net.act", "exact", "changed"),
+        ("net", "exact", "exact"),
+        ("vote", "exact", "exact"),
+    ]
+    assert [kind for kind, _ in found[1].marks] == ["dead", "whole numbers"]
+
+
+def test_the_drawing_is_valid_and_says_in_words_what_it_shows() -> None:
+    svg = ElementTree.fromstring(drawing(PLACES))
+    assert svg.get("role") == "img"
+    assert svg.get("aria-label") == alternative(PLACES)
+    assert "quantise: the gradient dies: its input's gradient is 0 <here> & now" in alternative(PLACES)
+    texts = " ".join(text.text or "" for text in svg.iter("text"))
+    for place in PLACES:
+        assert (place.module or "the whole model") in texts
+        assert all(word in texts for word in place.note.split())
+    height = float((svg.get("viewBox") or "").split()[3])
+    assert all(float(one.get("y") or 0) <= height for one in svg.iter("text"))
+    assert all(float(one.get("x") or 0) + float(one.get("width") or 0) <= WIDTH for one in svg.iter("rect"))
+    long = Place(kind="dead", module="a." * 60, type="B" * 60, note="word " * 60)
+    lines = [text.text or "" for text in ElementTree.fromstring(drawing((long,))).iter("text")]
+    assert max(map(len, lines)) <= 41
+    assert drawing(()) == ""
+
+
+def test_every_trial_is_drawn_and_the_best_are_listed() -> None:
+    picture = trials_picture(SEARCH)
+    assert picture.figure is not None
+    (axes,) = picture.figure.axes
+    drawn = {(line.get_xdata()[0], line.get_ydata()[0]) for line in axes.lines if line.get_linestyle() == "None"}
+    assert {(one.number, 100 * one.broken) for one in SEARCH.trials} <= drawn
+    assert "trial 11, which broke 68.8 % (pgd(steps=50, rule=sign) on margin" in picture.alt
+    assert "Vertical lines" in picture.caption
+    listed = words.best(SEARCH)
+    assert [(one.part, one.number) for one in listed[::6]] == [(1, 11), (2, 23)]
+    assert len(listed) == words.BEST
+    assert words.trial_lines(SEARCH)[0] == (
+        "11", "1", "pgd (steps=50, rule=sign)", "margin", "eot:8 of traced:quantise",
+        "the 3 likeliest other classes in turn", "16", "68.8 %", "0.312", "100", "yes",
+    )  # fmt: skip
+
+
+def test_the_best_so_far_never_compares_different_numbers_of_samples() -> None:
+    one, *_ = SEARCH.trials
+    part = [
+        replace(one, number=number, samples=samples, broken=share)
+        for number, samples, share in ((0, 4, 1.0), (1, 4, 0.5), (2, 8, 0.25), (3, 4, 0.75), (4, 8, 0.5))
+    ]
+    assert best_so_far(part) == [(0, 100.0), (1, 100.0), (2, 25.0), (3, 25.0), (4, 50.0)]
+
+
+def test_more_gradients_than_colours_share_one() -> None:
+    one, *_ = SEARCH.trials
+    many = tuple(
+        replace(one, number=number, sentence=Sentence(attack="pgd", gradient=f"eot:{number}")) for number in range(20)
+    )
+    assert len(set(gradients(many).values())) == 7
+    picture = trials_picture(made_searches.search(trials=many))
+    assert picture.figure is not None
+    labels = [text.get_text() for text in picture.figure.legends[0].get_texts()]
+    assert OTHER in labels
+    assert "eot:19" not in labels
+
+
+@pytest.mark.parametrize("name", ["<script>", "a & b", 'say "x"'])
+def test_what_users_named_is_escaped(name: str) -> None:
+    search = made_searches.search(model=name, places=(Place(kind="dead", module=name, type=name, note=name),))
+    text = render(search)
+    Page(text)
+    assert "<script" not in text
+
+
+def test_the_text_holds_what_the_page_holds() -> None:
+    text = search_markdown(SEARCH)
+    for part in (words.verdict(SEARCH), words.command(SEARCH, FIRST), words.python(SEARCH, SECOND), words.HALVES):
+        assert part in text
+    assert "| quantise | Quantise | dead | its input" in text
+    assert "| 11 | 1 | pgd (steps=50, rule=sign) |" in text
