@@ -60,6 +60,7 @@ def search(**fields: Any) -> Composition:
         "seconds": 81.5,
         "standard_seconds": 30.25,
         "remark": "Two classes have no sample.",
+        "options": {"limit": "32"},
     }
     return Composition(**{**values, **fields})
 

@@ -12,6 +12,7 @@ import click
 
 from advplug import __version__
 from advplug.cli import _console
+from advplug.cli._paths import UserPath
 from advplug.errors import AdvplugError
 from advplug.plugins.manager import default_manager
 from advplug.scaffold import KINDS, Plan, check_name, pin_of, write
@@ -34,19 +35,35 @@ FOLDERS = {"attack": "attacks", "defense": "defenses", "adaptive": "adaptive", "
     help="Folder that advplug-KIND-NAME is written into; by default plugins/... in a clone of advplug, else here.",
 )
 @click.option("--summary", help="What it is, in one line.")
+@click.option(
+    "--from",
+    "run",
+    type=UserPath(),
+    metavar="RUN",
+    help="Folder of advplug search: the case holds its model, its samples and the sentences that it found.",
+)
 @click.option("--breaks", metavar="DEFENSE", help="Installed defense that a new adaptive attack breaks; default NAME.")
 @_console.json_option
-def command(*, kind: str, name: str, path: Path | None, summary: str | None, breaks: str | None, as_json: bool) -> None:
+def command(
+    *, kind: str, name: str, path: Path | None, summary: str | None, run: Path | None, breaks: str | None, as_json: bool
+) -> None:
     """Write a new plugin: a small working example to change, with its tests.
 
-    KIND is attack, defense, adaptive, data, or case, which is a defense and the adaptive attack that breaks it.
+    KIND is attack, defense, adaptive, data, or case, which is a defense and the adaptive attack that breaks it; with
+    --from RUN, those that advplug search was given and has found.
     """
     check_name(name)
     if breaks is not None and kind != "adaptive":
         raise click.UsageError("--breaks belongs to the kind adaptive; a case breaks its own defense")
+    if run is not None and kind != "case":
+        raise click.UsageError("--from belongs to the kind case")
     clone = None if path else _clone(Path.cwd())
-    plans = _plans(kind, name, clone=clone, path=path or Path(), summary=summary, breaks=breaks)
-    notes = _notes(plans, clone)
+    notes: list[str] = []
+    if run is None:
+        plans = _plans(kind, name, clone=clone, path=path or Path(), summary=summary, breaks=breaks)
+    else:
+        plans, notes = _handed_over(run, name, clone=clone, path=path or Path(), summary=summary)
+    notes = _notes(plans, clone) + notes
     files = [_shown(file) for file in write(plans)]
     next_commands = _next(plans)
     for text in notes:
@@ -72,10 +89,10 @@ def _plans(
         Plan(
             kind=each,
             name=name,
-            parent=clone / "plugins" / FOLDERS[each] if clone else path,
+            parent=_parent(each, clone, path),
             version=__version__,
             core=__version__,
-            authors="The advplug authors" if clone else f"The authors of advplug-{each}-{name}",
+            authors=_authors(each, name, clone),
             # The one line of a case is its defense's.
             summary=summary if each == kinds[0] else None,
             breaks=breaks if each == "adaptive" else "",
@@ -83,6 +100,30 @@ def _plans(
         )
         for each in kinds
     ]
+
+
+def _handed_over(
+    run: Path, name: str, *, clone: Path | None, path: Path, summary: str | None
+) -> tuple[list[Plan], list[str]]:
+    """The distributions of a search, and what else their author should know."""
+    from advplug.cli._hand_over import case_of
+    from advplug.cli._hand_over_plans import Place
+
+    place = Place(
+        name=name,
+        parents={kind: _parent(kind, clone, path) for kind in KINDS},
+        authors={kind: _authors(kind, name, clone) for kind in KINDS},
+        summary=summary,
+    )
+    return case_of(run, place, default_manager())
+
+
+def _parent(kind: str, clone: Path | None, path: Path) -> Path:
+    return clone / "plugins" / FOLDERS[kind] if clone else path
+
+
+def _authors(kind: str, name: str, clone: Path | None) -> str:
+    return "The advplug authors" if clone else f"The authors of advplug-{kind}-{name}"
 
 
 def _requirement(kind: str, breaks: str) -> str:

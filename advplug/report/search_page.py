@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import NamedTuple
 
+from advplug.composition.handover import command_of, python_of
 from advplug.evaluation.diagnostics.signs import percent
 from advplug.records.composition import Composition
 from advplug.records.files import replace_file
@@ -17,7 +18,6 @@ from advplug.report.templates import filled, written
 
 PAGE, TEXT = "search.html", "search.md"
 
-LEFT_HEAD = ("samples", "of them", "no attack", "standard", "search")
 TRIAL_HEAD = (
     "trial", "sentence", "attack", "loss", "gradient", "targets", "samples", "broken", "margin left", "passes", "kept",
 )  # fmt: skip
@@ -52,7 +52,7 @@ def render(search: Composition) -> str:
         verdict=words.verdict(search),
         cost=words.cost(search),
         tiles=_tiles(search),
-        head=LEFT_HEAD,
+        head=words.LEFT_HEAD,
         lines=words.left_lines(search),
         halves=words.HALVES,
         sentences=_told(search),
@@ -70,8 +70,8 @@ def search_markdown(search: Composition) -> str:
         f"# Search on {search.model} under {search.threat}",
         words.verdict(search),
         words.cost(search),
-        search.remark,
-        table(LEFT_HEAD, words.left_lines(search), texts=1),
+        search.remark if search.sentences else "",
+        table(words.LEFT_HEAD, words.left_lines(search), texts=1),
         words.HALVES,
     ]
     for number, told in enumerate(_told(search), 1):
@@ -85,7 +85,7 @@ def search_markdown(search: Composition) -> str:
 
 
 def _told(search: Composition) -> list[Told]:
-    return [Told(words.choices(one), words.command(search, one), words.python(search, one)) for one in search.sentences]
+    return [Told(words.choices(one), command_of(one, search), python_of(one, search)) for one in search.sentences]
 
 
 def _tiles(search: Composition) -> list[tuple[str, str, float | None, str]]:

@@ -1,10 +1,6 @@
-"""A search in words: the verdict, the sentences that it found, and what runs them."""
+"""A search in words: the verdict, what is left, the sentences in their four choices, the trials."""
 
 from __future__ import annotations
-
-import shlex
-from collections.abc import Sequence
-from typing import Any
 
 from advplug.evaluation.diagnostics.intervals import wilson
 from advplug.evaluation.diagnostics.signs import percent
@@ -18,7 +14,7 @@ HALVES = (
     "choice has not seen it. Brackets: 95 % Wilson interval. Samples that were wrong before the attack count as lost."
 )
 _GROUPS = {"chosen_on": "half that the search chose on", "held_out": "held-out half", "together": "all samples"}
-_FEW = 1e-9
+LEFT_HEAD = ("samples", "of them", "no attack", "standard", "search")
 
 
 def verdict(search: Composition) -> str:
@@ -29,10 +25,7 @@ def verdict(search: Composition) -> str:
         f"{percent(whole.standard)} after standard"
     )
     if not search.sentences:
-        nothing = "Standard breaks all: there was nothing to search for."
-        if whole.standard > _FEW:
-            nothing = "The search found nothing better than standard."
-        return f"{start}. {nothing}"
+        return f"{start}. {search.remark or 'The search found nothing better than standard.'}"
     return (
         f"{start}, {percent(whole.search)} after the {_sentences(search)} that the search found. On the half that it "
         f"did not choose on: {percent(held.standard)} after standard, {percent(held.search)} after the search."
@@ -41,8 +34,9 @@ def verdict(search: Composition) -> str:
 
 def cost(search: Composition) -> str:
     """What it took, beside standard."""
-    tried = len(search.trials)
-    said = f"{tried} trial{'s' * (tried != 1)}, {search.queries:,.0f} passes per sample"
+    tried, failed = len(search.trials), sum(bool(one.reason) for one in search.trials)
+    said = f"{tried} trial{'s' * (tried != 1)}" + (f", of which {failed} could not run" if failed else "")
+    said += f", {search.queries:,.0f} passes per sample"
     if search.standard_queries > 0:
         said += f", {multiple(search)} times the {search.standard_queries:,.0f} of standard"
     said += f"; {search.seconds:,.1f} seconds"
@@ -74,32 +68,6 @@ def choices(sentence: Sentence) -> list[tuple[str, str]]:
     ]
 
 
-def command(search: Composition, sentence: Sentence) -> str:
-    """The command line that runs ``sentence`` on the samples of the search."""
-    words = ["advplug", "evaluate", search.model]
-    words += [word for name, text in _options(search, sentence) for word in (name, text)]
-    return shlex.join(words)
-
-
-def python(search: Composition, sentence: Sentence) -> str:
-    """The same in Python."""
-    settings = dict(sentence.settings)
-    attack = f"({sentence.attack!r}, {settings!r})" if settings else repr(sentence.attack)
-    arguments = [repr(search.model), repr(search.data) if search.data else "None", repr(search.threat)]
-    arguments.append(f"attacks={attack}")
-    if sentence.loss is not None:
-        arguments.append(f"losses={sentence.loss!r}")
-    if sentence.gradient != "exact":
-        arguments.append(f"gradients={sentence.gradient!r}")
-    if sentence.targets is not None:
-        arguments.append(f"targets={sentence.targets!r}")
-    if sentence.restarts > 1:
-        arguments.append(f"restarts={sentence.restarts}")
-    arguments += [f"limit={search.together.samples}", f"seed={search.seed}"]
-    lines = "".join(f"    {argument},\n" for argument in arguments)
-    return f"from advplug import evaluate\n\nevaluate(\n{lines})"
-
-
 def best(search: Composition) -> list[Trial]:
     """The trials that say most: for each sentence those on the most samples, of these what broke the larger share."""
     parts = sorted({one.part for one in search.trials})
@@ -122,25 +90,10 @@ def trial_lines(search: Composition) -> list[tuple[str, ...]]:
             percent(one.broken),
             f"{one.margin:.3g}",
             f"{one.queries:,.0f}",
-            "yes" if one.kept else "",
+            one.reason or ("yes" if one.kept else ""),
         )
         for one in best(search)
     ]
-
-
-def _options(search: Composition, sentence: Sentence) -> Sequence[tuple[str, str]]:
-    found = [("--data", search.data)] if search.data else []
-    found += [("--threat", search.threat), ("--attacks", sentence.attack)]
-    found += [("--set", f"{sentence.attack}.{name}={_written(value)}") for name, value in sentence.settings.items()]
-    found += [("--losses", sentence.loss)] if sentence.loss is not None else []
-    found += [("--gradients", sentence.gradient)] if sentence.gradient != "exact" else []
-    found += [("--targets", sentence.targets)] if sentence.targets is not None else []
-    found += [("--restarts", str(sentence.restarts))] if sentence.restarts > 1 else []
-    return [*found, ("--limit", str(search.together.samples)), ("--seed", str(search.seed))]
-
-
-def _written(value: Any) -> str:
-    return value if isinstance(value, str) else repr(value)
 
 
 def _left(group: Left) -> tuple[str, str, str, str]:

@@ -11,7 +11,7 @@ import shutil
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from string import Template
 
@@ -53,6 +53,10 @@ class Plan:
     summary: one line without double quotes and backslashes; None for what the example is.
     breaks: name of the defense, for the kind ``adaptive``.
     defense: requirement that brings this defense, for the same kind.
+    folder_of_templates: below :data:`TEMPLATES`; "" for that of the kind.
+    values: for further places of those templates.
+    attached: content of further files by their path below the source folder.
+    needs: requirements, instead of those of the kind's example.
 
     Raises
     ------
@@ -68,6 +72,10 @@ class Plan:
     summary: str | None = None
     breaks: str = ""
     defense: str = ""
+    folder_of_templates: str = ""
+    values: Mapping[str, str] = field(default_factory=dict)
+    attached: Mapping[str, bytes] = field(default_factory=dict)
+    needs: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if self.kind not in KINDS:
@@ -91,18 +99,24 @@ class Plan:
         """The top module."""
         return self.distribution.replace("-", "_")
 
+    @property
+    def templates(self) -> Path:
+        """Where its templates lie."""
+        return TEMPLATES / (self.folder_of_templates or self.kind)
+
     def files(self) -> dict[str, str | bytes]:
         """The content of every file by its path below :attr:`folder`."""
         source = f"src/{self.module}"
         found: dict[str, str | bytes] = {
             "pyproject.toml": self._render(TEMPLATES / "pyproject.toml"),
-            "README.md": self._render(TEMPLATES / self.kind / "README.md"),
-            f"{source}/__init__.py": self._render(TEMPLATES / self.kind / "__init__.py"),
-            f"{source}/{MODULES[self.kind]}.py": self._render(TEMPLATES / self.kind / f"{MODULES[self.kind]}.py"),
+            "README.md": self._render(self.templates / "README.md"),
+            f"{source}/__init__.py": self._render(self.templates / "__init__.py"),
+            f"{source}/{MODULES[self.kind]}.py": self._render(self.templates / f"{MODULES[self.kind]}.py"),
             f"{source}/py.typed": "",
-            f"tests/test_{self.kind}_{self.name.replace('-', '_')}.py": self._render(TEMPLATES / self.kind / "test.py"),
+            f"tests/test_{self.kind}_{self.name.replace('-', '_')}.py": self._render(self.templates / "test.py"),
+            **{f"{source}/{path}": content for path, content in self.attached.items()},
         }
-        if self.kind == "defense":
+        if self.templates == TEMPLATES / "defense":
             found[f"{source}/weights/mnist.safetensors"] = (TEMPLATES / "defense" / "mnist.safetensors").read_bytes()
             found[f"{source}/weights/mnist.json"] = self._render(TEMPLATES / "defense" / "mnist.json")
         return found
@@ -118,12 +132,13 @@ class Plan:
             "name": self.name,
             "distribution": self.distribution,
             "module": self.module,
-            "class_name": class_name(self.kind, self.name),
+            "class_name": class_name(self.kind, self.name, self.templates),
             "summary": summary.rstrip("."),
             "version": self.version,
             "authors": self.authors,
             "breaks": self.breaks,
-            "dependencies": "\n".join(f'    "{requirement}",' for requirement in self._requirements()),
+            "dependencies": "\n".join(f'    "{requirement}",' for requirement in self.needs or self._requirements()),
+            **self.values,
         }
 
     def _requirements(self) -> Sequence[str]:
@@ -165,10 +180,10 @@ def check_summary(summary: str) -> None:
         raise InvalidInput(f"summary {summary!r}: write one line without double quotes and backslashes")
 
 
-def class_name(kind: str, name: str) -> str:
+def class_name(kind: str, name: str, templates: Path | None = None) -> str:
     """``my-attack`` as ``MyAttack``, with the kind behind it where the module has another use for the word."""
     words = "".join(part.capitalize() for part in name.split("-"))
-    template = (TEMPLATES / kind / f"{MODULES[kind]}.py{SUFFIX}").read_text(encoding="utf-8")
+    template = ((templates or TEMPLATES / kind) / f"{MODULES[kind]}.py{SUFFIX}").read_text(encoding="utf-8")
     taken = keyword.iskeyword(words) or re.search(rf"\b{words}\b", template)
     return words + kind.capitalize() if taken else words
 

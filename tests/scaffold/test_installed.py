@@ -11,6 +11,7 @@ from pathlib import Path
 from zipfile import ZipFile
 
 import pytest
+from made_case import write_data, write_search
 
 from advplug.scaffold import TEMPLATES
 
@@ -19,7 +20,9 @@ pytest.importorskip("hatchling", reason="and built without isolation, by the hat
 
 ROOT = Path(__file__).resolve().parents[2]
 CALLS = [("attack", "mine"), ("data", "mine"), ("case", "mine"), ("adaptive", "again", "--breaks", "kwta")]
-PLUGINS = ("attack:mine", "data:mine", "defense:mine", "adaptive:mine", "adaptive:again")
+FOUND = ("data:found", "defense:found", "adaptive:found")
+"""Made of a search on a model and on data of a user's own."""
+PLUGINS = ("attack:mine", "data:mine", "defense:mine", "adaptive:mine", "adaptive:again", *FOUND)
 BLOCK = re.compile(r"^```python\n(.*?)^```", re.MULTILINE | re.DOTALL)
 
 
@@ -63,6 +66,9 @@ def workplace(tmp_path_factory: pytest.TempPathFactory) -> Workplace:
     place = Workplace(tmp_path_factory.mktemp("new"))
     for call in CALLS:
         succeeded(place.advplug("new", *call))
+    search = write_search(place.folder, model="mine:two", data=str(write_data(place.folder / "own.npz")))
+    succeeded(place.advplug("new", "case", "found", "--from", str(search)))
+    (place.folder / "mine.py").unlink()
     folders = [str(place.distribution(plugin)) for plugin in PLUGINS]
     succeeded(place.run("pip", "wheel", "-q", "--no-deps", "--no-build-isolation", "-w", "wheels", *folders))
     wheels = sorted(str(path) for path in (place.folder / "wheels").glob("*.whl"))
