@@ -87,15 +87,23 @@ def test_each_sentence_comes_with_what_runs_it() -> None:
 
 
 def test_the_gradient_is_drawn_up_to_where_it_dies() -> None:
-    found = boxes(PLACES)
-    assert [(box.name, box.arrives, box.leaves) for box in found] == [
-        ("the whole model", "none", "none"),
+    (whole,) = boxes(PLACES)
+    assert [(box.name, box.arrives, box.leaves) for box in whole.inner] == [
         ("quantise", "changed", "none"),
-        ("net.act", "exact", "changed"),
-        ("net", "exact", "exact"),
+        ("net", "exact", "changed"),
         ("vote", "exact", "exact"),
     ]
-    assert [kind for kind, _ in found[1].marks] == ["dead", "whole numbers"]
+    assert [place.kind for place in whole.inner[0].places] == ["dead", "whole numbers"]
+    assert [(box.name, box.leaves) for box in whole.inner[1].inner] == [("net.act", "changed")]
+    assert (whole.arrives, whole.inside, whole.leaves) == ("exact", "none", "none")
+
+
+def test_what_dies_somewhere_inside_a_module_dies_above_what_is_known_to_be_inside() -> None:
+    (whole,) = boxes((
+        Place(kind="scores", module="layers", type="Sequential"), Place(kind="dead", module="", type="Net"),
+    ))  # fmt: skip
+    assert (whole.inside, whole.leaves) == ("exact", "none")
+    assert [(box.arrives, box.leaves) for box in whole.inner] == [("exact", "exact")]
 
 
 def test_the_drawing_is_valid_and_says_in_words_what_it_shows() -> None:
@@ -113,6 +121,8 @@ def test_the_drawing_is_valid_and_says_in_words_what_it_shows() -> None:
     long = Place(kind="dead", module="a." * 60, type="B" * 60, note="word " * 60)
     lines = [text.text or "" for text in ElementTree.fromstring(drawing((long,))).iter("text")]
     assert max(map(len, lines)) <= 41
+    deep = tuple(replace(long, module=".".join("abcdefghij"[:depth])) for depth in range(10))
+    ElementTree.fromstring(drawing(deep))
     assert drawing(()) == ""
 
 
