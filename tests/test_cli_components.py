@@ -118,7 +118,7 @@ def test_rows_of_references_stay_with_their_samples(
         )
         assert row["robust_accuracy"] == 0
     np.save("five.npy", np.zeros((5, 2)))
-    common = ["own_light:Light", "--data", "data.npz", "--threat", "linf:0.1", "--limit", "4"]
+    common = ["own_light:Light", "--data", "data.npz", "--threat", "linf:0.1", "--attacks", "pgd", "--limit", "4"]
     for option in (
         ["--loss", "logit-matching:five.npy"],
         ["--gradient", "selective:logit-matching(references=each.npy)"],
@@ -152,8 +152,8 @@ def test_a_stand_in_is_for_bpda_wherever_it_stands(
     own = ("--surrogate", "own_light:Light", "--loss", "margin")
     (row,) = rows(*own, "--gradient", "eot:2 of bpda", model="own_light:Steps")
     assert row["robust_accuracy"] == 0.5
-    arguments = ["own_light:Steps", "--data", "data.npz", "--threat", "linf:0.1", *own, "--gradient", "eot:2"]
-    assert run(["evaluate", *arguments]) == 2
+    common = ["own_light:Steps", "--data", "data.npz", "--threat", "linf:0.1", "--attacks", "pgd"]
+    assert run(["evaluate", *common, *own, "--gradient", "eot:2"]) == 2
     assert "add bpda to --gradients" in capsys.readouterr().err
 
 

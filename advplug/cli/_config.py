@@ -29,6 +29,7 @@ class Settings(BaseModel):
     data: str | None = None
     threat: str | None = None
     attacks: list[str] | None = None
+    time_budget: str | PositiveInt | None = None
     losses: list[str] | None = None
     gradients: list[str] | None = None
     restarts: PositiveInt | None = None

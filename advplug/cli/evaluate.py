@@ -14,6 +14,7 @@ from advplug.cli._device import usable_device
 from advplug.cli._options import Options, shared_options
 from advplug.cli._order import Order
 from advplug.cli._paths import UserPath
+from advplug.cli._usual import Usual, usual
 from advplug.errors import InvalidInput
 from advplug.plugins.manager import default_manager
 
@@ -43,12 +44,21 @@ def _defaults(ctx: click.Context, _: click.Parameter, path: Path | None) -> Path
     help="norm:epsilon in the units of the input: linf:8/255, l2:0.5; l2:min for the least distance; linf:FILE.npy for "
     "a budget of each value.",
 )
-@click.option("--attacks", default="pgd", show_default=True, help="Attack plugins, with commas between.")
+@click.option(
+    "--attacks",
+    help="Attack plugins, with commas between. If absent, standard, and then what a search finds for the model (auto).",
+)
+@click.option(
+    "--time-budget",
+    metavar="2x|SECONDS",
+    help="Without --attacks: how long standard and the search may take together, as a multiple of standard, 2x if "
+    "absent; or seconds, which give other figures on other machines.",
+)
 @click.option(
     "--losses",
     "--loss",
     help="With commas between, as in margin,0.5*margin+10*detector-score; advplug show losses lists them. Each "
-    "attack's own if absent, and margin beside it if --attacks is, too.",
+    "attack's own if absent.",
 )
 @click.option(
     "--gradients",
@@ -76,14 +86,13 @@ def _defaults(ctx: click.Context, _: click.Parameter, path: Path | None) -> Path
 )
 @click.option("--output", help="Entry with the scores where the model answers with several, by name or number.")
 @shared_options
-@click.pass_context
 def command(
-    ctx: click.Context,
     *,
     model: str,
     data: str | None,
     threat: str | None,
-    attacks: str,
+    attacks: str | None,
+    time_budget: str | None,
     losses: str | None,
     gradients: str | None,
     settings: tuple[str, ...],
@@ -100,27 +109,35 @@ def command(
 
     Or a defense plugin, NAME[:PRESET]; or a model of another library with its preprocessing, timm:NAME or hf:FOLDER.
     """
-    if losses is None and ctx.get_parameter_source("attacks") is click.core.ParameterSource.DEFAULT:
-        losses = "cross-entropy,margin"
-    order = Order.of(
-        "evaluate",
-        options,
-        model=model,
-        data=data,
-        threat=threat,
-        attacks=attacks,
-        losses=losses,
-        gradients=gradients,
-        settings=settings,
-        restarts=restarts,
-        targets=targets,
-        auxiliary=auxiliary,
-        bounds=bounds,
-        mask=mask,
-        surrogate=surrogate,
-        output=output,
-    )
-    _evaluation.carry_out(order, options, default_manager())
+    manager = default_manager()
+
+    def order_of(chosen: Usual) -> Order:
+        return Order.of(
+            "evaluate",
+            options,
+            model=model,
+            data=data,
+            threat=threat,
+            attacks=chosen.attacks,
+            losses=chosen.losses,
+            gradients=gradients,
+            settings=(*chosen.settings, *settings),
+            restarts=restarts,
+            targets=targets,
+            auxiliary=auxiliary,
+            bounds=bounds,
+            mask=mask,
+            surrogate=surrogate,
+            output=output,
+        )
+
+    if attacks is None:
+        chosen = usual(time_budget, losses, threat, lambda once: order_of(once)(), manager)
+    elif time_budget is None:
+        chosen = Usual(attacks, losses)
+    else:
+        raise InvalidInput("--time-budget is for runs without --attacks: leave one of them out")
+    _evaluation.carry_out(order_of(chosen), options, manager)
 
 
 def job_of(

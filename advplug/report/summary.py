@@ -19,6 +19,13 @@ NOTE = (
 )
 
 
+_SEARCHES = "Auto("
+"""How the components of an attack start that runs the suite and then searches."""
+
+_SENTENCE = "search "
+"""How the names of its stages start that a search found."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Line:
     """One line of the table, formatted; empty where there is nothing to say. ``note`` numbers the source."""
@@ -190,12 +197,34 @@ def remarks(evaluation: Evaluation) -> list[str]:
         if row.stages:
             left = ", ".join(f"{name} {percent(accuracy)}" for name, accuracy in row.stages)
             found.append(f"{row.name}, accuracy after each stage: {left}.")
+            found += _searched(row)
     if distance_columns(evaluation):
         found.append(
             "No budget: accuracy is the share that no perturbation was found for. Median and mean distance are those "
             "of the successes; at a budget, everything not broken within it counts as robust."
         )
     return found
+
+
+def _searched(row: Row) -> list[str]:
+    """What a row whose attack searches did on what the suite left, in a sentence; [] for another attack."""
+    if not row.components.get("attack", "").startswith(_SEARCHES):
+        return []
+    suite = [left for name, left in row.stages if not name.startswith(_SENTENCE)]
+    if not suite:
+        return []
+    broke = [
+        name
+        for (name, left), (_, before) in zip(row.stages[1:], row.stages, strict=False)
+        if name.startswith(_SENTENCE) and left < before
+    ]
+    start = f"{row.name} ran the standard suite, which left {percent(suite[-1])}"
+    if suite[-1] == 0:
+        return [f"{start}: there was nothing to search for."]
+    if not broke:
+        return [f"{start}; no sentence that it tried on these broke more, which is no proof that none does."]
+    text = "; ".join(name.partition(": ")[2] for name in broke)
+    return [f"{start}, and searched there for what breaks more: {text}. That left {percent(row.stages[-1][1])}."]
 
 
 def _line(row: Row, evaluation: Evaluation, notes: dict[str, int]) -> Line:

@@ -11,7 +11,7 @@ import pytest
 from advplug.evaluation import Evaluation, Row
 from advplug.evaluation.diagnostics.intervals import wilson
 from advplug.report.markdown import markdown
-from advplug.report.summary import lines, percent, sources, verdict
+from advplug.report.summary import lines, percent, remarks, sources, verdict
 
 
 def row(name: str, role: str, accuracy: float, **fields: Any) -> Row:
@@ -90,3 +90,23 @@ def test_a_plugin_that_brings_a_section_does_not_pay_for_matplotlib() -> None:
     code = "import sys, advplug.report; print([name for name in ('matplotlib', 'jinja2') if name in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize(
+    ("stages", "said"),
+    [
+        ((("apgd-ce", 0.5), ("square", 0.0)), "which left 0.0 %: there was nothing to search for."),
+        ((("square", 0.5),), "which left 50.0 %; no sentence that it tried on these broke more, which is no proof"),
+        ((("square", 0.5), ("search 1: pgd on margin", 0.5)), "no sentence that it tried on these broke more"),
+        (
+            (("square", 0.5), ("search 1: pgd on margin", 0.1), ("search 2: fgm", 0.1)),
+            "which left 50.0 %, and searched there for what breaks more: pgd on margin. That left 10.0 %.",
+        ),
+    ],
+)
+def test_what_a_search_did_is_said(stages: tuple[tuple[str, float], ...], said: str) -> None:
+    searched = row("auto", "attack", stages[-1][1], stages=stages, components={"attack": "Auto(trials=64)"})
+    (text,) = (text for text in remarks(evaluation(searched)) if text.startswith("auto ran the standard suite, which"))
+    assert said in text
+    other = row("standard", "attack", 0.1, stages=stages, components={"attack": "Standard(steps=100)"})
+    assert not any("ran the standard suite" in text for text in remarks(evaluation(other)))
