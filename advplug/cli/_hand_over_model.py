@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import inspect
+import re
 import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -20,6 +21,7 @@ from advplug.scaffold import pin_of
 from advplug.scaffold.expressions import Imports, quoted
 
 _COPIED = "# Copied by advplug new: the model as it was searched.\n# ruff: noqa\n# fmt: off\n# mypy: ignore-errors\n"
+_LOADED = re.compile(r"""\bload\(\s*["']([a-z]+:[a-z0-9-]+)["']""")
 _LIBRARIES = {"timm": ("advplug.intake.timm_models", "timm_model"), "hf": ("advplug.intake.hf_models", "hf_model")}
 
 
@@ -94,9 +96,10 @@ def model_source(name: str, package: str, manager: Manager) -> Source:
             notes=_note_of(first),
         )  # fmt: skip
     text = file.read_text(encoding="utf-8")
+    needs = (*_homes(_imported(text)), *_plugins_of(text, manager))
     return Source(
         expression=expression, imported=f"{package}._model", is_model=is_model,
-        attached={"_model.py": (_COPIED + text).encode()}, needs=_homes(_imported(text)),
+        attached={"_model.py": (_COPIED + text).encode()}, needs=needs,
         notes=(f"{file.name} is copied to {package}/_model.py: files that it reads must be found from there",),
     )  # fmt: skip
 
@@ -158,10 +161,18 @@ def _modules_of(node: ast.AST) -> Iterator[str]:
 
 
 def _homes(packages: list[str]) -> tuple[str, ...]:
-    """The distributions that bring ``packages``, but for advplug itself."""
+    """The distributions that bring ``packages``, but for those that every case needs."""
     homes = metadata.packages_distributions()
     names = {homes[package.partition(".")[0]][0] for package in packages if package.partition(".")[0] in homes}
-    return tuple(sorted(names - {"advplug"}))
+    return tuple(sorted(names - {"advplug", "torch"}))
+
+
+def _plugins_of(text: str, manager: Manager) -> Iterator[str]:
+    """The requirements that bring the plugins which a module loads by name."""
+    installed = {spec.key for kind in ("attack", "defense", "data") for spec in manager.specs(kind)}
+    for key in sorted(set(_LOADED.findall(text)) & installed):
+        source = manager.provenance(key)
+        yield source.distribution + pin_of(source.version)
 
 
 def _note_of(path: str) -> tuple[str, ...]:

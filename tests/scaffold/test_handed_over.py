@@ -64,6 +64,8 @@ def test_a_search_on_a_data_plugin_is_a_defense_and_its_attack(
     assert re.findall(r'"(advplug-[a-z-]+)>', metadata) == [
         "advplug-attack-pgd", "advplug-attack-standard", "advplug-defense-mine",
     ]  # fmt: skip
+    metadata = (folder / "advplug-defense-mine" / "pyproject.toml").read_text(encoding="utf-8")
+    assert re.findall(r'"(advplug-[a-z-]+)>', metadata) == ["advplug-data-mnist"]
     copied = (folder / "advplug-defense-mine" / "src" / "advplug_defense_mine" / "_model.py").read_text("utf-8")
     assert copied.endswith((folder / "mine.py").read_text(encoding="utf-8"))
 
