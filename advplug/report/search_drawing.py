@@ -21,7 +21,7 @@ STOPS: tuple[PlaceKind, ...] = ("dead", "disconnected")
 BENDS: tuple[PlaceKind, ...] = ("constant", "replaced")
 
 WORDS: dict[PlaceKind, str] = {
-    "scores": "scores",
+    "scores": "gives scores",
     "dead": "the gradient dies",
     "constant": "its gradient is constant",
     "replaced": "its gradient is replaced",
@@ -30,6 +30,8 @@ WORDS: dict[PlaceKind, str] = {
     "whole numbers": "whole numbers",
     "vote": "a vote",
 }
+"""What is said of a place without a note."""
+
 _CROSS = "M2.6 .6L5 3L7.4 .6L9.4 2.6L7 5l2.4 2.4l-2 2L5 7L2.6 9.4l-2-2L3 5L.6 2.6z"
 _DISK = "M5 1a4 4 0 1 0 .01 0z"
 _TRIANGLE = "M5 .8L9.4 8.8H.6z"
@@ -152,7 +154,7 @@ def _follow(box: Box, gradient: str) -> str:
 
 def _said(place: Place) -> str:
     note = place.note.strip()
-    return f"{WORDS[place.kind]}: {note}" if note else WORDS[place.kind]
+    return f"{place.kind}: {note}" if note else WORDS[place.kind]
 
 
 def _drawn(box: Box, y: int, depth: int) -> Iterator[str]:

@@ -110,7 +110,7 @@ def test_the_drawing_is_valid_and_says_in_words_what_it_shows() -> None:
     svg = ElementTree.fromstring(drawing(PLACES))
     assert svg.get("role") == "img"
     assert svg.get("aria-label") == alternative(PLACES)
-    assert "quantise: the gradient dies: its input's gradient is 0 <here> & now" in alternative(PLACES)
+    assert "quantise: dead: its input's gradient is 0 <here> & now" in alternative(PLACES)
     texts = " ".join(text.text or "" for text in svg.iter("text"))
     for place in PLACES:
         assert (place.module or "the whole model") in texts
