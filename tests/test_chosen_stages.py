@@ -13,7 +13,7 @@ from advplug.adaptive import Recipe
 from advplug.attack import Attack, Course, Problem, Stage, Task
 from advplug.data import Images
 from advplug.engine.problem import make_problem
-from advplug.engine.stages import advance, run_attack
+from advplug.engine.stages import advance, run_attack, run_sweep
 from advplug.errors import NoGradient, RobustnessWarning
 from advplug.evaluation import evaluate, model_job
 from advplug.evaluation.executors import Inline
@@ -111,6 +111,28 @@ def test_a_repeated_one_goes_on_choosing() -> None:
     assert twice.stages == once.stages
     assert torch.equal(twice.success, once.success)
     assert bool((twice.forwards > once.forwards).any())
+
+
+def test_a_sweep_names_the_stages_of_all_its_budgets() -> None:
+    problem = make_problem(*case(), ThreatModel("linf", 0.2))
+    budgets = (0.02, 0.1, 1.0)
+
+    class ByBudget(Chooser):
+        def next_stage(self, problem: Problem, course: Course) -> Stage | None:
+            stage = super().next_stage(problem, course)
+            if stage is None or course.planned is not None:
+                return stage
+            return stage._replace(name=f"{stage.name} at {problem.threat.epsilon}")
+
+    results = run_sweep(ByBudget(most=2), problem, budgets)
+    assert results[1].stages == ("first", "0.3 at 0.1", "0.6 at 0.1", "0.3 at 0.02", "0.6 at 0.02")
+    for result in results:
+        assert result.evaluations.shape[1] == len(result.stages)
+        assert bool((result.stage[result.success] >= 0).all())
+        left = [share for _, share in result.accuracy_after_stages()]
+        assert min(left) == result.robust_accuracy
+    left = [result.robust_accuracy for result in results]
+    assert left == sorted(left, reverse=True)
 
 
 class Table(nn.Module):

@@ -84,6 +84,7 @@ def _plan_options(command: Callable[..., Any]) -> Callable[..., Any]:
 @_plan_options
 @click.option("--out", type=UserPath(), help=f"Run directory; otherwise one in {RUNS}.")
 @click.option("--fresh", is_flag=True, help="Forget what the run directory holds instead of resuming.")
+@click.option("--report/--no-report", "report", default=True, help="Whether to write search.html and search.md.")
 @_console.json_option
 def command(
     *,
@@ -99,6 +100,7 @@ def command(
     batch_size: int | None,
     out: Path | None,
     fresh: bool,
+    report: bool,
     as_json: bool,
     **limits: Any,
 ) -> None:
@@ -116,7 +118,7 @@ def command(
     job = order()
     _evaluation.refuse_unfit(job)
     job = replace(job, run_dir=out or RUNS / f"search-{_evaluation.run_name(job)}", command=_console.command_line())
-    _carry_out(job, _Limits(**limits).plan(), _named(job, values), fresh=fresh, as_json=as_json)
+    _carry_out(job, _Limits(**limits).plan(), _named(job, values), fresh=fresh, report=report, as_json=as_json)
 
 
 def job_of(*, limit: int, seed: int, device: str, batch_size: int | None, **source: Any) -> Job:
@@ -153,7 +155,7 @@ def _named(job: Job, values: dict[str, Any]) -> Named:
     )
 
 
-def _carry_out(job: Job, plan: Plan, named: Named, *, fresh: bool, as_json: bool) -> None:
+def _carry_out(job: Job, plan: Plan, named: Named, *, fresh: bool, report: bool, as_json: bool) -> None:
     from advplug.composition.run import search
 
     assert job.run_dir is not None
@@ -164,7 +166,11 @@ def _carry_out(job: Job, plan: Plan, named: Named, *, fresh: bool, as_json: bool
             found = search(job, plan, named=named, watch=watch, tell=_console.warn)
     if as_json:
         _console.print_json(found.to_json())
-        return
-    from advplug.cli import _found
+    else:
+        from advplug.cli import _found
 
-    _found.print_found(found, job.run_dir)
+        _found.print_found(found, job.run_dir)
+    if report:
+        from advplug.report import write_search_report
+
+        click.echo(f"report: {write_search_report(found, job.run_dir)}", err=as_json)

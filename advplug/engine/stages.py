@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from advplug.attack import Attack, Course, Stage
 from advplug.engine.problem import Problem, check_loss
@@ -120,7 +121,10 @@ def attack_within(attack: Attack, problem: Problem, epsilon: float, before: Atta
     """The result at one budget of a sweep, after that of the next smaller one."""
     threat = replace(problem.threat, epsilon=epsilon)
     budget = torch.full_like(problem.labels, 0, dtype=torch.float64) + epsilon
-    return _continue(attack, replace(problem, threat=threat, epsilon=budget), before)
+    problem = replace(problem, threat=threat, epsilon=budget)
+    if before is None or not attack.chooses_stages:
+        return _continue(attack, problem, before)
+    return _at_next_budget(attack, problem, before)
 
 
 def _check(attack: Attack, problem: Problem) -> None:
@@ -193,11 +197,34 @@ def _counting_from(before: int, total: int, stage: Stage) -> Problem:
     return replace(stage.problem, options=replace(options, progress=progress))
 
 
+def _at_next_budget(attack: Attack, problem: Problem, before: AttackResult) -> AttackResult:
+    """What :func:`_continue` gives, for an attack whose stages may be others at each budget."""
+    rows = (~before.success & before.correct).nonzero().squeeze(1)
+    if not len(rows):
+        return _continue(attack, problem, before)
+    after = run_attack(attack, problem.at(rows))
+    found = _put_back(before, after, rows)
+    names = (*after.stages, *(name for name in before.stages if name not in after.stages))
+    numbers = torch.tensor([*(names.index(name) for name in before.stages), -1], device=rows.device)
+    stage = numbers[before.stage]
+    stage[rows] = after.stage
+    count, columns, restarts = found.evaluations.shape
+    others = found.evaluations.new_zeros(count, len(names) - columns, restarts)
+    left_out = tuple(dict.fromkeys((*before.left_out, *after.left_out)))
+    evaluations = torch.cat((found.evaluations, others), 1)
+    return replace(found, stage=stage, stages=names, left_out=left_out, evaluations=evaluations)
+
+
 def _continue(attack: Attack, problem: Problem, before: AttackResult | None) -> AttackResult:
     """Attack what ``before`` left standing, and put its successes back in."""
     if before is None:
         return run_attack(attack, problem)
     rows = (~before.success & before.correct).nonzero().squeeze(1)
+    return _put_back(before, run_attack(attack, problem.at(rows)) if len(rows) else None, rows)
+
+
+def _put_back(before: AttackResult, after: AttackResult | None, rows: Tensor) -> AttackResult:
+    """``before`` with what an attack made ``after`` it of its samples ``rows``, int64 (n,); its passes alone count."""
     merged: dict[str, Any] = {
         "adversarials": before.adversarials.clone(),
         **{
@@ -210,8 +237,7 @@ def _continue(attack: Attack, problem: Problem, before: AttackResult | None) -> 
     }
     if before.tried is not None:
         merged["tried"] = before.tried.clone()
-    if len(rows):
-        after = run_attack(attack, problem.at(rows))
+    if after is not None:
         for name in merged.keys() - {"trace", "evaluations"}:
             merged[name][rows] = getattr(after, name)
         merged["success_rate"] = torch.maximum(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -50,6 +51,8 @@ def test_it_prints_trace_sentence_command_and_table(
     assert "times those of standard" in " ".join(out.split())
     command = next(line for line in out.splitlines() if line.startswith("advplug evaluate"))
     assert "--gradients" in command
+    assert f"report: {Path('out') / 'search.html'}" in out
+    assert str(sentence.gradient) in (folder.path / "out" / "search.md").read_text()
     lines = [json.loads(line) for line in (folder.path / "out" / "trials.jsonl").read_text().splitlines()]
     assert len(lines) == len(found.trials) == 4
     job = json.loads((folder.path / "out" / "job.json").read_text())

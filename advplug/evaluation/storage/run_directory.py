@@ -27,7 +27,8 @@ FOLDERS = ("rows", "behaviours", "pieces")
 
 _KEY = "[0-9a-f]" * 16
 _KEYED = (f"rows/{_KEY}.json", f"rows/{_KEY}.npz", f"behaviours/{_KEY}.npz", f"pieces/{_KEY}-*.safetensors")
-_NAMED = ("evaluation.json", "inputs.npz", "job.json", "report.html", "search.json", "trials.jsonl")
+_OF_A_SEARCH = ("search.json", "trials.jsonl", "search.html", "search.md")
+_NAMED = ("evaluation.json", "inputs.npz", "job.json", "report.html", *_OF_A_SEARCH)
 _ADDRESS = re.compile(r" at 0x[0-9a-f]+")  # of a function that a component holds: another one in every process
 _TRIAL = bytes(1 << 16)  # a full disk may still hold an empty file
 _NUMBERS = ("robust_accuracy", "queries", "gradients", "seconds")
