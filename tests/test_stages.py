@@ -110,6 +110,28 @@ def test_the_result_tells_which_stage_succeeded_and_charges_all() -> None:
     assert result.trace.shape == (6, 30)
 
 
+@pytest.mark.parametrize("restarts", [(1, 3), (3, 1)])
+def test_stages_may_have_different_numbers_of_restarts(restarts: tuple[int, int]) -> None:
+    class Two(Attack):
+        fixed_loss = True
+
+        def run(self, task: Task) -> None:
+            raise AssertionError("the engine runs the stages")
+
+        def stages(self, problem: Problem) -> list[Stage]:
+            options = [replace(problem.options, restarts=count) for count in restarts]
+            return [Stage(f"{one.restarts}", OneStep(share=0.1), replace(problem, options=one)) for one in options]
+
+    model = linear_model(5, (1, 4, 4)).float()
+    x = torch.rand(6, 1, 4, 4)
+    with torch.no_grad():
+        labels = model(x).argmax(1)
+    result = run_attack(Two(), make_problem(model, x, labels, ThreatModel("linf", 1e-5)))
+    assert result.evaluations.shape == (6, 2, 4)
+    assert ((result.evaluations > 0).sum(2) >= torch.tensor(restarts)).all()
+    assert int(result.evaluations.sum()) == len(result.trace) * 6
+
+
 def test_a_loss_that_a_cascade_would_ignore_is_refused() -> None:
     model, x, y = case()
     with pytest.raises(InvalidInput, match="Ladder brings its own losses: name no other"):

@@ -172,8 +172,14 @@ def _joined(
     if before is not None:
         joined |= {name: getattr(before, name) + getattr(found, name) for name in _OF_ONE_ATTACK}
         joined["trace"] = torch.cat((before.trace, found.trace))
-        joined["evaluations"] = torch.cat((before.evaluations, found.evaluations), 1)
+        joined["evaluations"] = torch.cat(_of_equal_length(before.evaluations, found.evaluations), 1)
     return replace(found, **joined)
+
+
+def _of_equal_length(*counts: Tensor) -> list[Tensor]:
+    """Counts (N, stages, restarts + 1), with zeros for the restarts that others have more."""
+    longest = max(one.shape[2] for one in counts)
+    return [torch.nn.functional.pad(one, (0, longest - one.shape[2])) for one in counts]
 
 
 def _by_differences(stage: Stage) -> Stage:
