@@ -19,7 +19,7 @@ LEAST = 8
 EXPLORING = 0.6
 """Share of the passes that the first rung may use."""
 
-PATIENCE = 0.5
+PATIENCE = 0.75
 """Share of the first trials after which nothing more is tried if none of them broke a sample."""
 
 TIES = 0.01
@@ -66,8 +66,8 @@ class Winner:
 def halve(sampler: Asks, attempt: Try, sizes: Sequence[int], trials: int, passes: float) -> Winner | None:
     """The best of ``trials`` sentences within so many ``passes``; None where every one failed.
 
-    Ends as soon as one breaks all samples of the last rung; one that breaks all of the first climbs at once. Where half
-    of them broke nothing the others are not tried: a model that is robust must not cost more than one that is not.
+    Ends as soon as one breaks all samples of the last rung; one that breaks all of the first climbs at once. Where
+    three quarters broke nothing the others are not tried: a robust model must not cost more than one that is not.
     """
     table, first = _Table(attempt, passes), first_trials(trials, len(sizes))
     for number in range(first):
