@@ -98,20 +98,23 @@ def tensors_in(values: Any) -> Iterator[Tensor]:
 
 
 def softened(scores: Tensor, dim: int, count: int = 1) -> Tensor:
-    """Softmax along ``dim``, which becomes the last one, for the ``count`` largest.
+    """Softmax along ``dim``, which becomes the last one, that means the ``count`` largest.
 
-    Its temperature is half the standard deviation of the scores, at which it does not saturate; where several of many
-    are meant, the gap between the first and the last of ``WIDER`` times as many, so that it means them and no others.
+    Its temperature is half the gap between the largest and the last of ``WIDER`` times as many, so that it means these
+    and no others, and does not saturate; half the standard deviation where there are no more, or where they are equal.
     """
     scores = scores.movedim(dim, -1)
-    among = min(WIDER * count, scores.shape[-1])
+    spread = scores.detach().std(-1, correction=0, keepdim=True)
+    among = WIDER * count
     if among < scores.shape[-1]:
         best = scores.detach().topk(among, -1).values
-        temperature = (best[..., :1] - best[..., -1:]) / SHARPNESS
-    else:
-        temperature = scores.detach().std(-1, correction=0, keepdim=True) / SHARPNESS
-    return torch.softmax(scores / temperature.clamp(min=1e-12), -1)
+        gap = best[..., :1] - best[..., -1:]
+        spread = torch.where(gap > 0, gap, spread)
+    return torch.softmax(SHARPNESS * scores / spread.clamp(min=1e-12), -1)
 
 
 SHARPNESS = 2.0
+"""Of the softmax that stands for an arg max."""
+
 WIDER = 4
+"""How many times as many entries as are meant have a share in it."""

@@ -57,29 +57,26 @@ def ranked(beside: Beside, operation: Operation) -> Any:
 
 def one_hot(beside: Beside, operation: Operation) -> Any:
     """The weights themselves."""
-    weights = beside.weights(operation.first)
-    if weights is None:
-        return NotImplemented
-    result = operation()
-    return beside.keep(result, weights) if weights.shape == result.shape else result
+    return _kept_as(beside, operation, beside.weights(operation.first))
 
 
 def equal(beside: Beside, operation: Operation) -> Any:
     """``index == k``, ``index == other``, and ``index[..., None] == arange(K)``, which is one-hot by hand."""
-    slope = _likeness(beside, *operation.args[:2])
-    if slope is None:
-        return NotImplemented
-    result = operation()
-    return beside.keep(result, slope) if slope.shape == result.shape else result
+    return _kept_as(beside, operation, _likeness(beside, *operation.args[:2]))
 
 
 def unequal(beside: Beside, operation: Operation) -> Any:
     """The complement of :func:`equal`."""
-    slope = _likeness(beside, *operation.args[:2])
+    likeness = _likeness(beside, *operation.args[:2])
+    return _kept_as(beside, operation, None if likeness is None else 1 - likeness)
+
+
+def _kept_as(beside: Beside, operation: Operation, slope: Tensor | None) -> Any:
+    """The result with ``slope`` beside it; NotImplemented without one."""
     if slope is None:
         return NotImplemented
     result = operation()
-    return beside.keep(result, 1 - slope) if slope.shape == result.shape else result
+    return beside.keep(result, slope) if slope.shape == result.shape else result
 
 
 def _likeness(beside: Beside, index: Any, other: Any) -> Tensor | None:
