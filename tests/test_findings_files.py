@@ -99,7 +99,17 @@ def command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Capt
     np.savez(tmp_path / "own.npz", x=x.numpy(), y=labels.numpy())
 
     def call(*options: str) -> tuple[int, str]:
-        own = ("evaluate", "rounded_net:net", "--data", "own.npz", "--threat", "linf:0.3", "--no-report")
+        own = (
+            "evaluate",
+            "rounded_net:net",
+            "--data",
+            "own.npz",
+            "--attacks",
+            "pgd",
+            "--threat",
+            "linf:0.3",
+            "--no-report",
+        )
         code = run([*own, *options])
         streams = capsys.readouterr()
         return code, streams.out + streams.err
