@@ -300,9 +300,7 @@ _BUILDERS: dict[str, Callable[[], nn.Module]] = {
     "squeezing detector": lambda: Squeezed(plain()),
     "autoencoder of bits": lambda: nn.Sequential(autoencoder(), plain()),
     "nearest neighbours in pixels": PixelNeighbours,
-    "product of probabilities": lambda: Around(
-        Product([*members()[:2], pair()[1]]), None, lambda p: p.round(decimals=2)
-    ),
+    "product of probabilities": lambda: Product([*members()[:2], pair()[1]]),
     "vote of three networks": lambda: Majority(members()),
     "random backward": lambda: Around(plain(), RandomBackward.apply, cents),
     "JPEG by Pillow": lambda: Around(plain(), pillow, cents),
