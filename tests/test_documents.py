@@ -62,7 +62,18 @@ def test_the_code_of_the_page_runs(page: Path, tmp_path: Path) -> None:
 
 
 def test_pages_have_code() -> None:
-    tables = {"index", "plugins", "architecture", "hooks", "kwta", "gallery", "results", "errors", "tox"}
+    tables = {
+        "index",
+        "plugins",
+        "architecture",
+        "hooks",
+        "kwta",
+        "gallery",
+        "results",
+        "search-results",
+        "errors",
+        "tox",
+    }
     guides = {page.stem for page in DOCS} - tables
     assert {page.stem for page in WITH_CODE} >= {*guides, "README"}
 
