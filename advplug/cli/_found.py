@@ -52,7 +52,8 @@ def _table(found: Composition) -> Table:
 def _cost(found: Composition) -> str:
     passes = found.queries / max(found.standard_queries, 1e-9)
     clock = found.seconds / max(found.standard_seconds, 1e-9)
+    count = len(found.trials)
     return (
-        f"{len(found.trials)} trials; {found.queries:.0f} passes for each sample in all, {passes:.1f} times those of "
-        f"standard; {clock:.1f} times its time."
+        f"{count} trial{'s' * (count != 1)}; {found.queries:.0f} passes for each sample in all, {passes:.1f} times "
+        f"those of standard; {clock:.1f} times its time."
     )

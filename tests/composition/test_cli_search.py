@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from conftest import Folder
 from searched_models import images
 
 import advplug
@@ -26,7 +25,7 @@ FEW = ("--trials", "4", "--sentences", "1", "--limit", "0")
 
 
 @pytest.fixture
-def model(folder: Folder) -> str:
+def model(folder: Any) -> str:
     """A module with models, and a file of images beside it."""
     folder.write({"mine": MODULE})
     data = images()
@@ -39,7 +38,7 @@ def searched(*arguments: str) -> int:
 
 
 def test_it_prints_trace_sentence_command_and_table(
-    model: str, folder: Folder, capsys: pytest.CaptureFixture[str]
+    model: str, folder: Any, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert searched(model, "--out", "out") == 0
     out = capsys.readouterr().out
@@ -60,7 +59,7 @@ def test_it_prints_trace_sentence_command_and_table(
 
 
 def test_the_printed_command_and_python_leave_what_the_search_left(
-    model: str, folder: Folder, capsys: pytest.CaptureFixture[str]
+    model: str, folder: Any, capsys: pytest.CaptureFixture[str]
 ) -> None:
     import shlex
 
