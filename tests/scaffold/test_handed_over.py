@@ -80,7 +80,8 @@ def test_the_stages_are_the_suite_and_then_the_sentences(folder: Path, monkeypat
     sentences = (SENTENCE, Sentence(attack="apgd", gradient="eot:4", targets="each"))
     search = write_search(folder, sentences=sentences)
     assert run(["new", "case", "mine", "--from", str(search)]) == 0
-    monkeypatch.syspath_prepend(folder / "advplug-adaptive-mine" / "src")
+    # not syspath_prepend: it would put back what the command left there, the folder of mine.py
+    monkeypatch.setattr(sys, "path", [str(folder / "advplug-adaptive-mine" / "src"), *sys.path])
     module: Any = import_module("advplug_adaptive_mine._adaptive")
     *suite, first, second = module.Found().stages(problem(loss=CrossEntropy()))
     assert [stage.name for stage in suite] == ["apgd-ce", "apgd-t", "fab-t", "square"]
