@@ -31,7 +31,7 @@ BUDGETS = (1.0, 2.0, 4.0)
 """Multiples of the budget: a robust network and a hidden gradient look alike at one, and not at all of them."""
 
 ENOUGH = 0.9
-"""Share broken within the largest budget above which estimates from scores alone are not tried: they cost more."""
+"""Share broken, the mean over the budgets, above which estimates from scores alone are not tried: they cost more."""
 
 DRAWS = 8
 """Passes that are averaged for a random model."""
