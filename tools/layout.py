@@ -29,7 +29,7 @@ LAYERS: dict[str, tuple[str, ...]] = {
         "engine.region", "engine.problem", "engine.verification", "engine.result", "engine.best_points", "engine.task",
     ),
     "attack": ("attack",),
-    "runs": ("engine.other_model", "engine.search", "engine.stages"),
+    "runs": ("engine.other_model", "engine.search", "engine.merging", "engine.stages"),
     "defenses and cases": ("defense", "training", "adaptive"),
     "records": ("records",),
     "hooks": ("hookspecs",),

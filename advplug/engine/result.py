@@ -9,6 +9,9 @@ from torch import Tensor
 
 from advplug.engine.verification import TOLERANCE
 
+CERTAIN = 0.95
+"""Share of the draws of a random model from which on a sample counts as broken for good: nothing attacks it further."""
+
 
 @dataclass(frozen=True)
 class AttackResult:
@@ -40,6 +43,8 @@ class AttackResult:
     left_out: names of those that could not run, because the model gives no gradient.
     tried: like ``adversarials``, the best point of each sample of a random model, also where it breaks too few draws
         for a success; None for a model that is not random.
+    rates: float32 (N, stages), ``success_rate`` of a random model after each stage; None for others, and for an attack
+        without stages.
     """
 
     adversarials: Tensor
@@ -61,6 +66,7 @@ class AttackResult:
     stages: tuple[str, ...] = ()
     left_out: tuple[str, ...] = ()
     tried: Tensor | None = None
+    rates: Tensor | None = None
 
     @property
     def robust_accuracy(self) -> float:
@@ -78,9 +84,29 @@ class AttackResult:
         return float((self.correct & ~(self.distance <= epsilon * (1 + TOLERANCE))).double().mean())
 
     def accuracy_after_stages(self) -> tuple[tuple[str, float], ...]:
-        """Pairs (stage, share of all samples that are right and that no stage up to this one has broken)."""
-        left = [self.correct & ~(self.success & (self.stage <= number)) for number in range(len(self.stages))]
+        """Pairs (stage, share of all samples that are right and that no stage up to this one has broken).
+
+        For a stochastic model this is the expectation over its draws.
+        """
+        if self.rates is not None:
+            left = [self.correct * (1 - rate) for rate in self.rates.unbind(1)]
+        else:
+            left = [self.correct & ~(self.success & (self.stage <= number)) for number in range(len(self.stages))]
         return tuple((name, float(rows.double().mean())) for name, rows in zip(self.stages, left, strict=True))
+
+    @property
+    def standing(self) -> Tensor:
+        """Which samples are worth another attack, bool (N,): right before, and not broken.
+
+        A sample of a stochastic model stands until it is broken in nearly all draws.
+        """
+        return self.correct & (self.success_rate < CERTAIN if self.tried is not None else ~self.success)
+
+    def standing_after(self, stages: int) -> Tensor:
+        """Which samples stood after the first so many ``stages``, bool (N,)."""
+        if self.rates is not None:
+            return self.correct & (self.rates[:, stages - 1] < CERTAIN)
+        return self.correct & ~(self.success & (self.stage < stages))
 
     @property
     def clean_accuracy(self) -> float:

@@ -11,13 +11,12 @@ import torch
 from torch import Tensor
 
 from advplug.attack import Attack, Course, Stage
+from advplug.engine.merging import OF_ONE_ATTACK, changed, put_back
 from advplug.engine.problem import Problem, check_loss
 from advplug.engine.result import AttackResult
 from advplug.engine.search import search
 from advplug.errors import InvalidInput, NoGradient, RobustnessWarning
 from advplug.gradients import FiniteDifference, instead_of_exact, noise_within
-
-_OF_ONE_ATTACK = ("forwards", "backwards", "unusable_gradients")
 
 
 @torch.inference_mode(False)
@@ -97,6 +96,8 @@ def _further(
 def run_cascade(attacks: Iterable[tuple[Attack, Problem]]) -> list[AttackResult]:
     """Run attacks one after the other, each only on what the ones before left standing.
 
+    A sample of a random model stands until it is broken in nearly all draws, except in runs for the least norm.
+
     Every result covers all samples: it holds the successes so far and the queries of its own attack.
     """
     results: list[AttackResult] = []
@@ -167,13 +168,22 @@ def _joined(
 ) -> AttackResult:
     """``found``, which holds the successes of ``before``, as the result of the stages ``ran``."""
     stage = torch.full_like(found.restart, -1) if before is None else before.stage.clone()
-    stage[found.success & (stage < 0)] = len(ran) - 1
-    joined: dict[str, Any] = {"stage": stage, "stages": ran, "left_out": left_out}
+    stage[found.success if before is None else changed(before, found)] = len(ran) - 1
+    stage[~found.success] = -1
+    joined: dict[str, Any] = {"stage": stage, "stages": ran, "left_out": left_out, "rates": _rates(before, found)}
     if before is not None:
-        joined |= {name: getattr(before, name) + getattr(found, name) for name in _OF_ONE_ATTACK}
+        joined |= {name: getattr(before, name) + getattr(found, name) for name in OF_ONE_ATTACK}
         joined["trace"] = torch.cat((before.trace, found.trace))
         joined["evaluations"] = torch.cat(_of_equal_length(before.evaluations, found.evaluations), 1)
     return replace(found, **joined)
+
+
+def _rates(before: AttackResult | None, found: AttackResult) -> Tensor | None:
+    """Those of ``before`` with that of the stage after them, float32 (N, stages); None if the model is not random."""
+    last = found.success_rate[:, None].clone()  # a file of tensors must not hold two views of one
+    if found.tried is None or before is None:
+        return None if found.tried is None else last
+    return None if before.rates is None else torch.cat((before.rates, last), 1)
 
 
 def _of_equal_length(*counts: Tensor) -> list[Tensor]:
@@ -205,15 +215,16 @@ def _counting_from(before: int, total: int, stage: Stage) -> Problem:
 
 def _at_next_budget(attack: Attack, problem: Problem, before: AttackResult) -> AttackResult:
     """What :func:`_continue` gives, for an attack whose stages may be others at each budget."""
-    rows = (~before.success & before.correct).nonzero().squeeze(1)
+    rows = _worth_attacking(problem, before)
     if not len(rows):
         return _continue(attack, problem, before)
     after = run_attack(attack, problem.at(rows))
-    found = _put_back(before, after, rows)
+    found = put_back(problem, before, after, rows)
     names = (*after.stages, *(name for name in before.stages if name not in after.stages))
     numbers = torch.tensor([*(names.index(name) for name in before.stages), -1], device=rows.device)
     stage = numbers[before.stage]
-    stage[rows] = after.stage
+    stage[rows] = torch.where(changed(before, found)[rows], after.stage, stage[rows])
+    stage[~found.success] = -1
     count, columns, restarts = found.evaluations.shape
     others = found.evaluations.new_zeros(count, len(names) - columns, restarts)
     left_out = tuple(dict.fromkeys((*before.left_out, *after.left_out)))
@@ -225,31 +236,14 @@ def _continue(attack: Attack, problem: Problem, before: AttackResult | None) -> 
     """Attack what ``before`` left standing, and put its successes back in."""
     if before is None:
         return run_attack(attack, problem)
-    rows = (~before.success & before.correct).nonzero().squeeze(1)
-    return _put_back(before, run_attack(attack, problem.at(rows)) if len(rows) else None, rows)
+    rows = _worth_attacking(problem, before)
+    return put_back(problem, before, run_attack(attack, problem.at(rows)) if len(rows) else None, rows)
 
 
-def _put_back(before: AttackResult, after: AttackResult | None, rows: Tensor) -> AttackResult:
-    """``before`` with what an attack made ``after`` it of its samples ``rows``, int64 (n,); its passes alone count."""
-    merged: dict[str, Any] = {
-        "adversarials": before.adversarials.clone(),
-        **{
-            name: getattr(before, name).clone()
-            for name in ("success", "success_rate", "detected", "lost", "distance", "target", "restart", "stage")
-        },
-        **{name: torch.zeros_like(getattr(before, name)) for name in _OF_ONE_ATTACK},
-        "trace": before.trace[:0],
-        "evaluations": torch.zeros_like(before.evaluations[:, :1]),
-    }
-    if before.tried is not None:
-        merged["tried"] = before.tried.clone()
-    if after is not None:
-        for name in merged.keys() - {"trace", "evaluations"}:
-            merged[name][rows] = getattr(after, name)
-        merged["success_rate"] = torch.maximum(
-            merged["success_rate"], before.success_rate
-        )  # of a stochastic model, the most that was found
-        merged["trace"] = after.trace.new_full((len(after.trace), len(before.success)), torch.nan)
-        merged["trace"][:, rows] = after.trace
-        merged["evaluations"] = after.evaluations[:1].expand(len(before.success), -1, -1).clone()
-    return replace(before, **merged)
+def _worth_attacking(problem: Problem, before: AttackResult) -> Tensor:
+    """The samples that another attack goes on with, int64 (n,).
+
+    In a run for the least norm every success is final: a point that breaks more draws may lie further away.
+    """
+    standing = before.standing if problem.epsilon is not None else before.correct & ~before.success
+    return standing.nonzero().squeeze(1)

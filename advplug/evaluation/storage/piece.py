@@ -18,7 +18,10 @@ from advplug.errors import InvalidInput
 FORM = 1
 """Version of the form of the bytes."""
 
-_NAMES = tuple(field.name for field in fields(AttackResult) if field.name not in ("stages", "left_out", "tried"))
+_OF_RANDOM_MODELS = ("tried", "rates")
+_NAMES = tuple(
+    field.name for field in fields(AttackResult) if field.name not in ("stages", "left_out", *_OF_RANDOM_MODELS)
+)
 _OWN = ("standing", "predicted", "smallest")
 _PLACED_BY_SAMPLE = 1  # dimension of the samples in a trace (T, n) and in what stands at each budget (b, n)
 
@@ -87,6 +90,7 @@ class Piece:
             result = AttackResult(
                 **{name: tensors[name] for name in _NAMES},
                 tried=tensors.get("tried"),
+                rates=tensors.get("rates"),
                 stages=tuple(facts["stages"]),
                 left_out=tuple(facts["left_out"]),
             )
@@ -108,6 +112,8 @@ def joined(pieces: Sequence[Piece]) -> Piece:
     columns["trace"] = _of_one_length(columns["trace"])
     if all(result.tried is not None for result in results):
         columns["tried"] = [result.tried for result in results]
+    if all(result.rates is not None for result in results):
+        columns["rates"] = [_rates_by_stage(result, stages) for result in results]
     whole = {name: torch.cat(parts, _PLACED_BY_SAMPLE if name == "trace" else 0) for name, parts in columns.items()}
     return Piece(
         start=pieces[0].start,
@@ -134,7 +140,7 @@ def _in_order(lists: Sequence[Sequence[str]]) -> list[str]:
 
 def _tensors(result: AttackResult) -> dict[str, Tensor]:
     """The tensors of a result that it has."""
-    found = {name: getattr(result, name) for name in (*_NAMES, "tried")}
+    found = {name: getattr(result, name) for name in (*_NAMES, *_OF_RANDOM_MODELS)}
     return {name: tensor for name, tensor in found.items() if tensor is not None}
 
 
@@ -158,6 +164,17 @@ def _by_stage(result: AttackResult, stages: tuple[str, ...]) -> Tensor:
     if set(result.stages) <= set(stages):
         found[:, [stages.index(name) for name in result.stages]] = result.evaluations
     return found
+
+
+def _rates_by_stage(result: AttackResult, stages: tuple[str, ...]) -> Tensor:
+    """The success rate after each of ``stages``, float32 (n, stages); unchanged by those that others took between."""
+    assert result.rates is not None
+    found, rate = [], torch.zeros_like(result.success_rate)
+    for name in stages:
+        if name in result.stages:
+            rate = result.rates[:, result.stages.index(name)]
+        found.append(rate)
+    return torch.stack(found, 1)
 
 
 def _of_one_length(traces: Sequence[Tensor]) -> list[Tensor]:
