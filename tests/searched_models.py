@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from advplug import AttackSpec, hookimpl
 from advplug.adaptive import Recipe
-from advplug.attack import Problem
+from advplug.attack import IterativeAttack, Point, Problem, Task
 from advplug.composition import Searching
 from advplug.data import Images
 from advplug.engine.problem import make_problem
@@ -68,3 +70,35 @@ def job_of(model: nn.Module, data: Images | None = None, **settings: Any) -> Job
     """The same as a job with the search as its attack."""
     recipe = Recipe(name="search", attack=Searching())
     return model_job("toy", model, data or images(), LINF, [recipe], **settings)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Lower(IterativeAttack[Point]):
+    """Every value a little lower."""
+
+    steps: int = 1
+
+    def init(self, task: Task) -> Point:
+        return Point(task.project(task.inputs - 0.05))
+
+    def step(self, task: Task, state: Point) -> Point:
+        task.evaluate(state.x)
+        return state
+
+
+class Toys:
+    """A plugin that somebody installs."""
+
+    @hookimpl
+    def advplug_attacks(self) -> list[AttackSpec]:
+        return [
+            AttackSpec(
+                name="lower", factory=f"{__name__}:Lower", summary="Every value a little lower.", reference="none"
+            )
+        ]
+
+
+def tenths() -> Images:
+    """Ten images of tenths, all of class 0."""
+    x = torch.randint(7, 10, (10, 1, 4, 4), generator=torch.Generator().manual_seed(0)).float() / 10
+    return Images(x, torch.zeros(10, dtype=torch.int64))

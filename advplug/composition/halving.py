@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -63,25 +64,37 @@ class Winner:
     outcome: Outcome
 
 
-def halve(sampler: Asks, attempt: Try, sizes: Sequence[int], trials: int, passes: float) -> Winner | None:
+def halve(
+    sampler: Asks,
+    attempt: Try,
+    sizes: Sequence[int],
+    trials: int,
+    passes: float,
+    *,
+    idle: float = math.inf,
+    luck: float = 0.0,
+) -> Winner | None:
     """The best of ``trials`` sentences within so many ``passes``; None where every one failed.
 
     Ends as soon as one breaks all samples of the last rung; one that breaks all of the first climbs at once. Where
-    three quarters broke nothing the others are not tried: a robust model must not cost more than one that is not.
+    three quarters broke nothing the others are not tried: a robust model must not cost more than one that is not. Nor
+    are they after ``idle`` passes that broke nothing. A share up to ``luck`` counts as nothing.
     """
-    table, first = _Table(attempt, passes), first_trials(trials, len(sizes))
+    table, first = _Table(attempt, luck), first_trials(trials, len(sizes))
     for number in range(first):
-        if table.spent >= EXPLORING * passes or (number >= PATIENCE * first and not table.broke):
+        in_vain = table.spent >= idle or number >= PATIENCE * first
+        if table.spent >= EXPLORING * passes or (in_vain and not table.broke):
             break
         sentence = sampler.ask()
         outcome = table.on(sentence, sizes[0])
         sampler.tell(score(outcome))
         if outcome.broken == 1 and all(table.on(sentence, size).broken == 1 for size in sizes):
             return Winner(sentence, sizes[-1], table.on(sentence, sizes[-1]))
+    most = passes if table.broke else min(passes, idle)
     for size, larger in pairwise(sizes):
         best = table.best_on(size)
         for sentence, _ in best[: max(1, len(best) // KEPT)]:
-            if table.spent < passes and table.on(sentence, larger).broken == 1 and larger == sizes[-1]:
+            if table.spent < most and table.on(sentence, larger).broken == 1 and larger == sizes[-1]:
                 break
     return next(table.winners(sizes), None)
 
@@ -89,8 +102,8 @@ def halve(sampler: Asks, attempt: Try, sizes: Sequence[int], trials: int, passes
 class _Table:
     """What every sentence did on every rung, each tried once."""
 
-    def __init__(self, attempt: Try, passes: float) -> None:
-        self.attempt, self.passes, self.spent, self.broke = attempt, passes, 0.0, False
+    def __init__(self, attempt: Try, luck: float) -> None:
+        self.attempt, self.luck, self.spent, self.broke = attempt, luck, 0.0, False
         self.outcomes: dict[tuple[str, int], tuple[Sentence, Outcome]] = {}
 
     def on(self, sentence: Sentence, size: int) -> Outcome:
@@ -99,7 +112,7 @@ class _Table:
         if key not in self.outcomes:
             outcome = self.attempt(sentence, size)
             self.spent += outcome.queries * size
-            self.broke |= outcome.broken > 0
+            self.broke |= outcome.broken > self.luck
             self.outcomes[key] = sentence, outcome
         return self.outcomes[key][1]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
@@ -10,8 +11,11 @@ from advplug.hyperparameters import AtLeast, Count, Interval, NonNegative, check
 LEAST_PASSES = 4000
 """Passes for each sample that a search has at least: about half of what the standard suite spends on a survivor."""
 
-RANDOM = 4
+RANDOM = 2
 """How many times as many where the model is random, and each gradient is a mean over draws."""
+
+LUCK = 0.1
+"""Share broken of a random model's samples that may be chance, since each trial has few samples and draws."""
 
 LATER = (1.0, 0.25, 0.125)
 """Share of the cost limit that each sentence of a sequence has."""
@@ -51,3 +55,11 @@ class Plan:
         """Passes for the search of sentence ``part``, from 1, after ``spent`` passes, with ``samples`` to try on."""
         least = LEAST_PASSES * (RANDOM if stochastic else 1) * samples if self.cost else 0
         return round(LATER[part - 1] * max(self.cost * spent, least))
+
+    def idle(self, part: int, spent: int, *, stochastic: bool) -> float:
+        """Passes after which the search of sentence ``part`` ends if it broke nothing, after ``spent`` passes.
+
+        A random model takes eight times the passes of another for each step, and its suite few. So the least number of
+        passes is for those alone where something breaks.
+        """
+        return LATER[part - 1] * self.cost * spent if stochastic else math.inf

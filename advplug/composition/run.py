@@ -6,7 +6,7 @@ import hashlib
 import json
 import time
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 
@@ -17,7 +17,7 @@ from advplug.attack import Course, Stage
 from advplug.composition.attack import Searching
 from advplug.composition.journal import Journal
 from advplug.composition.plan import Plan
-from advplug.composition.sequence import candidates, next_stage, searched
+from advplug.composition.sequence import candidates, chosen_half, next_stage, searched
 from advplug.composition.verdict import halves, remark, winning
 from advplug.composition.words import fitting_attacks
 from advplug.engine.problem import Problem
@@ -178,8 +178,6 @@ class _Run:
         journal, problem = self.attack.journal, self.problem
         groups = halves(problem, standard, found)
         chosen = candidates(problem, standard, plan)
-        mask = torch.zeros_like(standard.success)
-        mask[chosen] = True
         if journal.places is None and len(chosen):
             journal.places = examine(problem.at(chosen)).places
         return Composition(
@@ -192,11 +190,11 @@ class _Run:
             trials=tuple(journal.trials),
             sentences=winning(found, journal.trials),
             **groups,
-            queries=_passes(found),
+            queries=_passes(found) + _in_vain(found, journal.trials),
             standard_queries=_passes(standard),
             seconds=seconds,
             standard_seconds=standard_seconds,
-            remark=remark(standard, found, journal.trials, mask),
+            remark=remark(standard, found, journal.trials, chosen_half(problem, standard)),
         )
 
     def _stages(self) -> tuple[tuple[AttackResult, float], tuple[AttackResult, float]]:
@@ -244,6 +242,12 @@ class _Run:
     def _place(self, name: str) -> str:
         """The key of a piece: of the same length as that of a row."""
         return hashlib.sha256(f"{self.key} {name}".encode()).hexdigest()[:16]
+
+
+def _in_vain(found: AttackResult, trials: Sequence[Trial]) -> float:
+    """Passes for each sample of the trials that led to no stage, which no stage is charged with."""
+    parts = len(searched(found))
+    return sum(trial.queries * trial.samples for trial in trials if trial.part > parts) / len(found.success)
 
 
 def _passes(result: AttackResult) -> float:

@@ -12,7 +12,7 @@ from torch import Tensor
 from advplug.attack import Course, Stage
 from advplug.composition.halving import Winner, halve, rungs
 from advplug.composition.journal import Journal
-from advplug.composition.plan import Plan
+from advplug.composition.plan import LUCK, Plan
 from advplug.composition.sampling import Sampler
 from advplug.composition.trials import Bench, Outcome, counting
 from advplug.composition.words import words_of
@@ -24,6 +24,9 @@ from advplug.tracing.examine import examine
 
 LONGER = 2
 """How many times as many steps the sentence that won makes."""
+
+FEW = 4
+"""Samples that gradients are tried on where each is a mean over the draws of a random model."""
 
 _PREFIX = "search "
 _STREAM = 1 << 20  # a round of random numbers that no attack has
@@ -42,8 +45,10 @@ def next_stage(problem: Problem, course: Course, plan: Plan, journal: Journal) -
     if part > plan.sentences or not len(rows) or (part > 1 and not broken_last(before)):
         return None
     with counting(problem.model) as looked:
-        bench = look(problem.at(rows), plan, journal)
+        bench = look(problem.at(rows), plan, journal, fell_before(before)[rows])
     winner = search(bench, searched(before), _passes(before), plan, journal)
+    if winner is not None and problem.model.stochastic and winner.outcome.broken <= LUCK:
+        winner = None  # twice as many steps for each sample would cost more than the suite
     journal.kept(part, None if winner is None else winner.sentence)
     if winner is None:
         return None
@@ -51,11 +56,12 @@ def next_stage(problem: Problem, course: Course, plan: Plan, journal: Journal) -
     return Stage(stage_name(part, winner.sentence), attack, chosen, _charge(journal, part, before, sum(looked)))
 
 
-def look(problem: Problem, plan: Plan, journal: Journal) -> Bench:
-    """Trace the model, and lay out what can be tried on the samples of ``problem``."""
-    examination = examine(problem)
+def look(problem: Problem, plan: Plan, journal: Journal, rate: Tensor) -> Bench:
+    """Trace the model, and lay out what can be tried on the samples of ``problem``, which fell at ``rate``, (N,)."""
+    few = torch.arange(min(FEW, len(problem.inputs)), device=problem.inputs.device)
+    examination = examine(problem.at(few) if problem.model.stochastic else problem)
     journal.places = examination.places if journal.places is None else journal.places
-    return Bench.of(problem, words_of(problem, examination, traced=plan.traced))
+    return Bench.of(problem, words_of(problem, examination, traced=plan.traced), rate)
 
 
 def search(bench: Bench, earlier: Sequence[str], spent: int, plan: Plan, journal: Journal) -> Winner | None:
@@ -73,23 +79,65 @@ def search(bench: Bench, earlier: Sequence[str], spent: int, plan: Plan, journal
         return journal.outcome(part, sentence, samples, lambda: bench.attempt(sentence, rows[:samples]))
 
     sampler = Sampler(bench.words, plan.sampler, steps=plan.steps, seed=problem.options.seed + part)
-    passes = plan.passes(part, spent, count, stochastic=problem.model.stochastic)
-    return halve(sampler, attempt, rungs(count, halving=plan.halving), plan.trials, passes)
+    random = problem.model.stochastic
+    return halve(
+        sampler,
+        attempt,
+        rungs(count, halving=plan.halving),
+        plan.trials,
+        plan.passes(part, spent, count, stochastic=random),
+        idle=plan.idle(part, spent, stochastic=random),
+        luck=LUCK if random else 0.0,
+    )
 
 
 def candidates(problem: Problem, before: AttackResult, plan: Plan) -> Tensor:
-    """The samples that sentences are tried on, int64 (n,), in a random order that the seed gives."""
-    standing = before.correct & ~before.success
+    """The samples that sentences are tried on, int64 (n,), in a random order that the seed gives.
+
+    Those of the chosen half that stand. Where all of these fell and others stand, those that the suite left there: what
+    breaks them in another way may break the others. None where nothing stands.
+    """
+    standing = before.standing
+    if not bool(standing.any()):
+        return standing.nonzero().squeeze(1)
     if plan.held_out:
-        standing &= chosen_half(problem)
+        half = chosen_half(problem, before)
+        standing = standing & half if bool((standing & half).any()) else left_by_suite(before) & half
     return _shuffled(problem)[standing[_shuffled(problem)]][: plan.samples]
 
 
-def chosen_half(problem: Problem) -> Tensor:
-    """The half of the samples on which sentences are chosen, bool (N,)."""
-    half = torch.zeros(len(problem.inputs), dtype=torch.bool, device=problem.inputs.device)
-    half[_shuffled(problem)[: -(-len(half) // 2)]] = True
+def chosen_half(problem: Problem, result: AttackResult) -> Tensor:
+    """The half of the samples on which sentences are chosen, bool (N,), at any stage of ``result`` after the suite.
+
+    Half of the samples that the suite left, and as many of the others as make it half of all. So there is something to
+    choose on and something held out wherever the suite leaves two samples, and the search itself has no say in it.
+    """
+    order, left = _shuffled(problem), left_by_suite(result)
+    standing = order[left[order]]
+    chosen = standing[: -(-len(standing) // 2)]
+    others = order[~left[order]][: -(-len(order) // 2) - len(chosen)]
+    half = torch.zeros_like(left)
+    half[torch.cat((chosen, others))] = True
     return half
+
+
+def left_by_suite(result: AttackResult) -> Tensor:
+    """The samples that stood after the suite, bool (N,)."""
+    return result.standing_after(_suite(result))
+
+
+def fell_before(result: AttackResult) -> Tensor:
+    """The share of draws in which each sample fell before the sentence to come, float32 (N,).
+
+    Of one that stands that is now; of others, which are tried again in another way, after the suite.
+    """
+    suite = torch.zeros_like(result.success_rate) if result.rates is None else result.rates[:, _suite(result) - 1]
+    return torch.where(result.standing, result.success_rate, suite)
+
+
+def _suite(result: AttackResult) -> int:
+    """How many of the stages are those of the suite."""
+    return sum(not name.startswith(_PREFIX) for name in result.stages)
 
 
 def _shuffled(problem: Problem) -> Tensor:
@@ -103,7 +151,9 @@ def searched(result: AttackResult) -> list[str]:
 
 
 def broken_last(result: AttackResult) -> bool:
-    """Whether the last stage broke a sample."""
+    """Whether the last stage broke a sample; of a random model one in expectation, as less may be chance."""
+    if result.rates is not None:
+        return float((result.rates[:, -1] - result.rates[:, -2])[result.correct].double().sum()) >= 1
     return bool((result.stage == len(result.stages) - 1).any())
 
 
@@ -125,7 +175,7 @@ def _passes(result: AttackResult) -> int:
 
 def _charge(journal: Journal, part: int, before: AttackResult, looked: int) -> tuple[Tensor, Tensor]:
     """The passes of all trials of a part, and ``looked`` before them, in equal shares to all samples that stood."""
-    standing = before.correct & ~before.success
+    standing = before.standing
     trials = [trial for trial in journal.trials if trial.part == part]
     backwards = sum(trial.backwards * trial.samples for trial in trials)
     forwards = looked + sum(trial.queries * trial.samples for trial in trials) - backwards

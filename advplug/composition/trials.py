@@ -44,17 +44,25 @@ class Outcome(NamedTuple):
 
 @dataclass(frozen=True)
 class Bench:
-    """Where sentences are tried: the problem, the choices, and the margin of each sample before any attack, (N,)."""
+    """Where sentences are tried.
+
+    Parameters
+    ----------
+    problem, words: the samples and the choices.
+    clean: the margin of each sample before any attack, (N,).
+    rate: the share of draws in which each fell before, (N,); 0 unless the model is random.
+    """
 
     problem: Problem
     words: Words
     clean: Tensor
+    rate: Tensor
 
     @classmethod
-    def of(cls, problem: Problem, words: Words) -> Bench:
+    def of(cls, problem: Problem, words: Words, rate: Tensor) -> Bench:
         """The bench for ``problem``."""
         with problem.gateway() as gateway:
-            return cls(problem, words, margins(gateway.scores(gateway.cast(problem.inputs)), problem.labels))
+            return cls(problem, words, margins(gateway.scores(gateway.cast(problem.inputs)), problem.labels), rate)
 
     def attempt(self, sentence: Sentence, rows: Tensor) -> Outcome:
         """Try ``sentence`` on the samples ``rows``, int64 (n,). What fails breaks nothing, and says why."""
@@ -69,7 +77,7 @@ class Bench:
         except Exception as error:  # whatever an attack of anybody's makes of a model of anybody's is an outcome
             reason = f"{type(error).__name__}: {error}".partition("\n")[0]
             return Outcome(0.0, 1.0, 0.0, time.perf_counter() - start, reason)
-        broken = float(result.success.double().mean())  # the rates of a random model are noise where few succeed
+        broken = newly_broken(result, self.rate[rows])
         backwards = float(result.backwards.double().mean())
         seconds = time.perf_counter() - start
         return Outcome(broken, left.mean(result), passes(result, problem), seconds, backwards=backwards)
@@ -92,6 +100,18 @@ class Bench:
             options=replace(problem.options, restarts=sentence.restarts),
             **targets,
         )
+
+
+def newly_broken(result: AttackResult, rate: Tensor) -> float:
+    """The share that ``result`` broke of what stood before, where each sample fell at ``rate``, (n,): 0 to 1.
+
+    A sample counts as whole or not at all, since the rates of a random model are noise where few succeed. One that fell
+    in more than half of the draws before counts as far as it stood, and falls as far as its rate rose.
+    """
+    fell, before = rate > 0.5, rate.double()
+    whole = torch.where(fell, 1 - before, 1.0)
+    broken = torch.where(fell, result.success_rate.double() - before, result.success.double())
+    return max(0.0, float(broken.sum() / whole.sum()))
 
 
 def settings_within(name: str, settings: Mapping[str, Any], steps: int) -> dict[str, Any]:

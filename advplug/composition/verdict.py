@@ -26,7 +26,7 @@ def left_on(rows: Tensor, standard: AttackResult, found: AttackResult) -> Left:
 
 def halves(problem: Problem, standard: AttackResult, found: AttackResult) -> dict[str, Left]:
     """What is left of the half that sentences were chosen on, of the other, and of all."""
-    chosen = chosen_half(problem)
+    chosen = chosen_half(problem, standard)
     groups = {"chosen_on": chosen, "held_out": ~chosen, "together": torch.ones_like(chosen)}
     return {name: left_on(rows, standard, found) for name, rows in groups.items()}
 
@@ -39,16 +39,15 @@ def winning(found: AttackResult, trials: Sequence[Trial]) -> tuple[Sentence, ...
 
 
 def remark(standard: AttackResult, found: AttackResult, trials: Sequence[Trial], chosen: Tensor) -> str:
-    """What the reader must know besides; "" where a sentence was found."""
-    standing = standard.correct & ~standard.success
+    """What the reader must know besides; "" where a sentence was found and tried on held-out samples, too."""
+    standing = standard.standing
     if not bool(standard.correct.any()):
         return "The model is right on none of the samples: there is nothing to attack."
     if not bool(standing.any()):
         return "standard breaks all samples: there was nothing left to search for."
-    if bool((found.success & ~standard.success).any()):
-        return ""
-    if not bool((standing & chosen).any()):
-        return "standard leaves samples in the held-out half alone: there was nothing to choose a sentence on."
+    if bool((found.success & (found.stage >= len(standard.stages))).any()):
+        alone = not bool((standing & ~chosen).any())
+        return "standard leaves one sample, which the search chose on: none that it left is held out." if alone else ""
     reasons = {trial.reason for trial in trials if trial.reason}
     if trials and reasons and all(trial.reason for trial in trials):
         return f"Found nothing better than standard: no sentence could run, such as for {min(reasons)}."

@@ -86,6 +86,18 @@ def test_a_model_that_nothing_breaks_costs_less() -> None:
     assert tried == [8] * 36 + [16] * 9
 
 
+@pytest.mark.parametrize(("share", "tried"), [(0.1, [8] * 3), (0.2, [8] * 45 + [16] * 11)])
+def test_it_ends_early_where_nothing_but_chance_was_broken(share: float, tried: list[int]) -> None:
+    seen: list[int] = []
+
+    def attempt(sentence: Sentence, samples: int) -> Outcome:
+        seen.append(samples)
+        return Outcome(share, 0.5, 1.0, 0.0)
+
+    assert halve(Listed(), attempt, (8, 16), 57, 1e9, idle=20, luck=0.1) is not None
+    assert seen == tried
+
+
 def test_what_could_not_run_never_wins() -> None:
     def attempt(sentence: Sentence, samples: int) -> Outcome:
         reason = "NoGradient: none" if sentence.attack == "0" else ""

@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-import sys
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-from searched_models import Behind, breakable, images, job_of, problem_of, rounded
+from searched_models import Behind, Toys, breakable, images, job_of, problem_of, rounded, tenths
 
-from advplug import AttackSpec, hookimpl, load
-from advplug.attack import IterativeAttack, Point, Task
+from advplug import load
+from advplug.attack import Task
 from advplug.composition import Plan, Searching
 from advplug.composition.run import Named, search
 from advplug.composition.trials import Bench
 from advplug.composition.words import fitting_attacks
-from advplug.data import Images
 from advplug.engine.stages import run_attack
 from advplug.plugins.manager import Manager, using
 from advplug.records.composition import Composition, Trial
@@ -128,32 +126,6 @@ def test_another_plan_begins_anew(tmp_path: Path) -> None:
     assert (len(one.trials), len(other.trials)) == (2, 3), "three quarters of them: nothing breaks"
 
 
-@dataclass(frozen=True, kw_only=True)
-class Lower(IterativeAttack[Point]):
-    """Every value a little lower."""
-
-    steps: int = 1
-
-    def init(self, task: Task) -> Point:
-        return Point(task.project(task.inputs - 0.05))
-
-    def step(self, task: Task, state: Point) -> Point:
-        task.evaluate(state.x)
-        return state
-
-
-class Toys:
-    """A plugin that somebody installs."""
-
-    @hookimpl
-    def advplug_attacks(self) -> list[AttackSpec]:
-        return [
-            AttackSpec(
-                name="lower", factory=f"{__name__}:Lower", summary="Every value a little lower.", reference="none"
-            )
-        ]
-
-
 class BackDoor(torch.nn.Module):
     """Wrong where each value is a tenth less 0.05, which no gradient shows."""
 
@@ -165,16 +137,10 @@ class BackDoor(torch.nn.Module):
         return torch.stack((light, -light), 1)
 
 
-def tenths() -> Images:
-    x = torch.randint(7, 10, (10, 1, 4, 4), generator=torch.Generator().manual_seed(0)).float() / 10
-    return Images(x, torch.zeros(10, dtype=torch.int64))
-
-
-def test_a_plugin_that_is_installed_takes_part_and_may_win(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_plugin_that_is_installed_takes_part_and_may_win() -> None:
     names = set(fitting_attacks(problem_of(Behind())))
     assert {"pgd", "apgd", "fab", "square"} <= names
     assert not names & {"standard", "auto", "transfer", "substitute", "ddn"}
-    monkeypatch.setitem(sys.modules, __name__, sys.modules[Toys.__module__])
     bring = [import_module(f"advplug_attack_{name}") for name in ("standard", "apgd", "fab", "square")]
     with using(Manager(plugins=bring)):
         without = search(job_of(BackDoor(), tenths()), replace(QUICK, trials=12), named=NAMED)
