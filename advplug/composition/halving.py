@@ -78,23 +78,23 @@ def halve(
 
     Ends as soon as one breaks all samples of the last rung; one that breaks all of the first climbs at once. Where
     three quarters broke nothing the others are not tried: a robust model must not cost more than one that is not. Nor
-    are they after ``idle`` passes that broke nothing. A share up to ``luck`` counts as nothing.
+    are they after ``idle`` passes in which none broke a larger share; one that is larger by ``luck`` is not.
     """
     table, first = _Table(attempt, luck), first_trials(trials, len(sizes))
     for number in range(first):
-        in_vain = table.spent >= idle or number >= PATIENCE * first
-        if table.spent >= EXPLORING * passes or (in_vain and not table.broke):
+        in_vain = table.spent - table.better >= idle or (number >= PATIENCE * first and not table.most)
+        if table.spent >= EXPLORING * passes or in_vain:
             break
         sentence = sampler.ask()
         outcome = table.on(sentence, sizes[0])
         sampler.tell(score(outcome))
         if outcome.broken == 1 and all(table.on(sentence, size).broken == 1 for size in sizes):
             return Winner(sentence, sizes[-1], table.on(sentence, sizes[-1]))
-    most = passes if table.broke else min(passes, idle)
+    allowed = passes if table.most else min(passes, idle)
     for size, larger in pairwise(sizes):
         best = table.best_on(size)
         for sentence, _ in best[: max(1, len(best) // KEPT)]:
-            if table.spent < most and table.on(sentence, larger).broken == 1 and larger == sizes[-1]:
+            if table.spent < allowed and table.on(sentence, larger).broken == 1 and larger == sizes[-1]:
                 break
     return next(table.winners(sizes), None)
 
@@ -103,7 +103,9 @@ class _Table:
     """What every sentence did on every rung, each tried once."""
 
     def __init__(self, attempt: Try, luck: float) -> None:
-        self.attempt, self.luck, self.spent, self.broke = attempt, luck, 0.0, False
+        self.attempt, self.luck, self.spent = attempt, luck, 0.0
+        self.most, self.better = 0.0, 0.0
+        """The largest share that was broken, and the passes until then."""
         self.outcomes: dict[tuple[str, int], tuple[Sentence, Outcome]] = {}
 
     def on(self, sentence: Sentence, size: int) -> Outcome:
@@ -112,7 +114,8 @@ class _Table:
         if key not in self.outcomes:
             outcome = self.attempt(sentence, size)
             self.spent += outcome.queries * size
-            self.broke |= outcome.broken > self.luck
+            if outcome.broken > self.most + self.luck:
+                self.most, self.better = outcome.broken, self.spent
             self.outcomes[key] = sentence, outcome
         return self.outcomes[key][1]
 

@@ -57,9 +57,9 @@ class Plan:
         return round(LATER[part - 1] * max(self.cost * spent, least))
 
     def idle(self, part: int, spent: int, *, stochastic: bool) -> float:
-        """Passes after which the search of sentence ``part`` ends if it broke nothing, after ``spent`` passes.
+        """Passes without a gain after which the search of sentence ``part`` ends, after ``spent`` passes.
 
         A random model takes eight times the passes of another for each step, and its suite few. So the least number of
-        passes is for those alone where something breaks.
+        passes is for those alone where more and more breaks.
         """
         return LATER[part - 1] * self.cost * spent if stochastic else math.inf

@@ -203,8 +203,9 @@ class _Run:
         standard = self._stored("standard")
         if piece is None or standard is None:
             piece = standard = None
-        for part in range(1, 1 + (0 if piece is None else len(searched(piece.result)))):
-            self.attack.journal.recall(part)
+        if piece is not None:
+            for part in range(1, 1 + len(searched(piece.result)) + piece.done):  # the last may have led to no stage
+                self.attack.journal.recall(part)
         while piece is None or not piece.done:
             piece = self._advanced(piece)
             if not piece.done and not searched(piece.result):

@@ -51,4 +51,5 @@ def remark(standard: AttackResult, found: AttackResult, trials: Sequence[Trial],
     reasons = {trial.reason for trial in trials if trial.reason}
     if trials and reasons and all(trial.reason for trial in trials):
         return f"Found nothing better than standard: no sentence could run, such as for {min(reasons)}."
-    return f"Found nothing better than standard in {len(trials)} trials, which is no proof that there is nothing."
+    count = f"{len(trials)} trial{'s' * (len(trials) != 1)}"
+    return f"Found nothing better than standard in {count}, which is no proof that there is nothing."

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from importlib import import_module
+from pathlib import Path
 
 import pytest
 import torch
@@ -40,14 +41,14 @@ class Shaky(DefendedModel):
         return torch.stack((1 - wrong, wrong), 1)
 
 
-def found(model: DefendedModel, plan: Plan = QUICK) -> Composition:
+def found(model: DefendedModel, plan: Plan = QUICK, folder: Path | None = None) -> Composition:
     bring = [import_module(f"advplug_attack_{name}") for name in ("standard", "apgd", "pgd")]
     with using(Manager(plugins=[Toys(), *bring])):
-        return search(job_of(model, tenths()), plan, named=NAMED)
+        return search(job_of(model, tenths(), run_dir=folder), plan, named=NAMED)
 
 
 def test_what_falls_in_most_draws_is_searched_until_it_falls_in_all() -> None:
-    composition = found(Shaky(), replace(QUICK, trials=32))
+    composition = found(Shaky(), replace(QUICK, trials=32, cost=50.0))
     assert 0.1 < composition.together.standard < 0.5, "every sample is broken in most draws"
     assert composition.together.search == composition.held_out.search == 0
     (sentence,) = composition.sentences
@@ -56,8 +57,9 @@ def test_what_falls_in_most_draws_is_searched_until_it_falls_in_all() -> None:
     assert (best.sentence.attack, best.broken) == ("lower", 1)
 
 
-def test_where_nothing_is_found_it_ends_after_few_passes_and_all_are_counted() -> None:
-    composition = found(Shaky(elsewhere=0.0))
+def test_where_nothing_is_found_it_ends_after_few_passes_and_all_are_counted(tmp_path: Path) -> None:
+    composition = found(Shaky(elsewhere=0.0), folder=tmp_path)
+    assert found(Shaky(elsewhere=0.0), folder=tmp_path) == composition, "what led to no stage is read back, too"
     assert composition.sentences == ()
     assert composition.together.search == composition.together.standard
     passes = sum(trial.queries * trial.samples for trial in composition.trials) / composition.together.samples
