@@ -19,6 +19,9 @@ from advplug.losses import DetectorScore, Loss
 from advplug.numerics.random_numbers import Noise
 from advplug.threat import ThreatModel
 
+_NO_DERIVATIVE = ("no autograd formula", "derivative for")
+"""How torch says in a backward pass that an operation has no derivative."""
+
 ROUNDING = 1e-5
 """Share of a gradient below which what is left of it is rounding."""
 
@@ -279,9 +282,10 @@ def _gradient(loss: Tensor, x: Tensor, objective: Objective, *, keep: bool) -> T
         try:
             found = torch.autograd.grad(loss.sum(), x, retain_graph=keep, allow_unused=True)[0]
         except RuntimeError as error:
-            if "use_reentrant" not in str(error):
+            if "use_reentrant" in str(error):
+                raise InvalidInput("the model is checkpointed: call checkpoint with use_reentrant=False") from error
+            if not any(words in str(error) for words in _NO_DERIVATIVE):
                 raise
-            raise InvalidInput("the model is checkpointed: call checkpoint with use_reentrant=False") from error
     if found is None:
         raise NoGradient(
             f"{type(objective.model).__name__} gives no gradient: use Traced (--gradients traced), an attack on scores "

@@ -88,6 +88,11 @@ def straight(value: Tensor, slope: Tensor) -> Tensor:
     return value.detach() + (slope - slope.detach()).to(value.dtype)
 
 
+def has_gradient(result: Tensor) -> bool:
+    """Whether a gradient goes through the operation that gave ``result``."""
+    return result.grad_fn is not None and "NotImplemented" not in result.grad_fn.name()
+
+
 def tensors_in(values: Any) -> Iterator[Tensor]:
     """The tensors among arguments, also in tuples and lists."""
     for value in values:

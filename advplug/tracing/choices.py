@@ -155,6 +155,8 @@ def scattered(beside: Beside, operation: Operation) -> Any:
     result = operation()
     if weights.shape[-1] != result.shape[-1]:
         return result
+    if not result.is_floating_point():
+        return beside.keep(result, value * weights.sum(-2))
     found = straight(result, value * weights.sum(-2))
     return operation.first.copy_(found) if operation.name == "scatter_" else found
 

@@ -90,9 +90,10 @@ def examine(problem: Problem) -> Examination:
     trials = _Trials(few)
     for estimator in _candidates(few, calls, found):
         trials.add(estimator)
-    if max((one.lowers for one in trials.tried), default=0.0) < ENOUGH:
-        for estimator in _from_scores(few):
-            trials.add(estimator)
+    for more in (_below_modules, _from_scores):
+        if trials.best < ENOUGH:
+            for estimator in more(few, trials):
+                trials.add(estimator)
     return Examination(found, tuple(sorted(trials.tried, key=lambda one: -one.lowers)), tuple(trials.refused))
 
 
@@ -145,14 +146,26 @@ def _candidates(problem: Problem, calls: Sequence[Call], found: Sequence[Place])
     plain += [Traced(exit=name) for name in exits[-MOST_EXITS:]]
     plain += [Traced(bridge=(name,)) for name in own_modules(calls)[:MOST_EXITS] if (name,) != lost]
     for estimator in dict.fromkeys(plain):
-        random = problem.model.stochastic and not isinstance(estimator, EOT | Smoothed)
-        yield EOT(DRAWS, of=estimator) if random else estimator
+        yield _over_draws(problem, estimator)
 
 
-def _from_scores(problem: Problem) -> Iterator[GradientEstimator]:
+def _below_modules(problem: Problem, _: _Trials) -> Iterator[GradientEstimator]:
+    """Through operations that neither hooks nor function modes see, such as those of a scripted model."""
+    for unsaturated in (False, True):
+        yield _over_draws(problem, Traced(replayed=True, unsaturated=unsaturated))
+
+
+def _from_scores(problem: Problem, trials: _Trials) -> Iterator[GradientEstimator]:
+    """Around the inputs."""
     sigma = noise_within(problem.threat, problem.inputs[0].numel())
-    yield Smoothed(sigma, DRAWS, of=Traced())
+    yield Smoothed(sigma, DRAWS, of=Traced(replayed=trials.is_best(Traced(replayed=True))))
     yield FiniteDifference(sigma)
+
+
+def _over_draws(problem: Problem, estimator: GradientEstimator) -> GradientEstimator:
+    """The mean over draws where the model is random."""
+    random = problem.model.stochastic and not isinstance(estimator, EOT | Smoothed)
+    return EOT(DRAWS, of=estimator) if random else estimator
 
 
 @dataclass
@@ -163,6 +176,16 @@ class _Trials:
     tried: list[Candidate] = field(default_factory=list)
     refused: list[tuple[str, str]] = field(default_factory=list)
     _directions: list[Tensor] = field(default_factory=list)
+
+    @property
+    def best(self) -> float:
+        """The largest share that any of them broke."""
+        return max((one.lowers for one in self.tried), default=0.0)
+
+    def is_best(self, estimator: GradientEstimator) -> bool:
+        """Whether no other that was tried earlier or later got as far as ``estimator``."""
+        others = [one.lowers for one in self.tried if one.estimator != estimator]
+        return any(one.estimator == estimator and one.lowers > max(others, default=-1.0) for one in self.tried)
 
     def add(self, estimator: GradientEstimator) -> None:
         """Try one more."""

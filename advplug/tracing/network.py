@@ -11,7 +11,7 @@ The pass itself is the model's own. Three things differ on the way back:
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -20,9 +20,12 @@ from torch import Tensor, nn
 
 from advplug.errors import InvalidInput, near
 from advplug.model import DefendedModel
+from advplug.tracing.beside import has_gradient
+from advplug.tracing.eager import uncompiled
 from advplug.tracing.functions import opened_functions
 from advplug.tracing.operations import SoftOperations
 from advplug.tracing.probed import past
+from advplug.tracing.replay import replayed
 from advplug.tracing.shapes import bridged, in_batches
 from advplug.tracing.trace import named_modules, within
 
@@ -41,6 +44,7 @@ class GradientNetwork:
     operations: give flat operations a slope.
     unsaturated: the same for functions that saturate, such as a sigmoid.
     functions: let autograd go through the forward pass of custom functions, instead of their own backward pass.
+    replayed: run the operations that the dispatcher saw again, also those of scripted code; modules play no part.
     """
 
     model: DefendedModel
@@ -49,6 +53,7 @@ class GradientNetwork:
     operations: bool = True
     unsaturated: bool = False
     functions: bool = True
+    replayed: bool = False
 
     def __post_init__(self) -> None:
         known = [name for name, _ in named_modules(self.model)]
@@ -62,13 +67,16 @@ class GradientNetwork:
 
         Where ``function`` is the model itself, the second are the scores (n, K) of the exit.
         """
-        with torch.enable_grad(), ExitStack() as stack:
+        slopes = SoftOperations(unsaturated=self.unsaturated) if self.operations else nullcontext()
+        if self.replayed:
+            with torch.enable_grad(), uncompiled():
+                return replayed(self.model, function, x, slopes)
+        with torch.enable_grad(), uncompiled(), ExitStack() as stack:
             passing = _Pass(self, x)
             stack.enter_context(_hooked(self.model, passing))
             if self.functions:
                 stack.enter_context(opened_functions())
-            if self.operations:
-                stack.enter_context(SoftOperations(unsaturated=self.unsaturated))
+            stack.enter_context(slopes)
             answer = function(x)
         return answer.detach(), passing.scores(answer) if function is self.model else answer
 
@@ -142,7 +150,7 @@ def gradient_ends(inputs: tuple[Any, ...], output: Any) -> bool:
     """Whether the gradient ends in a module, such as one that computes in whole numbers."""
     if not tensors_through(inputs, output) or not inputs[0].requires_grad or not output.is_floating_point():
         return False
-    return output.grad_fn is None or "NotImplemented" in output.grad_fn.name()
+    return not has_gradient(output)
 
 
 def gives_scores(output: Any, count: int, classes: int) -> bool:

@@ -16,6 +16,7 @@ from torch.overrides import TorchFunctionMode
 
 from advplug.tracing import choices, flat
 from advplug.tracing.beside import Beside, Operation, tensors_in
+from advplug.tracing.dispatched import operation_of
 
 StandIn = Callable[[Beside, Operation], Any]
 
@@ -85,7 +86,7 @@ class SoftOperations(TorchFunctionMode):
         return found
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        operation = Operation(func, getattr(func, "__name__", ""), args, kwargs or {})
+        operation = operation_of(func, args, kwargs or {})
         stand_in = self._stand_ins.get(operation.name)
         if stand_in is not None:
             result = stand_in(self._beside, operation)

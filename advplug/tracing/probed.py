@@ -1,7 +1,8 @@
-"""A linear stand-in for a module that autograd cannot see into, fitted to its answers to inputs around the batch."""
+"""A linear stand-in for what autograd cannot see into, fitted to its answers to inputs around the batch."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Hashable
 from weakref import WeakKeyDictionary
 
 import torch
@@ -16,31 +17,35 @@ MOST_VALUES = 4096
 WORSE = 0.5
 """Share of the variance of the outputs that a fit may miss before it is made again: the weights have changed."""
 
-_fits: WeakKeyDictionary[nn.Module, tuple[Tensor, Tensor]] = WeakKeyDictionary()
+Function = Callable[[Tensor], Tensor]
+
+_fits: WeakKeyDictionary[nn.Module, dict[Hashable, tuple[Tensor, Tensor]]] = WeakKeyDictionary()
 
 
-def past(module: nn.Module, before: Tensor, after: Tensor) -> Tensor:
+def past(module: nn.Module, before: Tensor, after: Tensor, function: Function | None = None, at: int = 0) -> Tensor:
     """``after`` (n, M), what ``module`` gave for ``before`` (n, D), with the gradient of a linear fit.
 
-    Of other shapes with that of :func:`advplug.tracing.shapes.bridged`.
+    Of other shapes with that of :func:`advplug.tracing.shapes.bridged`. With a ``function`` it is that which gave it:
+    the one at the place ``at`` of the module's forward pass.
     """
     vectors = before.ndim == after.ndim == 2 and len(before) == len(after) and before.shape[1] <= MOST_VALUES
     if not vectors or before.shape == after.shape:
         return bridged(after, before)
-    weights, bias = _fits.get(module, (None, None))
+    fits = _fits.setdefault(module, {})
+    weights, bias = fits.get(at, (None, None))
     if weights is None or bias is None or _missed(after, before.detach() @ weights + bias) > WORSE:
-        weights, bias = _fits[module] = _fitted(module, before.detach())
+        weights, bias = fits[at] = _fitted(function or module.forward, before.detach())
     return straight(after, before @ weights + bias)
 
 
-def _fitted(module: nn.Module, x: Tensor) -> tuple[Tensor, Tensor]:
+def _fitted(function: Function, x: Tensor) -> tuple[Tensor, Tensor]:
     """Weights (D, M) and bias (M,) from the answers to twice as many inputs as an input has values."""
     draws = torch.Generator(device=x.device).manual_seed(0)
     rows = torch.randint(len(x), (2 * x.shape[1] + 64,), generator=draws, device=x.device)
     noise = torch.randn(len(rows), x.shape[1], generator=draws, device=x.device, dtype=x.dtype)
     probes = x[rows] + noise * x.std(correction=0).clamp(min=1e-6)
     with torch.no_grad():
-        answers = module.forward(probes)  # not called: hooks are for the pass that asks
+        answers = function(probes)  # a module is not called: hooks are for the pass that asks
     centre, middle = probes.mean(0), answers.mean(0)
     weights = least_squares(probes - centre, answers - middle, ridge=1e-6)
     return weights, middle - centre @ weights

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from advplug.model import PlainModel
+from advplug.tracing.eager import uncompiled
 
 FLAT = ("Round", "Floor", "Ceil", "Sign", "Trunc", "Heaviside", "Sgn")
 """Operations of torch whose gradient is zero wherever it is defined, as autograd names them."""
@@ -96,7 +97,7 @@ def trace(model: nn.Module, x: Tensor) -> tuple[list[Call], Tensor]:
     with ExitStack() as hooks:
         for name, module in named_modules(model):
             hooks.callback(module.register_forward_hook(_note(calls, name)).remove)
-        with torch.enable_grad():
+        with torch.enable_grad(), uncompiled():
             scores = model(x)
         if scores.requires_grad:
             weights = torch.linspace(1, 2, scores.shape[1]).to(scores)

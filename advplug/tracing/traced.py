@@ -28,6 +28,8 @@ class Traced(GradientEstimator):
     operations: whether flat operations get a slope.
     unsaturated: whether functions that saturate get one that does not vanish: sigmoid, tanh, softmax, clamp.
     functions: whether custom functions lose their backward pass.
+    replayed: whether the operations that torch's dispatcher saw run again one by one, also those of scripted code;
+        modules play no part then. Costs one more forward pass.
     of: where the gradient comes from.
     """
 
@@ -36,10 +38,17 @@ class Traced(GradientEstimator):
     operations: bool = True
     unsaturated: bool = False
     functions: bool = True
+    replayed: bool = False
     of: GradientEstimator = field(default_factory=Exact)
 
     def __call__(self, objective: Objective, x: Tensor, noise: Noise, step: int) -> Estimate:
         network = GradientNetwork(
-            objective.model, self.exit, self.bridge, self.operations, self.unsaturated, self.functions
+            objective.model,
+            self.exit,
+            self.bridge,
+            self.operations,
+            self.unsaturated,
+            self.functions,
+            self.replayed,
         )
         return self.of(replace(objective, network=network), x, noise, step)
