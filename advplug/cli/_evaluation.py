@@ -76,7 +76,8 @@ def refuse_unfit(job: Job) -> None:
     """Refuse recipes that cannot run, before the first attack has cost an hour."""
     for recipe in job.recipes:
         if job.threat.epsilon is None and not recipe.attack.minimum_norm:
-            raise InvalidInput(f"{recipe.name} needs a budget: give one, such as --threat {job.threat.norm}:0.3")
+            example = "l0:20" if job.threat.norm == "l0" else f"{job.threat.norm}:0.3"
+            raise InvalidInput(f"{recipe.name} needs a budget: give one, such as --threat {example}")
         if job.threat.norm not in recipe.attack.norms:
             norms = ", ".join(recipe.attack.norms)
             raise InvalidInput(f"{recipe.name} does not work under {job.threat.norm}: choose one of {norms}")

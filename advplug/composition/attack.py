@@ -10,6 +10,7 @@ from advplug.composition.journal import Journal
 from advplug.composition.plan import Plan
 from advplug.composition.sampling import require_optuna
 from advplug.composition.sequence import next_stage
+from advplug.composition.words import suite_of
 from advplug.plugins.manager import load
 
 
@@ -17,7 +18,7 @@ from advplug.plugins.manager import load
 class Searching(Plan, Attack):
     """Base of the plugin ``auto``; its parameters are those of :class:`advplug.composition.plan.Plan`."""
 
-    norms = ("linf", "l2", "l1")
+    norms = ("linf", "l2", "l1", "l0")
     fixed_loss = True
     chooses_stages = True
 
@@ -29,10 +30,9 @@ class Searching(Plan, Attack):
         raise TypeError("the search runs in stages: use advplug.run")
 
     def stages(self, problem: Problem) -> Sequence[Stage]:
-        """Those of the standard suite, which are known beforehand."""
+        """Those of the suite, which are known beforehand."""
         require_optuna()
-        suite: Attack = load("attack:standard")()
-        return suite.stages(problem) or []
+        return suite_of(problem)
 
     def next_stage(self, problem: Problem, course: Course) -> Stage | None:
         return next_stage(problem, course, self, self.journal())

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
 
-from advplug.attack import Attack
+from advplug.attack import Attack, Stage
 from advplug.engine.problem import Problem
 from advplug.engine.query_counter import QueryCounter
-from advplug.errors import AdvplugError
+from advplug.errors import AdvplugError, InvalidInput
 from advplug.gradients import Exact, FiniteDifference, GradientEstimator, Orthogonal, Selective
 from advplug.losses import Loss
-from advplug.plugins.manager import default_manager
+from advplug.plugins.manager import default_manager, load
 from advplug.search_space import Space
 from advplug.spelling import loss_words, read_loss, written
 from advplug.tracing.examine import Candidate, Examination
@@ -25,6 +25,9 @@ TWO_LOSSES: tuple[type[Selective | Orthogonal], ...] = (Selective, Orthogonal)
 
 WORTH = 0.25
 """How far a gradient must get to take part, as a share of the best one."""
+
+SPARSE_SUITE = ("pgd", "fmn", "pdpgd")
+"""What runs first under L0, for which the standard suite has no attack; those of them that are installed."""
 
 LIKELIEST = 3
 """How many target classes a targeted sentence aims at."""
@@ -48,6 +51,23 @@ class Words:
     gradients: Mapping[str, GradientEstimator]
     targets: tuple[str | None, ...]
     own_loss: frozenset[str]
+
+
+def suite_of(problem: Problem) -> Sequence[Stage]:
+    """The stages that run before the search: those of ``standard``, or under L0 ``SPARSE_SUITE``.
+
+    Raises
+    ------
+    InvalidInput: none of them is installed.
+    """
+    if problem.threat.norm != "l0":
+        standard: Attack = load("attack:standard")()
+        return standard.stages(problem) or []
+    fitting = fitting_attacks(problem)
+    stages = [Stage(name, fitting[name], problem) for name in SPARSE_SUITE if name in fitting]
+    if not stages:
+        raise InvalidInput(f"under l0 the search starts with {', '.join(SPARSE_SUITE)}: install at least one of them")
+    return stages
 
 
 def words_of(problem: Problem, examination: Examination, *, traced: bool = True) -> Words:

@@ -97,7 +97,7 @@ def test_nothing_found_is_said(model: str, capsys: pytest.CaptureFixture[str]) -
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (("--threat", "l0:3"), "does not work under l0"),
+        (("--threat", "l0:min"), "needs a budget: give one, such as --threat l0:20"),
         (("--threat", "linf:min"), "needs a budget"),
         (("--threat", "linf:0.1", "--seed", str(2**70)), "seed"),
     ],
