@@ -26,7 +26,8 @@ LAYERS: dict[str, tuple[str, ...]] = {
     "gradients": ("gradients",),
     "gradient networks": ("tracing",),
     "one batch": (
-        "engine.region", "engine.problem", "engine.verification", "engine.result", "engine.best_points", "engine.task",
+        "engine.region", "engine.problem", "engine.references", "engine.verification", "engine.result",
+        "engine.best_points", "engine.task",
     ),
     "attack": ("attack",),
     "runs": ("engine.other_model", "engine.search", "engine.merging", "engine.stages"),

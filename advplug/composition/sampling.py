@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Literal
 
 from advplug.composition.trials import settings_within
-from advplug.composition.words import Words
+from advplug.composition.words import MATCHING, Words
 from advplug.errors import AdvplugError
 from advplug.plugins.manager import load
 from advplug.records.composition import Sentence
@@ -68,12 +68,12 @@ class Sampler:
 def first_choices(words: Words) -> Iterator[dict[str, Any]]:
     """The choices that are worth a trial on any model, in the order in which they are tried.
 
-    Each gradient with APGD and PGD, on the margin and on cross-entropy, and for a detector on the margin and its score;
-    all with the attack's defaults.
+    Each gradient with APGD and PGD, on the margin and on cross-entropy, and for a detector on the margin and its score
+    and on what its samples look like; all with the attack's defaults.
     """
     gradients = list(words.gradients)[:FIRST_GRADIENTS]
     joint = [loss for loss in words.losses if loss.startswith("margin+")][-2:]
-    losses = (*joint, *(loss for loss in FIRST_LOSSES if loss in words.losses))
+    losses = (*joint, *(loss for loss in (*MATCHING, *FIRST_LOSSES) if loss in words.losses))
     attacks = [name for name in FIRST_ATTACKS if name in words.attacks]
     for loss in losses:
         for attack in attacks:

@@ -8,11 +8,15 @@ from dataclasses import dataclass
 import torch
 
 from advplug.attack import Attack, Stage
+from advplug.engine.gateway import Gateway
+from advplug.engine.objective import Objective
 from advplug.engine.problem import Problem
 from advplug.engine.query_counter import QueryCounter
+from advplug.engine.references import Referring, with_references
 from advplug.errors import AdvplugError, InvalidInput
 from advplug.gradients import Exact, FiniteDifference, GradientEstimator, Orthogonal, Selective
-from advplug.losses import Loss
+from advplug.losses import Loss, Margin
+from advplug.numerics.random_numbers import Noise
 from advplug.plugins.manager import default_manager, load
 from advplug.search_space import Space
 from advplug.spelling import loss_words, read_loss, written
@@ -20,6 +24,9 @@ from advplug.tracing.examine import Candidate, Examination
 
 DETECTOR_WEIGHTS = (1, 3, 10, 30)
 """Weights of a detector's score beside the margin."""
+
+MATCHING = ("lookalike", "lookalike(layer=features)")
+"""Of a detector: look like a sample that it accepts, in the logits or inside."""
 
 TWO_LOSSES: tuple[type[Selective | Orthogonal], ...] = (Selective, Orthogonal)
 
@@ -109,13 +116,14 @@ def fitting_attacks(problem: Problem) -> dict[str, Attack]:
 def fitting_losses(problem: Problem) -> tuple[str, ...]:
     """Every loss that needs nothing but scores and gives one value for each sample; for a detector its score beside it.
 
-    Cross-entropy comes first.
+    Cross-entropy comes first. Losses that take their references from the samples themselves are for detectors alone.
     """
     made = {word: kind() for word, kind in loss_words().items() if _without_settings(kind)}
-    of_scores = [word for word, loss in made.items() if not loss.layers and _one_value(loss, problem)]
+    plain = {word: loss for word, loss in made.items() if not loss.layers and not isinstance(loss, Referring)}
     detector = detector_word(problem)
-    joint = (f"margin+{weight}*{detector}" for weight in DETECTOR_WEIGHTS if detector is not None)
-    return (*of_scores, *(text for text in joint if _one_value(read_loss(text), problem)))
+    texts = () if detector is None else (*(f"margin+{weight}*{detector}" for weight in DETECTOR_WEIGHTS), *MATCHING)
+    further = (text for text in texts if _one_value(read_loss(text), problem))
+    return (*(word for word, loss in plain.items() if _one_value(loss, problem)), *further)
 
 
 def detector_word(problem: Problem) -> str | None:
@@ -141,7 +149,7 @@ def fitting_gradients(problem: Problem, examination: Examination, *, traced: boo
     if detector is None:
         return chosen
     both = [kind(second=read_loss(detector), of=next(iter(chosen.values()))) for kind in TWO_LOSSES]
-    return chosen | {_text(gradient): gradient for gradient in both}
+    return chosen | {_text(gradient): gradient for gradient in both if _gives_gradient(gradient, problem)}
 
 
 def _is_network(candidate: Candidate) -> bool:
@@ -167,14 +175,29 @@ def _one_value(loss: Loss, problem: Problem) -> bool:
     """Whether ``loss`` can be asked here, and gives one value for each sample."""
     if (loss.needs_targets and not problem.has_targets) or loss.min_classes > problem.model.num_classes:
         return False
-    rows = torch.zeros(1, dtype=torch.int64, device=problem.inputs.device)
     with problem.gateway() as gateway:
-        targets = problem.targets[rows] if isinstance(problem.targets, torch.Tensor) else None
-        counter = QueryCounter(len(problem.inputs), problem.inputs.device)
         try:
-            value, _ = problem.objective(gateway, loss, counter, rows, targets).value(
-                gateway.cast(problem.inputs[rows])
-            )
+            bound = with_references(loss, problem, gateway)
+            value, _ = _at_first(problem, gateway, bound).value(gateway.cast(problem.inputs[:1]))
         except AdvplugError:  # such as a detector without thresholds: this loss does not fit
             return False
     return value.ndim == 1
+
+
+def _gives_gradient(gradient: GradientEstimator, problem: Problem) -> bool:
+    """Whether ``gradient`` can be taken here: a detector may show none."""
+    noise = Noise.of(problem.options.seed, problem.samples[:1], 0)
+    with problem.gateway() as gateway:
+        try:
+            gradient(_at_first(problem, gateway, Margin()), gateway.cast(problem.inputs[:1]), noise, 0)
+        except AdvplugError:
+            return False
+    return True
+
+
+def _at_first(problem: Problem, gateway: Gateway, loss: Loss) -> Objective:
+    """The objective at the first sample."""
+    rows = torch.zeros(1, dtype=torch.int64, device=problem.inputs.device)
+    targets = problem.targets[rows] if isinstance(problem.targets, torch.Tensor) else None
+    counter = QueryCounter(len(problem.inputs), problem.inputs.device)
+    return problem.objective(gateway, loss, counter, rows, targets)

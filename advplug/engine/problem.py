@@ -72,7 +72,7 @@ class Problem:
     float64 (N,) or None for minimum norm; ``loss`` None for the attack's own; ``starting_points`` like ``inputs`` or
     None; ``samples`` int64 (N,): the number of each in the whole set, which seeds its random numbers and finds its row
     in what a loss holds for each sample; ``region`` what the threat model says of single values; ``auxiliary`` images
-    that the attacker owns besides these, or None.
+    that the attacker owns besides these, or None; ``pool`` the whole set, of which :meth:`at` keeps all.
     """
 
     model: DefendedModel
@@ -89,6 +89,7 @@ class Problem:
     region: Region
     starting_points: Tensor | None = None
     auxiliary: Images | None = None
+    pool: Images | None = None
     options: Options = field(default_factory=Options)
 
     @property
@@ -220,6 +221,7 @@ def make_problem(
         region=region,
         starting_points=_starting_points(starting_points, inputs),
         auxiliary=None if auxiliary is None else _own_images(auxiliary, inputs, threat, model.num_classes),
+        pool=Images(inputs.detach(), labels),
         options=options,
     )
     for one in (*(() if loss is None else (loss,)), *problem.gradient.losses):

@@ -15,6 +15,7 @@ from advplug.engine.best_points import Rows, Trace
 from advplug.engine.gateway import Gateway, out_of_memory
 from advplug.engine.problem import Problem
 from advplug.engine.query_counter import QueryCounter
+from advplug.engine.references import referring
 from advplug.engine.result import AttackResult
 from advplug.engine.task import Task
 from advplug.engine.verification import allowed, shrink_to_budget
@@ -71,6 +72,7 @@ class _Run:
         if not bool(attacked.any()):
             return None
         before = self.gateway.asked
+        self.problem = referring(self.problem, self.gateway)
         prepared = self.attack.prepare(self.problem, self.gateway)
         self.counter.forwards[attacked] += -(-(self.gateway.asked - before) // int(attacked.sum()))
         return prepared

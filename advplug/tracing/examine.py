@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from advplug.attack import IterativeAttack, Point, Task
+from advplug.criteria import Misclassified, Targeted
 from advplug.engine.gateway import inside
 from advplug.engine.problem import Problem
 from advplug.engine.query_counter import QueryCounter
@@ -102,6 +103,8 @@ def _few(problem: Problem) -> Problem:
     rows = torch.arange(min(SAMPLES, len(problem.inputs)), device=problem.inputs.device)
     options = replace(problem.options, progress=None, listen=None, restarts=1)
     few = replace(problem, options=options, loss=Margin()).at(rows)
+    if problem.model.rejects:  # the classifier alone: what gets past a detector depends on the loss
+        few = replace(few, criterion=Targeted() if problem.threat.targeted else Misclassified())
     if not problem.threat.targeted:  # any other class, however many the attacks aim at
         few = replace(few, targets=None, num_targets=None)
     return few if few.epsilon is not None else _within(few, _some_budget(few))

@@ -11,10 +11,10 @@ from torch import Tensor
 
 from advplug.attack import Gateway, IterativeAttack, Problem, Task
 from advplug.errors import InvalidInput
+from advplug.families import find_layer, scores_and_activations
 from advplug.hyperparameters import Count, Interval
 from advplug.losses import CentreDistance
 from advplug.numerics import per_sample, unit, wrap
-from advplug_attack_feature_adversary._layers import find_layer, scores_and_activations
 
 
 class Guides(NamedTuple):

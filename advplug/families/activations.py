@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from advplug.attack import Gateway
+from advplug.engine.gateway import Gateway
 from advplug.errors import InvalidInput
 
 
