@@ -132,6 +132,7 @@ def test_the_words_are_the_public_classes() -> None:
     }
     assert {kind.__name__ for kind in loss_words().values()} == (concrete - {"Joint"}) | {
         "LinearReadout",
+        "Lookalike",
         "MeanOverMembers",
         "Acceptance",
     }

@@ -37,7 +37,7 @@ LAYERS: dict[str, tuple[str, ...]] = {
     "plugins": ("plugins",),
     "families": ("families",),
     "spelling": ("spelling",),
-    "candidates for gradients": ("tracing.examine", "tracing.places"),
+    "candidates for gradients": ("tracing.examine", "tracing.places", "tracing.whole"),
     "evaluation": ("evaluation",),
     "composition": ("composition",),
     "api": ("api", "searches", "observer", ""),

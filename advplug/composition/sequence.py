@@ -53,7 +53,12 @@ def next_stage(problem: Problem, course: Course, plan: Plan, journal: Journal) -
     if winner is None:
         return None
     attack, chosen = bench.spelled_out(lengthened(winner.sentence), problem)
-    return Stage(stage_name(part, winner.sentence), attack, chosen, _charge(journal, part, before, sum(looked)))
+    return Stage(
+        stage_name(part, winner.sentence),
+        attack,
+        chosen,
+        _charge(journal, part, before, (sum(looked), bench.words.backwards)),
+    )
 
 
 def look(problem: Problem, plan: Plan, journal: Journal, rate: Tensor) -> Bench:
@@ -173,12 +178,16 @@ def _passes(result: AttackResult) -> int:
     return int((result.forwards + result.backwards).sum())
 
 
-def _charge(journal: Journal, part: int, before: AttackResult, looked: int) -> tuple[Tensor, Tensor]:
-    """The passes of all trials of a part, and ``looked`` before them, in equal shares to all samples that stood."""
+def _charge(journal: Journal, part: int, before: AttackResult, looked: tuple[int, int]) -> tuple[Tensor, Tensor]:
+    """The passes of all trials of a part, and ``looked`` before them, in equal shares to all samples that stood.
+
+    Both are pairs: forward and backward passes.
+    """
     standing = before.standing
     trials = [trial for trial in journal.trials if trial.part == part]
-    backwards = sum(trial.backwards * trial.samples for trial in trials)
-    forwards = looked + sum(trial.queries * trial.samples for trial in trials) - backwards
+    tried = sum(trial.backwards * trial.samples for trial in trials)
+    forwards = looked[0] + sum(trial.queries * trial.samples for trial in trials) - tried
+    backwards = looked[1] + tried
     count = int(standing.sum())
     shares = (torch.where(standing, math.ceil(whole / count), 0) for whole in (forwards, backwards))
     first, second = shares

@@ -51,6 +51,7 @@ class Words:
     gradients: text -> estimator, the most promising first.
     targets: None, or how many of the likeliest other classes.
     own_loss: names of the attacks that take no loss but their own.
+    backwards: backward passes of the examination that proposed the gradients, of all samples together.
     """
 
     attacks: Mapping[str, Space]
@@ -58,6 +59,7 @@ class Words:
     gradients: Mapping[str, GradientEstimator]
     targets: tuple[str | None, ...]
     own_loss: frozenset[str]
+    backwards: int = 0
 
 
 def suite_of(problem: Problem) -> Sequence[Stage]:
@@ -90,6 +92,7 @@ def words_of(problem: Problem, examination: Examination, *, traced: bool = True)
         gradients=fitting_gradients(problem, examination, traced=traced),
         targets=(None,) if problem.has_targets or problem.model.num_classes < 4 else (None, str(LIKELIEST)),
         own_loss=frozenset(own),
+        backwards=examination.backwards,
     )
 
 

@@ -10,7 +10,10 @@ from advplug.errors import InvalidInput
 
 FORMAT = 1
 
-PlaceKind = Literal["scores", "dead", "constant", "replaced", "disconnected", "random", "whole numbers", "vote"]
+PlaceKind = Literal[
+    "scores", "dead", "constant", "replaced", "disconnected", "random", "whole numbers", "vote", "opaque", "saturated",
+    "rejects", "batch", "cost",
+]  # fmt: skip
 
 
 @dataclass(frozen=True, kw_only=True)

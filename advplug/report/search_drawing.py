@@ -29,6 +29,11 @@ WORDS: dict[PlaceKind, str] = {
     "random": "draws random numbers",
     "whole numbers": "whole numbers",
     "vote": "a vote",
+    "opaque": "nothing inside can be hooked",
+    "saturated": "the scores lie far apart",
+    "rejects": "it rejects inputs",
+    "batch": "an answer depends on its batch",
+    "cost": "what a pass costs",
 }
 """What is said of a place without a note."""
 
@@ -46,6 +51,11 @@ _MARKS: dict[PlaceKind, tuple[str, str]] = {
     "random": (_DIAMOND, "doubt"),
     "whole numbers": (_SQUARE, "doubt"),
     "vote": (_SQUARE, "doubt"),
+    "opaque": (_SQUARE, "doubt"),
+    "saturated": (_TRIANGLE, "doubt"),
+    "rejects": (_DIAMOND, "doubt"),
+    "batch": (_DIAMOND, "doubt"),
+    "cost": (_DISK, "good"),
 }
 """Outline in a square of 10 by 10, and the name of its colour on the page."""
 

@@ -24,6 +24,7 @@ from advplug.spelling import written
 from advplug.tracing.places import own_modules, places
 from advplug.tracing.trace import Call, trace
 from advplug.tracing.traced import Traced
+from advplug.tracing.whole import of_the_whole
 
 SAMPLES = 24
 """How many samples candidates are tried on, at most."""
@@ -62,11 +63,13 @@ class Examination:
     places: in the order of the forward pass.
     gradients: from the best to the worst; of equal ones the simpler first.
     refused: those that failed, with what they said.
+    backwards: backward passes that it took, of all samples together.
     """
 
     places: tuple[Place, ...]
     gradients: tuple[Candidate, ...]
     refused: tuple[tuple[str, str], ...] = ()
+    backwards: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,7 +90,7 @@ class _Descent(IterativeAttack[Point]):
 def examine(problem: Problem) -> Examination:
     """Trace ``problem.model``, and try gradients on a few of its samples; queries of this are not in any result."""
     few = _few(problem)
-    calls, found = _traced(few)
+    calls, found, backwards = _traced(few)
     trials = _Trials(few)
     for estimator in _candidates(few, calls, found):
         trials.add(estimator)
@@ -95,7 +98,8 @@ def examine(problem: Problem) -> Examination:
         if trials.best < ENOUGH:
             for estimator in more(few, trials):
                 trials.add(estimator)
-    return Examination(found, tuple(sorted(trials.tried, key=lambda one: -one.lowers)), tuple(trials.refused))
+    best_first = tuple(sorted(trials.tried, key=lambda one: -one.lowers))
+    return Examination(found, best_first, tuple(trials.refused), backwards + trials.backwards)
 
 
 def _few(problem: Problem) -> Problem:
@@ -124,14 +128,17 @@ def _some_budget(problem: Problem) -> float:
     return float(sizes[problem.threat.norm])
 
 
-def _traced(problem: Problem) -> tuple[list[Call], tuple[Place, ...]]:
+def _traced(problem: Problem) -> tuple[list[Call], tuple[Place, ...], int]:
+    """The calls of a pass, what they show, and how many backward passes that took."""
     with problem.gateway() as gateway:
         model = gateway.searched
         passes = []
         for _ in range(2):
             passes.append(trace(model, inside(model, gateway.cast(problem.inputs)).requires_grad_()))
+        accepted = gateway.decide(gateway.cast(problem.inputs)).accepted
     (calls, scores), (again, _) = passes
-    return calls, places(calls, again, scores.detach())
+    plain, backwards = scores.detach(), len(passes) * len(scores) if scores.requires_grad else 0
+    return calls, (*places(calls, again, plain), *of_the_whole(model, calls, plain, accepted)), backwards
 
 
 def _candidates(problem: Problem, calls: Sequence[Call], found: Sequence[Place]) -> Iterator[GradientEstimator]:
@@ -178,6 +185,7 @@ class _Trials:
     problem: Problem
     tried: list[Candidate] = field(default_factory=list)
     refused: list[tuple[str, str]] = field(default_factory=list)
+    backwards: int = 0
     _directions: list[Tensor] = field(default_factory=list)
 
     @property
@@ -194,33 +202,34 @@ class _Trials:
         """Try one more."""
         text, problem = written(estimator), replace(self.problem, gradient=estimator)
         try:
-            direction = _direction(problem)
+            direction = self._direction(problem)
             if any(torch.allclose(direction, other, atol=ROUNDING) for other in self._directions):
                 return
-            lowers = _lowers(problem)
+            lowers = self._lowers(problem)
         except Exception as error:  # whatever the code of a model says to a backward pass it was not written for
             self.refused.append((text, said(error)))
             return
         self._directions.append(direction)
         self.tried.append(Candidate(text, estimator, lowers))
 
+    def _direction(self, problem: Problem) -> Tensor:
+        """The gradient at the inputs, each of unit length; a random model draws the same for each estimator."""
+        rows = torch.arange(len(problem.inputs), device=problem.inputs.device)
+        noise, counter = Noise.of(problem.options.seed, problem.samples, 0), QueryCounter(len(rows), rows.device)
+        with problem.gateway() as gateway:
+            objective = problem.objective(gateway, Margin(), counter, rows)
+            gradient = problem.gradient(objective, gateway.cast(problem.inputs), noise, 0).gradient
+        self.backwards += int(counter.backwards.sum())
+        return torch.nn.functional.normalize(gradient.flatten(1), dim=1)
 
-def _direction(problem: Problem) -> Tensor:
-    """The gradient at the inputs, each of unit length; a random model draws the same for each estimator."""
-    rows = torch.arange(len(problem.inputs), device=problem.inputs.device)
-    noise = Noise.of(problem.options.seed, problem.samples, 0)
-    with problem.gateway() as gateway:
-        objective = problem.objective(gateway, Margin(), QueryCounter(len(rows), rows.device), rows)
-        gradient = problem.gradient(objective, gateway.cast(problem.inputs), noise, 0).gradient
-    return torch.nn.functional.normalize(gradient.flatten(1), dim=1)
-
-
-def _lowers(problem: Problem) -> float:
-    """The share of samples that a few steps break, the mean over several budgets."""
-    assert problem.epsilon is not None
-    shares = []
-    for multiple in BUDGETS:
-        budget = problem.epsilon * multiple
-        wider = replace(problem, epsilon=budget, threat=replace(problem.threat, epsilon=float(budget.max())))
-        shares.append(float(run_attack(_Descent(), wider).success.double().mean()))
-    return sum(shares) / len(shares)
+    def _lowers(self, problem: Problem) -> float:
+        """The share of samples that a few steps break, the mean over several budgets."""
+        assert problem.epsilon is not None
+        shares = []
+        for multiple in BUDGETS:
+            budget = problem.epsilon * multiple
+            wider = replace(problem, epsilon=budget, threat=replace(problem.threat, epsilon=float(budget.max())))
+            result = run_attack(_Descent(), wider)
+            self.backwards += int(result.backwards.sum())
+            shares.append(float(result.success.double().mean()))
+        return sum(shares) / len(shares)

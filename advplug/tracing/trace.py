@@ -110,9 +110,15 @@ def named_modules(model: nn.Module) -> list[tuple[str, nn.Module]]:
 
     The wrapper around a plain module has no name and no place of its own.
     """
-    wrapped = isinstance(model, PlainModel) and isinstance(model.module, nn.Module)
-    user: Any = model.module if wrapped else model
-    return [(name, one) for name, one in user.named_modules() if not isinstance(one, torch.jit.ScriptModule)]
+    modules = user_module(model).named_modules()
+    return [(name, one) for name, one in modules if not isinstance(one, torch.jit.ScriptModule)]
+
+
+def user_module(model: nn.Module) -> nn.Module:
+    """What the user wrote: a plain module without the wrapper around it."""
+    if isinstance(model, PlainModel) and isinstance(model.module, nn.Module):
+        return model.module
+    return model
 
 
 def _note(calls: list[Call], name: str) -> Callable[[nn.Module, Any, Any], None]:

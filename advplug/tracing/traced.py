@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
 from torch import Tensor
@@ -51,4 +52,9 @@ class Traced(GradientEstimator):
             self.functions,
             self.replayed,
         )
-        return self.of(replace(objective, network=network), x, noise, step)
+
+        def charged(function: Callable[[Tensor], Tensor], x: Tensor) -> tuple[Tensor, Tensor]:
+            objective.counter.forward(len(x) // len(objective.labels))
+            return network(function, x)
+
+        return self.of(replace(objective, network=charged if self.replayed else network), x, noise, step)
