@@ -176,6 +176,23 @@ def test_it_breaks_what_shows_no_operation(name: str) -> None:
     assert attacked(model, OPAQUE) <= 0.1
 
 
+class Saturated(Rounded):
+    """Logarithms of probabilities that are zero or one, rounded: nothing but what comes before has a slope."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.log(torch.softmax(1e4 * self.net(x), 1) + 1e-6).round()
+
+
+def test_operations_after_the_scores_are_left_out() -> None:
+    model = torch.jit.script(Saturated().eval())
+    assert attacked(model, OPAQUE) >= 0.6
+    assert attacked(model, Traced(replayed=True, exit="addmm")) <= 0.1
+    texts = {one.text: one.lowers for one in examine(make_problem(model, *samples(model), THREAT)).gradients}
+    assert max(texts.values()) > 0.9
+    with pytest.raises(InvalidInput, match=r"no operation 'linear' gives scores: choose among .*addmm"):
+        attacked(model, Traced(replayed=True, exit="linear"))
+
+
 def test_an_operation_without_a_formula_for_its_gradient() -> None:
     model = Own().eval()
     assert attacked(model, Exact()) == 1.0, "no gradient, and no crash"

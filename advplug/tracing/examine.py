@@ -22,6 +22,7 @@ from advplug.numerics.tensors import per_sample, unit
 from advplug.records.composition import Place
 from advplug.spelling import written
 from advplug.tracing.places import own_modules, places
+from advplug.tracing.replay import score_operations
 from advplug.tracing.trace import Call, trace
 from advplug.tracing.traced import Traced
 from advplug.tracing.whole import of_the_whole
@@ -161,8 +162,12 @@ def _candidates(problem: Problem, calls: Sequence[Call], found: Sequence[Place])
 
 def _below_modules(problem: Problem, _: _Trials) -> Iterator[GradientEstimator]:
     """Through operations that neither hooks nor function modes see, such as those of a scripted model."""
-    for unsaturated in (False, True):
-        yield _over_draws(problem, Traced(replayed=True, unsaturated=unsaturated))
+    plain = Traced(replayed=True)
+    yield from (_over_draws(problem, one) for one in (plain, replace(plain, unsaturated=True)))
+    with problem.gateway() as gateway:
+        model = gateway.searched
+        names = score_operations(model, inside(model, gateway.cast(problem.inputs)).requires_grad_())
+    yield from (_over_draws(problem, replace(plain, exit=name)) for name in names[1 : 1 + MOST_EXITS])
 
 
 def _from_scores(problem: Problem, trials: _Trials) -> Iterator[GradientEstimator]:

@@ -44,7 +44,8 @@ class GradientNetwork:
     operations: give flat operations a slope.
     unsaturated: the same for functions that saturate, such as a sigmoid.
     functions: let autograd go through the forward pass of custom functions, instead of their own backward pass.
-    replayed: run the operations that the dispatcher saw again, also those of scripted code; modules play no part.
+    replayed: run the operations that the dispatcher saw again, also those of scripted code; modules play no part, and
+        ``exit`` names an operation, such as addmm.
     """
 
     model: DefendedModel
@@ -57,7 +58,7 @@ class GradientNetwork:
 
     def __post_init__(self) -> None:
         known = [name for name, _ in named_modules(self.model)]
-        for name in (self.exit, *self.bridge):
+        for name in self.bridge if self.replayed else (self.exit, *self.bridge):
             if name and name not in known:
                 inner = ", ".join(one for one in known if one) or "none"
                 raise InvalidInput(f"the model has no module {name!r}{near(name, known)}: choose among {inner}")
@@ -70,7 +71,7 @@ class GradientNetwork:
         slopes = SoftOperations(unsaturated=self.unsaturated) if self.operations else nullcontext()
         if self.replayed:
             with torch.enable_grad(), uncompiled():
-                return replayed(self.model, function, x, slopes)
+                return replayed(self.model, function, x, slopes, self.exit if function is self.model else "")
         with torch.enable_grad(), uncompiled(), ExitStack() as stack:
             passing = _Pass(self, x)
             stack.enter_context(_hooked(self.model, passing))

@@ -31,15 +31,17 @@ OWN = ("aten", "prim", "prims")
 
 
 def replayed(
-    model: nn.Module, function: Function, x: Tensor, mode: AbstractContextManager[Any]
+    model: nn.Module, function: Function, x: Tensor, mode: AbstractContextManager[Any], exit_: str = ""
 ) -> tuple[Tensor, Tensor]:
     """What ``function`` of ``model`` gives for ``x`` (n, ...); and what its operations give, run again inside ``mode``.
 
-    Where the answer has none all the same, the last result of its shape that has one takes its place.
+    Where the answer has no gradient all the same, the last result of its shape that has one takes its place; with an
+    ``exit_`` the last result of the operation of that name.
 
     Raises
     ------
-    InvalidInput: the operations do not give the same answer again, or change tensors that outlast the pass.
+    InvalidInput: the operations do not give the same answer again, or change tensors that outlast the pass; or none
+        that gives scores has that name.
     """
     start = x.clone()
     with torch.jit.optimized_execution(False), Tape(x) as tape:  # type: ignore[attr-defined]
@@ -50,7 +52,19 @@ def replayed(
         found = tape.replayed(model, start, answer)
     if not torch.allclose(found.detach().to(answer.dtype), answer.detach(), rtol=1e-3, atol=1e-5, equal_nan=True):
         raise InvalidInput("the operations of the model give another answer when they run again: leave replayed out")
-    return answer.detach(), found if found.requires_grad else tape.last.get(answer.shape, found)
+    if exit_ and (exit_, answer.shape) not in tape.results:
+        raise InvalidInput(f"no operation {exit_!r} gives scores: choose among {', '.join(tape.names(answer.shape))}")
+    if exit_ or not found.requires_grad:
+        found = tape.results.get((exit_, answer.shape), found)
+    return answer.detach(), found
+
+
+def score_operations(model: nn.Module, x: Tensor) -> list[str]:
+    """The names of the operations of ``model`` that give (n, K) for ``x`` (n, ...), the last one first."""
+    with torch.enable_grad(), torch.jit.optimized_execution(False), Tape(x) as tape:  # type: ignore[attr-defined]
+        answer = model(x)
+    found = [note for note in reversed(tape.notes) if any(one.shape == answer.shape for one in tensors(note.result))]
+    return list(dict.fromkeys(bare_name(note.function) for note in found))
 
 
 @dataclass(frozen=True)
@@ -74,8 +88,8 @@ class Tape(TorchDispatchMode):
     def __init__(self, x: Tensor) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.x, self.notes = x, list[Note]()
-        self.last = dict[torch.Size, Tensor]()
-        """The last result of each shape that has a gradient, of those that ran again."""
+        self.results = dict[tuple[str, torch.Size], Tensor]()
+        """The last result with a gradient of each operation and shape when they ran again; "" for any operation."""
         self.own_change = ""
         """An operation that changed a tensor which was there before; an interpreter of scripts would hide an error."""
         self._made = {_memory(x)}
@@ -107,10 +121,15 @@ class Tape(TorchDispatchMode):
             for before, after in zip(tensors(note.result), tensors(found), strict=True):
                 live[_key(before)] = after
                 if after.requires_grad and after.is_floating_point():
-                    self.last[after.shape] = after
+                    for name in ("", bare_name(note.function)):
+                        self.results[name, after.shape] = after
         found = current(answer)
         assert isinstance(found, Tensor)
         return found
+
+    def names(self, shape: torch.Size) -> list[str]:
+        """The operations that gave something of that shape with a gradient."""
+        return [name for name, each in self.results if name and each == shape]
 
 
 def tensors(*values: Any) -> list[Tensor]:

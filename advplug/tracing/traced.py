@@ -30,7 +30,7 @@ class Traced(GradientEstimator):
     unsaturated: whether functions that saturate get one that does not vanish: sigmoid, tanh, softmax, clamp.
     functions: whether custom functions lose their backward pass.
     replayed: whether the operations that torch's dispatcher saw run again one by one, also those of scripted code;
-        modules play no part then. Costs one more forward pass.
+        modules play no part then, and ``exit`` names an operation, such as addmm. Costs one more forward pass.
     of: where the gradient comes from.
     """
 
