@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from search_record import Records, halved, percent, searched, table
+from search_record import SAMPLES, Records, halved, label, percent, searched, table
 from strange_defenses import DEFENSES
 from strange_held_out import HELD_OUT
 from strange_nets import CASES, Strange
@@ -39,7 +39,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("names", nargs="*", metavar="NAME")
     parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--samples", type=int, default=50)
+    parser.add_argument("--samples", type=int, default=SAMPLES)
     parser.add_argument("--parts", default="pgd,search")
     parser.add_argument("--table", action="store_true")
     arguments = parser.parse_args()
@@ -48,10 +48,15 @@ def main() -> None:
     for name in arguments.names or MODELS:
         for part in parts:
             if not records.has(name, part):
-                records.add(name, part, lambda: MEASURES[part](MODELS[name], arguments.samples))  # noqa: B023
+                records.add(name, part, lambda: measured(name, part, arguments.samples))  # noqa: B023
                 print(f"{name}, {part}: {records.lines[-1]}", flush=True)
     print_tables(records)
     print_ablation(records)
+
+
+def measured(name: str, part: str, samples: int) -> Mapping[str, Any]:
+    """What a part gives, with the number of samples."""
+    return {**MEASURES[part](MODELS[name], samples), "samples": samples}
 
 
 def print_ablation(records: Records) -> None:
@@ -61,7 +66,7 @@ def print_ablation(records: Records) -> None:
     print(f"\n| model | standard | search | {' | '.join(keys)} |\n|---|---|---|{'---|' * len(keys)}")
     for line in lines:
         cells = [f"{percent(one['search'])} ({one['times']:.1f})" for one in (line, *(line[key] for key in keys))]
-        print(f"| {line['name']} | {percent(line['standard'])} | {' | '.join(cells)} |")
+        print(f"| {label(line)} | {percent(line['standard'])} | {' | '.join(cells)} |")
 
 
 def print_tables(records: Records) -> None:

@@ -13,6 +13,9 @@ from advplug.records.composition import Composition
 
 Line = Mapping[str, Any]
 
+SAMPLES = 50
+"""How many a model is measured on unless its line says otherwise."""
+
 
 class Records:
     """The lines of one file: what is there already is not measured again."""
@@ -70,6 +73,12 @@ def searched(found: Composition) -> dict[str, Any]:
     }
 
 
+def label(line: Line) -> str:
+    """The name of a model, with the number of samples where it is not the usual one, and a dagger for an older line."""
+    few = f" ({line['samples']} samples)" if line.get("samples", SAMPLES) != SAMPLES else ""
+    return f"{line['name']}{few}{' †' if line.get('earlier') else ''}"
+
+
 def percent(share: float | None) -> str:
     """Without decimals, and a dash for what was not measured."""
     return "-" if share is None else f"{100 * share:.0f}"
@@ -85,7 +94,7 @@ def table(records: Records, names: Iterable[str]) -> str:
         line = records.of(name)
         shares = [percent(line.get(key)) for key in ("clean", "pgd", "standard", "search", "other_half")]
         times = [f"{line[key]:.1f}" if key in line else "-" for key in ("times", "passes")]
-        rows.append(f"| {' | '.join([name, *shares, *times, said(line)])} |")
+        rows.append(f"| {' | '.join([label(line), *shares, *times, said(line)])} |")
     return "\n".join(rows)
 
 

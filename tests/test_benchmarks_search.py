@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 from collections.abc import Callable
 from pathlib import Path
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import pytest
@@ -13,6 +13,7 @@ import torch
 from torch import nn
 
 from advplug import Decision, DefendedModel, load
+from advplug.records.job import Job
 
 for plugin in ("adversarial_training", "kwta"):
     pytest.importorskip(f"advplug_defense_{plugin}")
@@ -103,6 +104,30 @@ def test_what_was_measured_outlives_a_stop_and_an_error_is_a_line(module: Any, t
     assert "| vote | 100 | - | 50 | - | - | - | - | error: ValueError: no gradient |" in module("search_record").table(
         again, ["vote"]
     )
+
+
+def test_a_table_marks_few_samples_and_lines_of_an_earlier_version(module: Any) -> None:
+    record = module("search_record")
+    assert record.label({"name": "vote", "samples": record.SAMPLES}) == "vote"
+    assert record.label({"name": "vote", "samples": 20, "earlier": True}) == "vote (20 samples) †"
+
+
+def test_by_hand_is_what_the_strongest_recipe_of_a_case_leaves(module: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("advplug_adaptive_mmc")
+    cases, jobs = module("search_cases"), []
+
+    def evaluate(job: Job) -> SimpleNamespace:
+        jobs.append(job)
+        left = dict.fromkeys((recipe.name for recipe in job.recipes), 0.5) | {"PGD-100, cross-entropy": 0.1}
+        rows = [SimpleNamespace(name=name, robust_accuracy=share, seconds=1.0) for name, share in left.items()]
+        return SimpleNamespace(rows=rows)
+
+    monkeypatch.setattr(cases, "evaluate", evaluate)
+    found = cases.by_hand("mmc:mnist", 7)
+    assert (found["by_hand"], found["recipe"]) == (0.1, "PGD-100, cross-entropy")
+    (job,) = jobs
+    assert len(job.images) == 7
+    assert {recipe.role for recipe in job.recipes} == {"intermediate", "adaptive"}
 
 
 def test_the_rule_counts_defenses_below_half_of_their_clean_accuracy(module: Any, tmp_path: Path) -> None:
