@@ -29,10 +29,24 @@ from advplug.errors import NoGradient
 from advplug.evaluation import case_job, evaluate
 from advplug.model import DefendedModel
 from advplug.plugins.manager import default_manager
+from advplug.spelling import loss_words
 
 CASES = ("ecoc", "kwta", "logit-pairing", "mixup-inference", "mmc", "odds", "weakness-strength")
 CONTROL = "adversarial-training"
 STEPS, RESTARTS = 40, 5
+
+NEAR = 0.02 + 1e-6
+"""Two points, and what rounding adds."""
+
+OWN_LOSSES = {
+    "ecoc": ("linear-readout",),
+    "mmc": ("centre-distance", "tempered-cross-entropy"),
+    "odds": ("logit-matching", "feature-matching"),
+}
+"""Losses that came with a case and are hidden with it; the other cases have margin and cross-entropy alone."""
+
+OWN_ATTACKS = {"weakness-strength": "advplug-attack-interpolation"}
+"""Packages of attacks that no other case uses; they stay, unless ``search-without-attack`` hides them too."""
 
 
 def main() -> None:
@@ -66,7 +80,7 @@ def presets() -> list[str]:
 
 
 def print_tables(records: Records) -> None:
-    """Leave one out, then the controls."""
+    """Leave one out, then the controls, then what the first table says in one line."""
     for cases, head in ((CASES, "by hand"), ((CONTROL,), f"standard, {RESTARTS} restarts")):
         print(f"\n| preset | clean | PGD | standard | {head} | search | of the other half | time / standard | found |")
         print("|---|---|---|---|---|---|---|---|---|")
@@ -76,6 +90,20 @@ def print_tables(records: Records) -> None:
                 keys = ("clean", "pgd", "standard", "by_hand", "search", "other_half")
                 times = f"{line['times']:.1f}" if "times" in line else "-"
                 print(f"| {' | '.join([label(line), *(percent(line.get(key)) for key in keys), times, said(line)])} |")
+    print(f"\n{agreement(records)}")
+
+
+def agreement(records: Records) -> str:
+    """On how many presets the search leaves at most two points more than the attack by hand, and which not."""
+    lines = [line for line in map(records.of, records.names) if "search" in line and line.get("by_hand") is not None]
+    lines = [line for line in lines if line["name"].partition(":")[0] in CASES]
+    beyond = [line["name"] for line in lines if line["search"] > line["by_hand"] + NEAR]
+    above = [line["name"] for line in lines if line["search"] > line["standard"]]
+    count = len(lines) - len(beyond)
+    return (
+        f"within 2 points of the attack by hand: {count} of {len(lines)} ({percent(count / max(len(lines), 1))} %)"
+        f"{', not ' * bool(beyond)}{', '.join(beyond)}; above standard: {', '.join(above) or 'none'}"
+    )
 
 
 def measured(name: str, part: str, samples: int) -> Mapping[str, Any]:
@@ -109,11 +137,20 @@ def pgd(name: str, samples: int) -> Mapping[str, Any]:
 
 
 def search(name: str, samples: int) -> Mapping[str, Any]:
-    """What the search leaves, in a process that has no adaptive plugin of the case."""
+    """What the search leaves, in a process that has no adaptive plugin of the case and none of its losses."""
     with hidden(f"advplug-adaptive-{name.partition(':')[0]}"):
         pool = ProcessPoolExecutor(1, mp_context=get_context("spawn"))
         with pool:
             return pool.submit(search_without, name, samples).result()
+
+
+def search_without_attack(name: str, samples: int) -> Mapping[str, Any]:
+    """The same without the attack that came with the case; nothing where it has none."""
+    package = OWN_ATTACKS.get(name.partition(":")[0])
+    if package is None:
+        return {}
+    with hidden(package):
+        return {"without_attack": search(name, samples)}
 
 
 def search_without(name: str, samples: int) -> Mapping[str, Any]:
@@ -121,14 +158,21 @@ def search_without(name: str, samples: int) -> Mapping[str, Any]:
 
     Raises
     ------
-    RuntimeError: the case is not hidden.
+    RuntimeError: the case or one of its losses is not hidden.
     """
     torch.set_num_threads(1)
     warnings.simplefilter("ignore")
     case = name.partition(":")[0]
     if any(spec.name == case for spec in default_manager().specs("adaptive")):
         raise RuntimeError(f"the adaptive attack of {case} is not hidden")
-    return searched(advplug.search(*arguments_of(name, samples), progress=False))
+    words = OWN_LOSSES.get(case, ())
+    for word in words:
+        loss_words().pop(word)
+    found = advplug.search(*arguments_of(name, samples), progress=False)
+    used = [word for word in words if any(word in str(trial.sentence) for trial in found.trials)]
+    if used:
+        raise RuntimeError(f"the search of {name} used what is hidden: {', '.join(used)}")
+    return searched(found)
 
 
 @contextmanager
@@ -148,6 +192,7 @@ MEASURES: dict[str, Callable[[str, int], Mapping[str, Any]]] = {
     "by-hand": by_hand,
     "pgd": pgd,
     "search": search,
+    "search-without-attack": search_without_attack,
 }
 
 

@@ -30,6 +30,18 @@ def module(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], Any]:
     return importlib.import_module
 
 
+def test_the_losses_of_a_case_are_hidden_with_it(module: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    cases = module("search_cases")
+    words = dict(cases.loss_words())
+    monkeypatch.setattr(cases, "loss_words", lambda: words)
+    monkeypatch.setattr(cases, "default_manager", lambda: SimpleNamespace(specs=lambda kind: ()))
+    trial = SimpleNamespace(sentence="pgd on logit-matching, gradient exact")
+    monkeypatch.setattr(cases.advplug, "search", lambda *given, progress: SimpleNamespace(trials=[trial]))
+    with pytest.raises(RuntimeError, match="odds:mnist used what is hidden: logit-matching"):
+        cases.search_without("odds:mnist", 1)
+    assert not {"logit-matching", "feature-matching"} & set(words)
+
+
 def test_a_third_of_the_models_is_held_out(module: Any) -> None:
     models = module("search").MODELS
     share = sum(case.held_out for case in models.values()) / len(models)
@@ -110,6 +122,24 @@ def test_a_table_marks_few_samples_and_lines_of_an_earlier_version(module: Any) 
     record = module("search_record")
     assert record.label({"name": "vote", "samples": record.SAMPLES}) == "vote"
     assert record.label({"name": "vote", "samples": 20, "earlier": True}) == "vote (20 samples) †"
+
+
+def test_a_preset_is_within_two_points_or_named(module: Any, tmp_path: Path) -> None:
+    cases = module("search_cases")
+    records = module("search_record").Records(tmp_path / "lines.jsonl")
+    shares = {
+        "ecoc:a": (0.06, 0.02, 0.04),
+        "kwta:b": (0.3, 0.0, 0.1),
+        "mmc:c": (0.0, 0.0, 0.02),
+        "odds:d": (0.1, 0.0, 0.0),
+    }
+    for name, (standard, by_hand, search) in shares.items():
+        found = {"standard": standard, "by_hand": by_hand, "search": search}
+        records.add(name, "all", lambda found=found: found)
+    records.add("ecoc:unfinished", "search", lambda: {"standard": 0.5, "search": 0.5})
+    assert cases.agreement(records) == (
+        "within 2 points of the attack by hand: 3 of 4 (75 %), not kwta:b; above standard: mmc:c"
+    )
 
 
 def test_by_hand_is_what_the_strongest_recipe_of_a_case_leaves(module: Any, monkeypatch: pytest.MonkeyPatch) -> None:
