@@ -18,15 +18,16 @@ from contextlib import contextmanager, suppress
 from dataclasses import replace
 from multiprocessing import get_context
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import torch
 from search_record import SAMPLES, Records, label, percent, said, searched
 
 import advplug
 from advplug import ThreatModel, load
-from advplug.errors import NoGradient
+from advplug.errors import InvalidInput, NoGradient
 from advplug.evaluation import case_job, evaluate
+from advplug.losses import Loss
 from advplug.model import DefendedModel
 from advplug.plugins.manager import default_manager
 from advplug.spelling import loss_words
@@ -41,7 +42,7 @@ NEAR = 0.02 + 1e-6
 OWN_LOSSES = {
     "ecoc": ("linear-readout",),
     "mmc": ("centre-distance", "tempered-cross-entropy"),
-    "odds": ("logit-matching", "feature-matching"),
+    "odds": ("logit-matching", "feature-matching", "lookalike"),
 }
 """Losses that came with a case and are hidden with it; the other cases have margin and cross-entropy alone."""
 
@@ -167,12 +168,23 @@ def search_without(name: str, samples: int) -> Mapping[str, Any]:
         raise RuntimeError(f"the adaptive attack of {case} is not hidden")
     words = OWN_LOSSES.get(case, ())
     for word in words:
-        loss_words().pop(word)
+        hide(loss_words()[word])
     found = advplug.search(*arguments_of(name, samples), progress=False)
     used = [word for word in words if any(word in str(trial.sentence) for trial in found.trials)]
     if used:
         raise RuntimeError(f"the search of {name} used what is hidden: {', '.join(used)}")
     return searched(found)
+
+
+def hide(kind: type[Loss]) -> None:
+    """Make a loss one that cannot be asked, which a search leaves out; for the whole process."""
+
+    def refused(loss: Loss, *given: object) -> NoReturn:
+        raise InvalidInput(f"{loss} is hidden")
+
+    for method in ("__call__", "among"):  # the second binds the references of those that find their own
+        if hasattr(kind, method):
+            setattr(kind, method, refused)
 
 
 @contextmanager

@@ -12,7 +12,8 @@ import pytest
 import torch
 from torch import nn
 
-from advplug import Decision, DefendedModel, load
+from advplug import Decision, DefendedModel, load, losses
+from advplug.errors import InvalidInput
 from advplug.records.job import Job
 
 for plugin in ("adversarial_training", "kwta"):
@@ -32,14 +33,17 @@ def module(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], Any]:
 
 def test_the_losses_of_a_case_are_hidden_with_it(module: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     cases = module("search_cases")
-    words = dict(cases.loss_words())
+    matching = type("Matching", (losses.Margin,), {})
+    words = dict.fromkeys(cases.OWN_LOSSES["odds"], matching)
+    assert set(words) <= set(cases.loss_words())
     monkeypatch.setattr(cases, "loss_words", lambda: words)
     monkeypatch.setattr(cases, "default_manager", lambda: SimpleNamespace(specs=lambda kind: ()))
     trial = SimpleNamespace(sentence="pgd on logit-matching, gradient exact")
     monkeypatch.setattr(cases.advplug, "search", lambda *given, progress: SimpleNamespace(trials=[trial]))
     with pytest.raises(RuntimeError, match="odds:mnist used what is hidden: logit-matching"):
         cases.search_without("odds:mnist", 1)
-    assert not {"logit-matching", "feature-matching"} & set(words)
+    with pytest.raises(InvalidInput, match="is hidden"):
+        matching()(None)
 
 
 def test_a_third_of_the_models_is_held_out(module: Any) -> None:
