@@ -135,6 +135,7 @@ def test_the_words_are_the_public_classes() -> None:
         "Lookalike",
         "MeanOverMembers",
         "Acceptance",
+        "AtLogProbabilities",
     }
     assert {"cross-entropy", "dlr", "targeted-dlr", "multi-target-logit", "logit-matching"} <= set(loss_words())
     assert set(gradient_words().values()) == {

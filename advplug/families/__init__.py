@@ -5,12 +5,14 @@ from advplug.families.around import AttackAround
 from advplug.families.averaged_perturbation import AveragedPerturbation
 from advplug.families.constant_search import ConstantSearchAttack
 from advplug.families.ensemble import Ensemble
+from advplug.families.log_probabilities import AtLogProbabilities
 from advplug.families.lookalike import Lookalike
 from advplug.families.networks import SequentialModel, convolutions
 from advplug.families.surrogate import Network, SurrogateAttack, trained, untrained
 from advplug.families.wrapped_losses import LinearReadout, MeanOverMembers, WrappedLoss
 
 __all__ = [
+    "AtLogProbabilities",
     "AttackAround",
     "AveragedPerturbation",
     "ConstantSearchAttack",
