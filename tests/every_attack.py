@@ -10,6 +10,7 @@ from advplug.plugins.manager import default_manager
 from advplug.threat import Norm
 
 SHORT: dict[str, dict[str, Any]] = {
+    "auto": {"trials": 4, "sentences": 1, "cost": 0.1, "steps": 10},
     "square": {"queries": 200},
     "standard": {"steps": 20, "queries": 200},
     "substitute": {"augmentations": 2, "epochs": 10},
@@ -21,13 +22,15 @@ SHORT: dict[str, dict[str, Any]] = {
     "pdpgd": {"steps": 300},
 }
 NEEDS_ITS_OWN_MODEL = ("interpolation", "feature-adversary")
+NORMS: dict[str, tuple[Norm, ...]] = {"auto": ("linf",)}
+"""Where some are enough: the search is the standard suite and attacks of this list, each with every norm of its own."""
 
 
 def every_attack() -> list[tuple[str, Norm]]:
     """Pairs (name, norm) of the attacks that any classifier will do for."""
     names = [spec.name for spec in default_manager().specs("attack") if ":" not in spec.name]
     names = [name for name in names if name not in NEEDS_ITS_OWN_MODEL]
-    return [(name, norm) for name in names for norm in load(f"attack:{name}")().norms]
+    return [(name, norm) for name in names for norm in NORMS.get(name, load(f"attack:{name}")().norms)]
 
 
 def short(name: str) -> Attack:
