@@ -15,15 +15,14 @@ from advplug.losses import Loss, Margin, View
 from advplug.numerics.tensors import raw, wrap
 
 
-class WrappedLoss(Loss):
-    """The loss ``of`` at scores that a subclass makes of the output of the module ``layer``."""
+class LossAround(Loss):
+    """A loss that asks the loss ``of`` at other scores than the model's; a subclass is a dataclass with that field."""
 
-    layer: str
     of: Loss
 
     @property
     def layers(self) -> tuple[str, ...]:
-        return (self.layer, *self.of.layers)
+        return self.of.layers
 
     @property
     def needs_targets(self) -> bool:
@@ -33,10 +32,24 @@ class WrappedLoss(Loss):
     def min_classes(self) -> int:
         return self.of.min_classes
 
+    @property
+    def extra_passes(self) -> int:
+        return self.of.extra_passes
+
     def at(self, places: Tensor, total: int) -> Loss:
         copy: Any = self
         changed: Loss = replace(copy, of=self.of.at(places, total))
         return changed
+
+
+class WrappedLoss(LossAround):
+    """The loss ``of`` at scores that a subclass makes of the output of the module ``layer``."""
+
+    layer: str
+
+    @property
+    def layers(self) -> tuple[str, ...]:
+        return (self.layer, *self.of.layers)
 
 
 @dataclass(frozen=True)
