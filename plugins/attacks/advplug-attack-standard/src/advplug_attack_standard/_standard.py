@@ -31,8 +31,9 @@ class Standard(Attack):
     3. ``fab-t``: the fast adaptive boundary attack at the same classes.
     4. ``square``: random search from scores alone; not under L1.
 
-    A stochastic model gets ``apgd-ce`` and ``apgd-dlr``, the authors' version for such models: the gradient should
-    average over its draws. Number of classes and bounds are those of the model. A targeted threat model aims every
+    A stochastic model gets ``apgd-ce`` and ``apgd-dlr``, the authors' version for such models, then ``pgd`` on the margin:
+    Auto-PGD goes back to the point with the least loss, which on such a model may be the luck of one draw. The gradient
+    should average over the draws. Number of classes and bounds are those of the model. A targeted threat model aims every
     stage at the given targets.
 
     What can be seen before the search that makes the suite weak (random answers, zero gradients, probabilities for
@@ -67,7 +68,12 @@ class Standard(Attack):
         count, targeted = problem.model.num_classes, problem.threat.targeted
         if problem.model.stochastic:
             loss: Loss = DLR() if count >= DLR.min_classes and not targeted else Margin()
-            return [*stages, Stage("apgd-dlr", apgd, replace(whole, loss=loss))]
+            pgd = load("attack:pgd")(steps=self.steps)
+            return [
+                *stages,
+                Stage("apgd-dlr", apgd, replace(whole, loss=loss)),
+                Stage("pgd", pgd, replace(whole, loss=Margin())),
+            ]
         ratio: Loss = TargetedDLR() if count >= TargetedDLR.min_classes else Margin()
         stages += [
             Stage("apgd-t", apgd, replace(classes, loss=ratio)),
