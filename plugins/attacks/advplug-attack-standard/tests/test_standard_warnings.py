@@ -104,7 +104,7 @@ def test_a_gradient_that_averages_needs_no_warning() -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error", RobustnessWarning)
         result = run(QUICK, model, own.inputs, own.labels, LINF, gradient=EOT(4))
-    assert result.stages == ("apgd-ce", "apgd-dlr", "pgd"), "the authors' version for randomised defenses, and constant steps"
+    assert result.stages == ("apgd-ce", "apgd-dlr", "pgd"), "the authors' version, and constant steps"
 
 
 class Hidden(DefendedModel):

@@ -31,10 +31,10 @@ class Standard(Attack):
     3. ``fab-t``: the fast adaptive boundary attack at the same classes.
     4. ``square``: random search from scores alone; not under L1.
 
-    A stochastic model gets ``apgd-ce`` and ``apgd-dlr``, the authors' version for such models, then ``pgd`` on the margin:
-    Auto-PGD goes back to the point with the least loss, which on such a model may be the luck of one draw. The gradient
-    should average over the draws. Number of classes and bounds are those of the model. A targeted threat model aims every
-    stage at the given targets.
+    A stochastic model gets ``apgd-ce`` and ``apgd-dlr``, the authors' version for such models, then ``pgd`` on the
+    margin: Auto-PGD goes back to the point with the least loss, which on such a model may be the luck of one draw. The
+    gradient should average over the draws. Number of classes and bounds are those of the model. A targeted threat model
+    aims every stage at the given targets.
 
     What can be seen before the search that makes the suite weak (random answers, zero gradients, probabilities for
     logits, a detector) is a :class:`RobustnessWarning`; ``advplug evaluate`` prints it as a finding.
