@@ -97,8 +97,8 @@ def job_of(call: Call, manager: Manager) -> tuple[Job, Callable[[], Job] | None]
     return job, order
 
 
-def search_job_of(given: Mapping[str, Any], manager: Manager) -> tuple[Job, dict[str, Any]]:
-    """The job that a search in Python describes, and how model, data and threat are named in its record.
+def search_job_of(given: Mapping[str, Any], manager: Manager) -> tuple[Job, Callable[[], Job] | None, dict[str, Any]]:
+    """The job that a search in Python describes, what makes it again elsewhere, and how its record names its parts.
 
     Raises
     ------
@@ -111,17 +111,21 @@ def search_job_of(given: Mapping[str, Any], manager: Manager) -> tuple[Job, dict
         "diagnose": "quick", "draws": 16,
     }  # fmt: skip
     call = Call(attacks=Recipe(name="search", attack=Searching()), **given, **rest)
-    job, _ = job_of(call, manager)
+    job, build = job_of(call, manager)
     data = _data(call.data)
     options = {} if call.bounds is None else {"bounds": f"{call.bounds[0]!r},{call.bounds[1]!r}"}
     if call.limit is not None:
         options["limit"] = str(call.limit)
-    return job, {
-        "model": call.name or (call.model if isinstance(call.model, str) else _title(call.model)),
-        "data": data if isinstance(data, str) else "",
-        "threat": call.threat if isinstance(call.threat, str) else str(job.threat),
-        "options": options,
-    }
+    return (
+        job,
+        build,
+        {
+            "model": call.name or (call.model if isinstance(call.model, str) else _title(call.model)),
+            "data": data if isinstance(data, str) else "",
+            "threat": call.threat if isinstance(call.threat, str) else str(job.threat),
+            "options": options,
+        },
+    )
 
 
 def executor_of(executor: Any, workers: str | int | None, tracker: Any) -> Executor:

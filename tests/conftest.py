@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 SLOW = (
+    "tests/composition/test_search_workers.py",  # each worker imports torch
     "tests/isolation/",  # one process for each command
     "tests/scaffold/test_installed.py",
     "tests/scaffold/test_rendered_files.py::test_generated_code_passes_the_type_checker",

@@ -17,6 +17,7 @@ from advplug.data import Images
 from advplug.engine.problem import make_problem
 from advplug.evaluation import model_job
 from advplug.records import Job
+from advplug.records.composition import Composition
 from advplug.testing.linear import largest_change, linear_model
 from advplug.threat import ThreatModel
 
@@ -102,3 +103,12 @@ def tenths() -> Images:
     """Ten images of tenths, all of class 0."""
     x = torch.randint(7, 10, (10, 1, 4, 4), generator=torch.Generator().manual_seed(0)).float() / 10
     return Images(x, torch.zeros(10, dtype=torch.int64))
+
+
+def timeless(composition: Composition) -> dict[str, Any]:
+    """The record without what the clock says."""
+    document = composition.to_json()
+    for entry in (document, *document["trials"]):
+        for name in ("seconds", "standard_seconds"):
+            entry.pop(name, None)
+    return document

@@ -16,6 +16,7 @@ from advplug.cli._options import RUNS
 from advplug.cli._order import Order
 from advplug.cli._paths import UserPath, refuse_empty, refuse_overwriting
 from advplug.cli._progress import watching
+from advplug.cli._workers import read_executor
 from advplug.plugins.manager import default_manager
 
 if TYPE_CHECKING:
@@ -82,6 +83,8 @@ def _plan_options(command: Callable[..., Any]) -> Callable[..., Any]:
 @click.option("--device", default="cpu", show_default=True, help="Torch device.")
 @click.option("--batch-size", type=click.IntRange(min=1), help="Samples attacked at once; else as many as fit.")
 @_plan_options
+@click.option("--workers", help="Processes that try sentences at a time, or auto: one for each GPU, or else each core.")
+@click.option("--threads", type=click.IntRange(1, 4096), help="Threads of each.")
 @click.option("--out", type=UserPath(), help=f"Run directory; otherwise one in {RUNS}.")
 @click.option("--fresh", is_flag=True, help="Forget what the run directory holds instead of resuming.")
 @click.option("--report/--no-report", "report", default=True, help="Whether to write search.html and search.md.")
@@ -98,6 +101,8 @@ def command(
     seed: int,
     device: str,
     batch_size: int | None,
+    workers: str | None,
+    threads: int | None,
     out: Path | None,
     fresh: bool,
     report: bool,
@@ -109,6 +114,7 @@ def command(
     MODEL is what advplug evaluate takes. The same command again goes on where an interrupted one stopped.
     """
     check_seed(seed)
+    executor = read_executor(None, workers, threads)
     values = {
         "model": model, "data": data, "threat": threat, "bounds": bounds, "mask": mask, "output": output,
         "limit": limit, "seed": seed, "device": device, "batch_size": batch_size,
@@ -118,7 +124,8 @@ def command(
     job = order()
     _evaluation.refuse_unfit(job)
     job = replace(job, run_dir=out or RUNS / f"search-{_evaluation.run_name(job)}", command=_console.command_line())
-    _carry_out(job, _Limits(**limits).plan(), _named(job, values), fresh=fresh, report=report, as_json=as_json)
+    place = {"executor": executor, "build": order}
+    _carry_out(job, _Limits(**limits).plan(), _named(job, values), place, fresh=fresh, report=report, as_json=as_json)
 
 
 def job_of(*, limit: int, seed: int, device: str, batch_size: int | None, **source: Any) -> Job:
@@ -155,7 +162,9 @@ def _named(job: Job, values: dict[str, Any]) -> Named:
     )
 
 
-def _carry_out(job: Job, plan: Plan, named: Named, *, fresh: bool, report: bool, as_json: bool) -> None:
+def _carry_out(
+    job: Job, plan: Plan, named: Named, place: dict[str, Any], *, fresh: bool, report: bool, as_json: bool
+) -> None:
     from advplug.composition.run import search
 
     assert job.run_dir is not None
@@ -163,7 +172,7 @@ def _carry_out(job: Job, plan: Plan, named: Named, *, fresh: bool, report: bool,
         if fresh:
             _evaluation.forget(job.run_dir)
         with watching(1) as watch:
-            found = search(job, plan, named=named, watch=watch, tell=_console.warn)
+            found = search(job, plan, named=named, watch=watch, tell=_console.warn, **place)
     if as_json:
         _console.print_json(found.to_json())
     else:

@@ -9,7 +9,7 @@ from advplug.attack import Attack, Course, Problem, Stage, Task
 from advplug.composition.journal import Journal
 from advplug.composition.plan import Plan
 from advplug.composition.sampling import require_optuna
-from advplug.composition.sequence import next_stage
+from advplug.composition.sequence import Here, next_stage
 from advplug.composition.words import suite_of
 from advplug.plugins.manager import load
 
@@ -35,7 +35,7 @@ class Searching(Plan, Attack):
         return suite_of(problem)
 
     def next_stage(self, problem: Problem, course: Course) -> Stage | None:
-        return next_stage(problem, course, self, self.journal())
+        return next_stage(problem, course, self, self.journal(), Here())
 
     def journal(self) -> Journal:
         """Where the trials are noted."""

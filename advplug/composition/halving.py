@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -22,6 +23,9 @@ EXPLORING = 0.6
 
 PATIENCE = 0.75
 """Share of the first trials after which nothing more is tried if none of them broke a sample."""
+
+ROUND = 4
+"""Sentences that are asked for at once, so that several can be tried at a time; the same with one worker or many."""
 
 TIES = 0.01
 """What the whole margin counts beside the share that is broken."""
@@ -54,6 +58,13 @@ class Asks(Protocol):
 Try = Callable[[Sentence, int], Outcome]
 """Tries a sentence on the first so many samples."""
 
+Expect = Callable[[Sequence[Sentence], int], None]
+"""Hears which sentences come next, and on how many samples; some of them may not come after all."""
+
+
+def _nobody(sentences: Sequence[Sentence], samples: int) -> None:
+    """Nobody begins ahead."""
+
 
 @dataclass(frozen=True)
 class Winner:
@@ -73,6 +84,7 @@ def halve(
     *,
     idle: float = math.inf,
     luck: float = 0.0,
+    expect: Expect = _nobody,
 ) -> Winner | None:
     """The best of ``trials`` sentences within so many ``passes``; None where every one failed.
 
@@ -81,11 +93,15 @@ def halve(
     are they after ``idle`` passes in which none broke a larger share; one that is larger by ``luck`` is not.
     """
     table, first = _Table(attempt, luck), first_trials(trials, len(sizes))
+    asked: deque[Sentence] = deque()
     for number in range(first):
         in_vain = table.spent - table.better >= idle or (number >= PATIENCE * first and not table.most)
         if table.spent >= EXPLORING * passes or in_vain:
             break
-        sentence = sampler.ask()
+        if not asked:
+            asked.extend(sampler.ask() for _ in range(min(ROUND, first - number)))
+            expect(asked, sizes[0])
+        sentence = asked.popleft()
         outcome = table.on(sentence, sizes[0])
         sampler.tell(score(outcome))
         if outcome.broken == 1 and all(table.on(sentence, size).broken == 1 for size in sizes):
@@ -93,7 +109,9 @@ def halve(
     allowed = passes if table.most else min(passes, idle)
     for size, larger in pairwise(sizes):
         best = table.best_on(size)
-        for sentence, _ in best[: max(1, len(best) // KEPT)]:
+        chosen = [sentence for sentence, _ in best[: max(1, len(best) // KEPT)]]
+        expect(chosen, larger)
+        for sentence in chosen:
             if table.spent < allowed and table.on(sentence, larger).broken == 1 and larger == sizes[-1]:
                 break
     return next(table.winners(sizes), None)

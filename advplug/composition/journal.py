@@ -46,6 +46,10 @@ class Journal:
         self.heard(self.trials[-1])
         return Outcome(**{field: getattr(trial, field) for field in Outcome._fields})
 
+    def knows(self, part: int, sentence: Sentence, samples: int) -> bool:
+        """Whether an earlier run noted this trial."""
+        return (part, repr(sentence), samples) in self._earlier
+
     def kept(self, part: int, winner: Sentence | None) -> None:
         """Mark the trials of ``part`` whose sentence saw more samples afterwards, or won."""
         most: dict[str, int] = {}

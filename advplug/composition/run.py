@@ -6,7 +6,8 @@ import hashlib
 import json
 import time
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 
@@ -15,15 +16,18 @@ import torch
 from advplug.adaptive import Recipe
 from advplug.attack import Course, Stage
 from advplug.composition.attack import Searching
+from advplug.composition.elsewhere import Elsewhere
 from advplug.composition.journal import Journal
 from advplug.composition.plan import Plan
-from advplug.composition.sequence import candidates, chosen_half, next_stage, searched
+from advplug.composition.sequence import Here, Tries, candidates, chosen_half, next_stage, searched
 from advplug.composition.verdict import halves, remark, winning
 from advplug.composition.words import fitting_attacks
 from advplug.engine.problem import Problem
 from advplug.engine.result import AttackResult
 from advplug.engine.stages import advance
+from advplug.errors import InvalidInput
 from advplug.evaluation.chain import Chain
+from advplug.evaluation.executors import Executor, Given, Inline, Processes
 from advplug.evaluation.problems import Watch, as_findings, problem_of
 from advplug.evaluation.storage.behaviour import answers, code_of, fingerprint
 from advplug.evaluation.storage.piece import Piece
@@ -63,6 +67,8 @@ def search(
     watch: Watch | None = None,
     tell: Tell | None = None,
     heard: Heard = lambda trial: None,
+    executor: Executor | None = None,
+    build: Callable[[], Job] | None = None,
 ) -> Composition:
     """Search for the sentences that break the model of ``job``; its recipes play no part.
 
@@ -73,14 +79,19 @@ def search(
     ----------
     named: how the user named model, data and threat.
     watch, heard: hear of the steps of each stage, and of each trial.
+    executor: where sentences are tried, several at a time: processes of this machine; None for this one. The record is
+        the same with any number of them.
+    build: makes the same job in another process. Without it the job itself is sent there.
 
     Raises
     ------
+    WorkerLost: a process in which sentences are tried ended.
     InvalidInput: the suite cannot run on this model and threat model, or the run directory cannot be written.
     NonFiniteLogits: the model returned NaN or infinite logits.
     """
     manager = manager or default_manager()
-    with opened(job.run_dir, tell or warnings.warn) as store, as_findings():
+    place = _place(job, plan, executor or Inline(), build)
+    with opened(job.run_dir, tell or warnings.warn) as store, as_findings(), place as tries:
         attack = Searching(**{field.name: getattr(plan, field.name) for field in fields(Plan)})
         recipe = Recipe(name=NAME, attack=attack)
         shown = _Shown(watch or _nobody, plan.trials, heard)
@@ -88,7 +99,9 @@ def search(
         store.describe(job.named)
         key = _key(job, recipe, problem, store, manager)
         path = None if job.run_dir is None else job.run_dir / TRIALS
-        run = _Run(job, problem, _Noted(attack=attack, journal=Journal(path, key, shown.trial)), store, key)
+        run = _Run(
+            job, problem, _Noted(attack=attack, journal=Journal(path, key, shown.trial), tries=tries), store, key
+        )
         composition = run.conclude(plan, named)
         if job.run_dir is not None:
             write(composition, job.run_dir)
@@ -99,6 +112,27 @@ def write(composition: Composition, folder: Path) -> None:
     """Write ``search.json``."""
     text = json.dumps(composition.to_json(), indent=1)
     replace_file(folder / DOCUMENT, lambda file: file.write_text(text, encoding="utf-8"))
+
+
+@contextmanager
+def _place(job: Job, plan: Plan, executor: Executor, build: Callable[[], Job] | None) -> Iterator[Tries]:
+    """Where the trials run.
+
+    Raises
+    ------
+    InvalidInput: the executor has none.
+    """
+    if isinstance(executor, Inline):
+        with executor.own_threads():
+            yield Here()
+    elif isinstance(executor, Processes):
+        workers = Elsewhere(job, build or Given(job), plan, executor)
+        try:
+            yield workers
+        finally:
+            workers.close()
+    else:
+        raise InvalidInput("a search tries its sentences on processes of this machine: leave the executor out")
 
 
 class _Shown:
@@ -133,10 +167,11 @@ def _nobody(name: str, done: int, total: int, alive: int) -> None:
 
 @dataclass(frozen=True, kw_only=True)
 class _Noted(AttackAround):
-    """The search, with a journal of its own."""
+    """The search, with a journal and a place of its own."""
 
     attack: Searching
     journal: Journal
+    tries: Tries
 
     chooses_stages = True
 
@@ -151,7 +186,7 @@ class _Noted(AttackAround):
         return list(self.attack.stages(problem))
 
     def next_stage(self, problem: Problem, course: Course) -> Stage | None:
-        return next_stage(problem, course, self.attack, self.journal)
+        return next_stage(problem, course, self.attack, self.journal, self.tries)
 
 
 def _key(job: Job, recipe: Recipe, problem: Problem, store: Store, manager: Manager) -> str:

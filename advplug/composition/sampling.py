@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterator, Mapping
 from typing import Any, Literal
 
@@ -40,11 +41,12 @@ class Sampler:
         self._study = optuna.create_study(direction="maximize", sampler=kinds[kind](seed=seed % 2**32))
         for first in first_choices(words):
             self._study.enqueue_trial(first)
-        self._asked: Any = None
+        self._asked: deque[Any] = deque()
 
     def ask(self) -> Sentence:
-        """The next sentence."""
-        trial = self._asked = self._study.ask()
+        """The next sentence; several may be asked for before the first is told."""
+        trial = self._study.ask()
+        self._asked.append(trial)
         name = trial.suggest_categorical("attack", list(self.words.attacks))
         chosen = {key: _suggested(trial, f"{name}.{key}", space) for key, space in self.words.attacks[name].items()}
         defaults = load(f"attack:{name}")()
@@ -61,8 +63,8 @@ class Sampler:
         )
 
     def tell(self, score: float) -> None:
-        """The score of the sentence that was asked for last; more is better."""
-        self._study.tell(self._asked, score)
+        """The score of the sentence that was asked for first and not told yet; more is better."""
+        self._study.tell(self._asked.popleft(), score)
 
 
 def first_choices(words: Words) -> Iterator[dict[str, Any]]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Protocol
 
 import torch
 from torch import Tensor
@@ -19,7 +20,7 @@ from advplug.composition.words import words_of
 from advplug.engine.problem import Problem
 from advplug.engine.result import AttackResult
 from advplug.numerics.random_numbers import Noise
-from advplug.records.composition import Sentence
+from advplug.records.composition import Place, Sentence
 from advplug.tracing.examine import examine
 
 LONGER = 2
@@ -32,7 +33,34 @@ _PREFIX = "search "
 _STREAM = 1 << 20  # a round of random numbers that no attack has
 
 
-def next_stage(problem: Problem, course: Course, plan: Plan, journal: Journal) -> Stage | None:
+class Tries(Protocol):
+    """Where sentences are tried."""
+
+    def turn_to(self, part: int, bench: Bench) -> None:
+        """From now on sentences are for ``part`` of the sequence, on the samples of ``bench``."""
+
+    def expect(self, sentences: Sequence[Sentence], samples: int) -> None:
+        """What may be asked for next, on the first so many samples: whoever can may begin with it."""
+
+    def outcome(self, sentence: Sentence, samples: int) -> Outcome:
+        """What ``sentence`` does to the first so many samples."""
+        ...
+
+
+class Here:
+    """Tries them in this process, each when it is asked for."""
+
+    def turn_to(self, part: int, bench: Bench) -> None:
+        self._bench = bench
+
+    def expect(self, sentences: Sequence[Sentence], samples: int) -> None:
+        pass
+
+    def outcome(self, sentence: Sentence, samples: int) -> Outcome:
+        return self._bench.attempt(sentence, torch.arange(samples, device=self._bench.problem.inputs.device))
+
+
+def next_stage(problem: Problem, course: Course, plan: Plan, journal: Journal, tries: Tries) -> Stage | None:
     """The suite's stages, then the sentence that breaks most of what stands; None where a search has no point.
 
     That is where nothing stands, where there are as many sentences as planned, and after one that broke nothing.
@@ -45,8 +73,10 @@ def next_stage(problem: Problem, course: Course, plan: Plan, journal: Journal) -
     if part > plan.sentences or not len(rows) or (part > 1 and not broken_last(before)):
         return None
     with counting(problem.model) as looked:
-        bench = look(problem.at(rows), plan, journal, fell_before(before)[rows])
-    winner = search(bench, searched(before), _passes(before), plan, journal)
+        bench, places = look(problem.at(rows), plan, fell_before(before)[rows])
+    journal.places = places if journal.places is None else journal.places
+    tries.turn_to(part, bench)
+    winner = search(bench, before, plan, journal, tries)
     if winner is not None and problem.model.stochastic and winner.outcome.broken <= LUCK:
         winner = None  # twice as many steps for each sample would cost more than the suite
     journal.kept(part, None if winner is None else winner.sentence)
@@ -61,27 +91,32 @@ def next_stage(problem: Problem, course: Course, plan: Plan, journal: Journal) -
     )
 
 
-def look(problem: Problem, plan: Plan, journal: Journal, rate: Tensor) -> Bench:
+def look(problem: Problem, plan: Plan, rate: Tensor) -> tuple[Bench, tuple[Place, ...]]:
     """Trace the model, and lay out what can be tried on the samples of ``problem``, which fell at ``rate``, (N,)."""
     few = torch.arange(min(FEW, len(problem.inputs)), device=problem.inputs.device)
     examination = examine(problem.at(few) if problem.model.stochastic else problem)
-    journal.places = examination.places if journal.places is None else journal.places
-    return Bench.of(problem, words_of(problem, examination, traced=plan.traced), rate)
+    return Bench.of(problem, words_of(problem, examination, traced=plan.traced), rate), examination.places
 
 
-def search(bench: Bench, earlier: Sequence[str], spent: int, plan: Plan, journal: Journal) -> Winner | None:
-    """The best sentence on the samples of ``bench``, after ``spent`` passes of the stages before it.
+def search(bench: Bench, before: AttackResult, plan: Plan, journal: Journal, tries: Tries) -> Winner | None:
+    """The best sentence on the samples of ``bench``, after the stages of ``before``.
 
-    Those that the stages ``earlier`` ran are not tried again: what they could break is broken.
+    Those that are among these stages are not tried again: what they could break is broken.
     """
-    part, problem = 1 + len(earlier), bench.problem
-    count = len(problem.inputs)
-    rows = torch.arange(count, device=problem.inputs.device)
+    earlier, spent, problem = searched(before), _passes(before), bench.problem
+    part, count = 1 + len(earlier), len(problem.inputs)
+
+    def is_new(sentence: Sentence) -> bool:
+        return all(name != stage_name(number, sentence) for number, name in enumerate(earlier, 1))
 
     def attempt(sentence: Sentence, samples: int) -> Outcome:
-        if any(name == stage_name(number, sentence) for number, name in enumerate(earlier, 1)):
+        if not is_new(sentence):
             return Outcome(0.0, 1.0, 0.0, 0.0, "it is in the sequence already")
-        return journal.outcome(part, sentence, samples, lambda: bench.attempt(sentence, rows[:samples]))
+        return journal.outcome(part, sentence, samples, lambda: tries.outcome(sentence, samples))
+
+    def expect(sentences: Sequence[Sentence], samples: int) -> None:
+        waiting = [one for one in sentences if is_new(one) and not journal.knows(part, one, samples)]
+        tries.expect(waiting, samples)
 
     sampler = Sampler(bench.words, plan.sampler, steps=plan.steps, seed=problem.options.seed + part)
     random = problem.model.stochastic
@@ -93,6 +128,7 @@ def search(bench: Bench, earlier: Sequence[str], spent: int, plan: Plan, journal
         plan.passes(part, spent, count, stochastic=random),
         idle=plan.idle(part, spent, stochastic=random),
         luck=LUCK if random else 0.0,
+        expect=expect,
     )
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
 
 import torch
 
@@ -16,7 +15,7 @@ from advplug.errors import InvalidInput, NoGradient
 from advplug.evaluation.chain import SLICE, Chain, chains_of
 from advplug.evaluation.diagnostics.diagnose import diagnose
 from advplug.evaluation.environment import describe
-from advplug.evaluation.executors import Answer, Executor, Inline, Labour
+from advplug.evaluation.executors import Answer, Executor, Given, Inline, Labour
 from advplug.evaluation.landscapes import landscapes
 from advplug.evaluation.problems import Watch, as_findings, problem_of
 from advplug.evaluation.progress import Progress
@@ -216,7 +215,7 @@ class _Run:
         names = {number: lot.recipe.name for number, lot in enumerate(self.lots) if lot.waiting}
         progress = Progress(self.watch, names, waiting)
         labour = Labour(
-            job=self.job, build=build or _Given(self.job), chains=waiting, before=self._before, heard=progress.heard
+            job=self.job, build=build or Given(self.job), chains=waiting, before=self._before, heard=progress.heard
         )
         for answer in executor.run(labour) if waiting else ():
             self._take(answer, progress)
@@ -310,17 +309,6 @@ NO_GRADIENT = b"no gradient: "
 """Begins what is stored for a chain of an attack that needs a gradient, where the model gives none."""
 
 _AGAIN = "give the same command again"
-
-
-@dataclass(frozen=True)
-class _Given:
-    """Sends a job as it is."""
-
-    job: Any
-
-    def __call__(self) -> Job:
-        found: Job = self.job
-        return found
 
 
 def _clean(job: Job) -> tuple[float, float, float]:

@@ -13,10 +13,11 @@ class Listed:
     """Proposes attacks number 0, 1, 2 and so on, and keeps what they scored."""
 
     def __init__(self) -> None:
-        self.scores: list[float] = []
+        self.asked, self.scores = 0, list[float]()
 
     def ask(self) -> Sentence:
-        return Sentence(attack=str(len(self.scores)))
+        self.asked += 1
+        return Sentence(attack=str(self.asked - 1))
 
     def tell(self, score: float) -> None:
         self.scores.append(score)

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 import torch
-from searched_models import Behind, Toys, breakable, images, job_of, problem_of, rounded, tenths
+from searched_models import Behind, Toys, breakable, images, job_of, problem_of, rounded, tenths, timeless
 
 from advplug import load
 from advplug.attack import Task
@@ -27,15 +27,6 @@ QUICK = Plan(trials=12, sentences=1, steps=10, held_out=True)
 
 def found(model: torch.nn.Module, plan: Plan = QUICK, folder: Path | None = None, **options: Any) -> Composition:
     return search(job_of(model, run_dir=folder), plan, named=NAMED, **options)
-
-
-def timeless(composition: Composition) -> dict[str, Any]:
-    """The record without what the clock says."""
-    document = composition.to_json()
-    for entry in (document, *document["trials"]):
-        for name in ("seconds", "standard_seconds"):
-            entry.pop(name, None)
-    return document
 
 
 def test_it_breaks_what_can_be_broken_behind_a_rounding_and_nothing_else() -> None:

@@ -52,6 +52,16 @@ class Labour:
     heard: Heard
 
 
+@dataclass(frozen=True)
+class Given:
+    """Sends a job as it is, where nothing can make it again."""
+
+    job: Job
+
+    def __call__(self) -> Job:
+        return self.job
+
+
 class Executor(ABC):
     """Works on chains, somewhere."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import torch
@@ -20,11 +21,18 @@ class Inline(Executor):
     threads: int | None = None
 
     def run(self, labour: Labour) -> Iterator[Answer]:
-        worker, before = Worker(labour.job), torch.get_num_threads()
-        torch.set_num_threads(self.threads or before)
-        try:
+        with self.own_threads():
+            worker = Worker(labour.job)
             for chain in labour.chains:
                 yield from _stages(worker, chain, labour)
+
+    @contextmanager
+    def own_threads(self) -> Iterator[None]:
+        """Inside the block torch has ``threads``, afterwards as many as before."""
+        before = torch.get_num_threads()
+        torch.set_num_threads(self.threads or before)
+        try:
+            yield
         finally:
             torch.set_num_threads(before)
 

@@ -6,6 +6,7 @@ import hashlib
 import pickle
 import traceback
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -60,8 +61,8 @@ class Parcel:
         return Worker(job)
 
 
-def packed(labour: Labour) -> Parcel:
-    """The parcel for the workers of ``labour``.
+def packed(job: Job, build: Callable[[], Job]) -> Parcel:
+    """The parcel for workers on ``job``, which ``build`` makes again in their processes.
 
     Raises
     ------
@@ -70,14 +71,14 @@ def packed(labour: Labour) -> Parcel:
     import cloudpickle  # slow, and rarely needed
 
     try:
-        build = cloudpickle.dumps(labour.build)
+        content = cloudpickle.dumps(build)
     except Exception as error:  # whatever stands in a notebook
         why = f"{type(error).__name__}: {error}".partition("\n")[0]
         raise InvalidInput(
             f"the job cannot be sent to other processes ({why}): give the model as package.module:callable, or take "
             "one worker"
         ) from error
-    return Parcel(build, _data_of(labour.job), answers(first_of(labour.job)))
+    return Parcel(content, _data_of(job), answers(first_of(job)))
 
 
 def _data_of(job: Job) -> str:

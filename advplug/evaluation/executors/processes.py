@@ -5,6 +5,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
+import sys
 import threading
 import time
 from collections import deque
@@ -33,9 +34,9 @@ from advplug.evaluation.executors.parcel import (
 EVERY = 0.5
 """Seconds between two words of progress from a worker."""
 
-_GUARD = 'put what a script runs below if __name__ == "__main__", so that a worker can import it'
+GUARD = 'put what a script runs below if __name__ == "__main__", so that a worker can import it'
 
-_SPAWN = multiprocessing.get_context("spawn")  # a forked child of a process with threads may hang
+SPAWN = multiprocessing.get_context("spawn")  # a forked child of a process with threads may hang
 
 
 @dataclass(frozen=True)
@@ -57,9 +58,14 @@ class Processes(Executor):
         """How many workers there are for a job on GPUs, or on the CPU."""
         return self.workers or (max(1, torch.cuda.device_count()) if on_gpu else _cores())
 
+    def shares(self, *, on_gpu: bool, most: int = sys.maxsize) -> tuple[int, int]:
+        """How many workers there are, at most ``most``, and the threads of torch that each has."""
+        size = min(self.count(on_gpu=on_gpu), most)
+        return size, self.threads or max(1, _cores() // size)
+
     def run(self, labour: Labour) -> Iterator[Answer]:
-        size = min(self.count(on_gpu=labour.job.images.inputs.is_cuda), max(1, len(labour.chains)))
-        pool = _Pool(labour, size, self.threads or max(1, _cores() // size))
+        size, threads = self.shares(on_gpu=labour.job.images.inputs.is_cuda, most=max(1, len(labour.chains)))
+        pool = _Pool(labour, size, threads)
         try:
             yield from pool.answers()
         finally:
@@ -87,7 +93,7 @@ class _Pool:
 
     def __post_init__(self) -> None:
         self.waiting, self.deaths = deque(self.labour.chains), Deaths(self.labour)
-        self.parcel = packed(self.labour)
+        self.parcel = packed(self.labour.job, self.labour.build)
 
     def answers(self) -> Iterator[Answer]:
         while self.waiting or any(helper.chain is not None for helper in self.helpers):
@@ -151,13 +157,13 @@ class _Pool:
             self.stillborn += 1
             if self.stillborn == MOST_TRIES:
                 killed = code is not None and code < 0
-                remedy = "is there enough memory? Take fewer --workers" if killed else _GUARD
+                remedy = "is there enough memory? Take fewer --workers" if killed else GUARD
                 raise WorkerLost(f"{MOST_TRIES} workers ended before they could begin (the last: {why}): {remedy}")
 
     def _start(self) -> _Helper:
         """A process that asks for the parcel: given at the start, it would block us for ever if that one dies then."""
-        ours, theirs = _SPAWN.Pipe()
-        process = _SPAWN.Process(target=_serve, args=(theirs, self.started, self.threads), daemon=True)
+        ours, theirs = SPAWN.Pipe()
+        process = SPAWN.Process(target=_serve, args=(theirs, self.started, self.threads), daemon=True)
         self.started += 1
         process.start()
         theirs.close()  # so that the end of the process ends the pipe
@@ -174,7 +180,7 @@ class _Pool:
 def _serve(pipe: Connection, number: int, threads: int) -> None:
     """The life of a worker: it builds the job, then works on one chain after the other."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # of the terminal; the parent ends its workers
-    threading.Thread(target=_end_with_parent, daemon=True).start()
+    end_with_parent()
     torch.set_num_threads(threads)
     try:
         pipe.send(("hello", None))
@@ -202,8 +208,12 @@ class _Reports:
             self.pipe.send(("steps", (done, total, alive)))
 
 
-def _end_with_parent() -> None:
-    """Do not go on for hours for a parent that was killed."""
+def end_with_parent() -> None:
+    """Let this process not go on for hours for a parent that was killed."""
+    threading.Thread(target=_wait_for_parent, daemon=True).start()
+
+
+def _wait_for_parent() -> None:
     parent = multiprocessing.parent_process()
     if parent is not None:
         parent.join()

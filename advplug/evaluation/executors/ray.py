@@ -69,7 +69,7 @@ class _Crew:
 
     def __post_init__(self) -> None:
         self.waiting, self.deaths = deque(self.labour.chains), Deaths(self.labour)
-        self.parcel = self.ray.put(packed(self.labour))
+        self.parcel = self.ray.put(packed(self.labour.job, self.labour.build))
         self.actor = self.ray.remote(**self.options)(_Actor)
 
     def answers(self) -> Iterator[Answer]:
