@@ -87,6 +87,10 @@ class Loss(ABC):
         """
         return self
 
+    def mapped(self, change: Callable[[Loss], Loss]) -> Loss:
+        """This loss with ``change`` of each loss that it is made of; itself if it is made of none."""
+        return self
+
     @abstractmethod
     def __call__(self, view: View) -> ep.Tensor:
         """The loss of each sample, shape (n,) or (n, M), differentiable in ``view.x``."""
@@ -377,7 +381,10 @@ class Joint(Loss):
         return sum(loss.extra_passes for _, loss in self.terms)
 
     def at(self, places: Tensor, total: int) -> Loss:
-        return Joint(tuple((weight, loss.at(places, total)) for weight, loss in self.terms))
+        return self.mapped(lambda loss: loss.at(places, total))
+
+    def mapped(self, change: Callable[[Loss], Loss]) -> Loss:
+        return Joint(tuple((weight, change(loss)) for weight, loss in self.terms))
 
     def __call__(self, view: View) -> ep.Tensor:
         values = [weight * loss(view) for weight, loss in self.terms]

@@ -78,6 +78,7 @@ def test_it_passes_a_detector_that_shows_no_slope() -> None:
     assert left("lookalike(layer=features_of)") == 0
     assert left("lookalike(layer=features)") == 0, "what goes into the last linear layer"
     assert left("margin+30*lookalike(layer=features)") == 0, "as a term of a sum"
+    assert left("at-log-probabilities of lookalike(layer=features)") == 0, "inside another loss"
 
 
 def test_the_search_finds_it_by_itself() -> None:

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from advplug.engine.gateway import Gateway
 from advplug.engine.problem import Problem
-from advplug.losses import Joint, Loss
+from advplug.losses import Loss
 
 
 class Referring(Loss):
@@ -25,15 +25,11 @@ class Referring(Loss):
 
 def referring(problem: Problem, gateway: Gateway) -> Problem:
     """``problem`` with a loss that has its references; as it is where the loss needs none."""
-    loss = None if problem.loss is None else with_references(problem.loss, problem, gateway)
-    return problem if loss is problem.loss else replace(problem, loss=loss)
+    return problem if problem.loss is None else replace(problem, loss=with_references(problem.loss, problem, gateway))
 
 
 def with_references(loss: Loss, problem: Problem, gateway: Gateway) -> Loss:
-    """``loss`` with its references, also those of the terms of a sum."""
+    """``loss`` with its references, also those of the losses that it is made of."""
     if isinstance(loss, Referring):
         return loss.among(problem, gateway)
-    if isinstance(loss, Joint):
-        terms = tuple((weight, with_references(term, problem, gateway)) for weight, term in loss.terms)
-        return loss if all(new is old for (_, new), (_, old) in zip(terms, loss.terms, strict=True)) else Joint(terms)
-    return loss
+    return loss.mapped(lambda part: with_references(part, problem, gateway))

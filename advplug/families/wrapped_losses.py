@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from operator import attrgetter
 from typing import Any
@@ -37,8 +38,11 @@ class LossAround(Loss):
         return self.of.extra_passes
 
     def at(self, places: Tensor, total: int) -> Loss:
+        return self.mapped(lambda loss: loss.at(places, total))
+
+    def mapped(self, change: Callable[[Loss], Loss]) -> Loss:
         copy: Any = self
-        changed: Loss = replace(copy, of=self.of.at(places, total))
+        changed: Loss = replace(copy, of=change(self.of))
         return changed
 
 
