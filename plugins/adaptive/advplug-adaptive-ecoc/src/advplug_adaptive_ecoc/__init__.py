@@ -27,7 +27,7 @@ def advplug_adaptive() -> list[AdaptiveSpec]:
             summary="PGD on a hinge of the decoded bits, before tanh and logarithm, breaks error-correcting ensembles",
             reference="On Adaptive Attacks to Adversarial Example Defenses, NeurIPS 2020, appendix G (2002.08347)",
             breaks="ecoc",
-            uses_attacks=("pgd",),
+            uses_attacks=("pgd", "standard"),
             tags=frozenset({"linf", "white-box"}),
         )
     ]

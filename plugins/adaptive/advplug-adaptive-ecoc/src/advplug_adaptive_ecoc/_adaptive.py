@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from advplug_attack_pgd import PGD
+from advplug_attack_standard import Standard
 
 from advplug.adaptive import AdaptiveAttack, Recipe
 from advplug.families import LinearReadout
@@ -62,6 +63,7 @@ class BreakECOC(AdaptiveAttack):
         before_log = LinearReadout("activation", "code", CrossEntropy())
         before_tanh = LinearReadout("bits", "code", CrossEntropy())
         return [
+            Recipe(name="standard", attack=Standard(), role="intermediate"),
             Recipe(name="PGD-100, any iterate", attack=pgd, role="intermediate"),
             Recipe(name="logarithm left out", attack=pgd, loss=before_log, role="intermediate"),
             Recipe(name="tanh left out", attack=pgd, loss=before_tanh, role="intermediate"),

@@ -27,7 +27,7 @@ def advplug_adaptive() -> list[AdaptiveSpec]:
             summary="Margin loss through averaged finite differences breaks k-Winners-Take-All networks",
             reference="On Adaptive Attacks to Adversarial Example Defenses, NeurIPS 2020, appendix B (2002.08347)",
             breaks="kwta",
-            uses_attacks=("pgd",),
+            uses_attacks=("pgd", "standard"),
             tags=frozenset({"linf", "score-based"}),
         )
     ]

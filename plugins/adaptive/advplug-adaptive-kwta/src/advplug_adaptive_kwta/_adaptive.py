@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from advplug_attack_pgd import PGD
+from advplug_attack_standard import Standard
 
 from advplug.adaptive import AdaptiveAttack, Recipe
 from advplug.gradients import FiniteDifference
@@ -62,6 +63,7 @@ class BreakKWTA(AdaptiveAttack):
         epsilon = threat.budget
         trained = preset.endswith("-at")
         return [
+            Recipe(name="standard", attack=Standard(), role="intermediate"),
             Recipe(
                 name="PGD-40, any iterate",
                 attack=PGD(steps=40, step_size=epsilon / 30, random_start=True),

@@ -27,7 +27,7 @@ def advplug_adaptive() -> list[AdaptiveSpec]:
             summary="Large steps and many restarts break clean logit pairing and logit squeezing",
             reference="Mosbach et al., Logit Pairing Methods Can Fool Gradient-Based Attacks, 2018 (1810.12042)",
             breaks="logit-pairing",
-            uses_attacks=("pgd",),
+            uses_attacks=("pgd", "standard"),
             tags=frozenset({"linf", "restarts"}),
         )
     ]

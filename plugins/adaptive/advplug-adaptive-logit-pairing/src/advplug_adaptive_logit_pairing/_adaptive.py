@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from advplug_attack_pgd import PGD
+from advplug_attack_standard import Standard
 
 from advplug.adaptive import AdaptiveAttack, Recipe
 from advplug.interop.art import ArtAttack
@@ -88,6 +89,7 @@ class BreakLogitPairing(AdaptiveAttack):
         steps, size = settings.long
         last_iterate = FoolboxAttack("LinfPGD", {"steps": steps, "abs_stepsize": size})
         return [
+            Recipe(name="standard", attack=Standard(), role="intermediate"),
             Recipe(
                 name=f"PGD-{steps}, large steps",
                 attack=last_iterate,

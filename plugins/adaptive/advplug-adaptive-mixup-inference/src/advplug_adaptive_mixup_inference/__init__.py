@@ -27,7 +27,7 @@ def advplug_adaptive() -> list[AdaptiveSpec]:
             summary="PGD through the mixing, with gradients averaged over draws, undoes most of what the mixing gains",
             reference="On Adaptive Attacks to Adversarial Example Defenses, NeurIPS 2020, appendix K (2002.08347)",
             breaks="mixup-inference",
-            uses_attacks=("pgd", "transfer"),
+            uses_attacks=("pgd", "standard", "transfer"),
             tags=frozenset({"linf", "randomised", "white-box"}),
         )
     ]

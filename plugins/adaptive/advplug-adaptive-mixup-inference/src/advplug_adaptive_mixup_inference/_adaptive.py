@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from advplug_attack_pgd import PGD
+from advplug_attack_standard import Standard
 from advplug_attack_transfer import Transfer
 from advplug_defense_mixup_inference import Mixing, Unmixed
 
@@ -88,6 +89,7 @@ class BreakMixupInference(AdaptiveAttack):
         assert isinstance(model, Mixing), "every other preset mixes"
         return [
             replace(alone, role="control", on=Unmixed(model.base)),
+            Recipe(name="standard", attack=Standard(), role="intermediate"),
             Recipe(
                 name="PGD-50 through the mixing",
                 attack=FoolboxAttack("LinfPGD", {"steps": 50, "abs_stepsize": step}),

@@ -27,7 +27,7 @@ def advplug_adaptive() -> list[AdaptiveSpec]:
             summary="PGD on the distance to each other class centre breaks Max-Mahalanobis centre networks",
             reference="On Adaptive Attacks to Adversarial Example Defenses, NeurIPS 2020, appendix F (2002.08347)",
             breaks="mmc",
-            uses_attacks=("pgd",),
+            uses_attacks=("pgd", "standard"),
             tags=frozenset({"linf", "multi-targeted", "feature-level"}),
         )
     ]

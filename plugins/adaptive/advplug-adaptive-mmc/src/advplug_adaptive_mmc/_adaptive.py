@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import cast
 
 from advplug_attack_pgd import PGD
+from advplug_attack_standard import Standard
 from torch import Tensor
 
 from advplug.adaptive import AdaptiveAttack, Recipe
@@ -54,6 +55,7 @@ class BreakMMC(AdaptiveAttack):
 
     def recipes(self, preset: str, threat: ThreatModel, model: DefendedModel) -> Sequence[Recipe]:
         return [
+            Recipe(name="standard", attack=Standard(), role="intermediate"),
             Recipe(name="PGD-100, cross-entropy", attack=PGD_100, role="intermediate"),
             Recipe(
                 name="PGD-100, logits / 100",

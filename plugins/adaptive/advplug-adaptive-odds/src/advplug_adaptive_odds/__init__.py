@@ -27,7 +27,7 @@ def advplug_adaptive() -> list[AdaptiveSpec]:
             summary="PGD that matches the logits of clean images, also under noise, passes the statistical test",
             reference="On Adaptive Attacks to Adversarial Example Defenses, NeurIPS 2020, appendix C (2002.08347)",
             breaks="odds",
-            uses_attacks=("pgd",),
+            uses_attacks=("pgd", "standard"),
             tags=frozenset({"linf", "logit-matching", "eot"}),
         )
     ]

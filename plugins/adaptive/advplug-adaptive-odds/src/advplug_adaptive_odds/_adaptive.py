@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from advplug_attack_pgd import PGD
+from advplug_attack_standard import Standard
 
 from advplug.adaptive import AdaptiveAttack, Recipe
 from advplug.criteria import Accepted, Misclassified
@@ -69,6 +70,7 @@ class BreakOdds(AdaptiveAttack):
         constant = PGD(step_size=2.5 * epsilon / 100, steps=100, random_start=False, judge="last")
         decaying = PGD(step_size=epsilon / 10, steps=100, random_start=False, schedule="cosine", judge="last")
         return [
+            Recipe(name="standard", attack=Standard(), role="intermediate", criterion=UNFLAGGED),
             Recipe(
                 name="PGD-40, EOT on cross-entropy",
                 attack=PGD(steps=40, judge="last"),

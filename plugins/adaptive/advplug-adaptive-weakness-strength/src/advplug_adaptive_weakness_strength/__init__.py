@@ -27,7 +27,7 @@ def advplug_adaptive() -> list[AdaptiveSpec]:
             summary="Bisection between the input and a confident adversarial point finds points that all tests accept",
             reference="On Adaptive Attacks to Adversarial Example Defenses, NeurIPS 2020, appendix N (2002.08347)",
             breaks="weakness-strength",
-            uses_attacks=("interpolation", "pgd"),
+            uses_attacks=("interpolation", "pgd", "standard"),
             tags=frozenset({"linf", "line-search"}),
         )
     ]

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from advplug_attack_interpolation import Interpolation
 from advplug_attack_pgd import PGD
+from advplug_attack_standard import Standard
 
 from advplug.adaptive import AdaptiveAttack, Recipe
 from advplug.criteria import Accepted, Misclassified
@@ -59,6 +60,7 @@ class BreakWeaknessStrength(AdaptiveAttack):
     def recipes(self, preset: str, threat: ThreatModel, model: DefendedModel) -> Sequence[Recipe]:
         confident = PGD(steps=100, judge="last")
         return [
+            Recipe(name="standard", attack=Standard(), role="intermediate", criterion=UNFLAGGED),
             Recipe(
                 name="PGD-100, margin",
                 attack=confident,
