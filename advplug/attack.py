@@ -75,6 +75,14 @@ class Attack(ABC):
         return False
 
     @property
+    def needs_budget(self) -> bool:
+        """Whether it finds no smallest perturbation, not even when the engine tries one budget after another.
+
+        That is so of an attack of several stages, which go on with what others left within the same budget.
+        """
+        return not self.minimum_norm and type(self).stages is not Attack.stages
+
+    @property
     def needs_auxiliary(self) -> bool:
         """Whether it needs images of the attacker's own."""
         return False

@@ -50,7 +50,6 @@ WRONG_CALLS: dict[str, tuple[dict[str, Any], str]] = {
         {"loss": DLR(), "model": linear_model(2, (10,)), "labels": Y % 2},
         "needs 3 classes",
     ),
-    "threat model without a budget": ({"threat": ThreatModel("linf")}, "needs a budget"),
     "budgets of the wrong shape": ({"epsilon": torch.rand(3)}, "one finite number"),
     "budgets as a list": ({"epsilon": [0.1] * 6}, "epsilon is a list: give a tensor"),
     "negative budgets": ({"epsilon": torch.full((6,), -0.1)}, "one finite number"),

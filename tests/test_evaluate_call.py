@@ -224,7 +224,7 @@ def test_a_defense_brings_its_data_and_its_threat_model() -> None:
         ((DATA, THREAT, "standard"), {"losses": Margin()}, "leave losses out"),
         ((DATA, THREAT, "pgd"), {"gradients": "bpda"}, "gradients bpda: Sequential has no method surrogate"),
         ((DATA, THREAT, "pgd"), {"gradients": [Exact(), 3]}, "gradients has 3"),
-        ((DATA, "l2:min", "pgd"), {}, "pgd needs a budget"),
+        ((DATA, "l2:min", "standard"), {}, "standard needs a budget"),
         ((DATA, THREAT, "pgd"), {"limit": -1}, "limit is -1"),
         ((DATA, THREAT, "pgd"), {"sweep": 1}, "sweep is 1"),
         ((DATA, THREAT, ("pgd", {"stps": 1})), {}, "did you mean steps"),

@@ -75,7 +75,7 @@ def forget(run_dir: Path) -> None:
 def refuse_unfit(job: Job) -> None:
     """Refuse recipes that cannot run, before the first attack has cost an hour."""
     for recipe in job.recipes:
-        if job.threat.epsilon is None and not recipe.attack.minimum_norm:
+        if job.threat.epsilon is None and recipe.attack.needs_budget:
             example = "l0:20" if job.threat.norm == "l0" else f"{job.threat.norm}:0.3"
             raise InvalidInput(f"{recipe.name} needs a budget: give one, such as --threat {example}")
         if job.threat.norm not in recipe.attack.norms:

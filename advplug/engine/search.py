@@ -12,6 +12,7 @@ from torch import Tensor
 
 from advplug.attack import Attack
 from advplug.engine.best_points import Rows, Trace
+from advplug.engine.bisection import ROUNDS, Budgets
 from advplug.engine.gateway import Gateway, out_of_memory
 from advplug.engine.problem import Problem
 from advplug.engine.query_counter import QueryCounter
@@ -28,14 +29,19 @@ from advplug.numerics.trees import take
 def search(attack: Attack, problem: Problem) -> AttackResult:
     """Run ``attack`` on every sample that is right before it, in as many rounds as restarts and targets ask for.
 
+    Without a budget an attack that needs one runs within one after the other: see :mod:`advplug.engine.bisection`.
+
     Raises
     ------
     NonFiniteLogits: the model returned NaN or infinite logits.
     """
     with problem.gateway() as gateway:
         run = _Run(attack, problem, gateway)
-        for number, targets in run.rounds():
-            run.round(number, targets, run.standing())
+        if problem.epsilon is None and not attack.minimum_norm:
+            run.bisect()
+        else:
+            for number, targets in run.rounds():
+                run.round(number, targets, run.standing())
         run.search_deeper_for_lost()
         run.judge_afresh()
         return replace(run.result, tried=run.points) if problem.model.stochastic else run.result
@@ -83,6 +89,31 @@ class _Run:
             for targets in self._target_sets():
                 if bool(self.standing().any()):
                     yield restart, targets
+
+    def bisect(self) -> None:
+        """Run the attack within smaller and smaller budgets, from the last success on."""
+        whole, budgets = self.problem, Budgets(self.problem)
+        self.total_rounds *= ROUNDS
+        for _ in range(ROUNDS):
+            epsilon, tried = budgets.next, self.result.correct & budgets.open
+            if not bool(tried.any()):
+                break
+            threat = replace(whole.threat, epsilon=float(epsilon.max()))
+            self.problem = replace(whole, threat=threat, epsilon=epsilon)
+            for restart in range(whole.options.restarts):
+                for targets in self._target_sets():
+                    self._within(tried & ~(self.result.distance <= epsilon), restart, targets)
+            budgets.learn(tried, epsilon, self.result.distance)
+        self.problem = whole
+
+    def _within(self, attacked: Tensor, restart: int, targets: Tensor | None) -> None:
+        """A round of the bisection: the first one of a sample that was broken before begins at its best point."""
+        problem, warm = self.problem, attacked & self.result.success & (restart == 0)
+        for rows, start in ((warm, self.result.adversarials), (attacked & ~warm, problem.starting_points)):
+            if bool(rows.any()):
+                self.problem = replace(problem, starting_points=start)
+                self.round(restart, targets, rows)
+        self.problem = problem
 
     def round(self, restart: int, targets: Tensor | None, attacked: Tensor) -> None:
         """Attack the samples that are ``attacked``, bool (N,), in batches that fit."""
@@ -183,7 +214,7 @@ class _Run:
             best_x=best,
             best_rate=torch.zeros(rows.shape, dtype=torch.float32, device=rows.device),
             best_seen=torch.zeros(rows.shape, dtype=torch.float32, device=rows.device),
-            best_cost=self.cost[rows],
+            best_cost=self.cost[rows] if epsilon is None else torch.full_like(self.cost[rows], torch.inf),
             done=torch.zeros_like(rows, dtype=torch.bool),
             finite=torch.ones_like(rows, dtype=torch.bool),
             unusable=torch.zeros_like(rows),

@@ -133,7 +133,7 @@ def _check(attack: Attack, problem: Problem) -> None:
     norm, name = problem.threat.norm, type(attack).__name__
     if norm not in attack.norms:
         raise InvalidInput(f"{name} does not work under {norm}: choose one of {', '.join(attack.norms)}")
-    if problem.epsilon is None and not attack.minimum_norm:
+    if problem.epsilon is None and attack.needs_budget:
         raise InvalidInput(f"{name} needs a budget: give the threat model an epsilon, such as {norm}:0.3")
     if attack.needs_auxiliary and problem.auxiliary is None:
         raise InvalidInput(

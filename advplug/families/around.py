@@ -27,6 +27,10 @@ class AttackAround(Attack):
         return self.inner.minimum_norm
 
     @property
+    def needs_budget(self) -> bool:
+        return self.inner.needs_budget
+
+    @property
     def needs_auxiliary(self) -> bool:
         return self.inner.needs_auxiliary
 
