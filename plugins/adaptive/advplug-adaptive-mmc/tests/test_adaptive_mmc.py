@@ -37,7 +37,8 @@ def test_the_adaptive_attack_breaks_what_every_baseline_calls_robust(evaluation:
 
 
 def test_more_steps_on_the_cross_entropy_do_not_help_and_smaller_logits_do(evaluation: Evaluation) -> None:
-    entropy, tempered = _left(evaluation, "intermediate")
+    suite, entropy, tempered = _left(evaluation, "intermediate")
+    assert suite <= 0.02, "it does not stop at the cross-entropy"
     assert entropy >= 0.5
     assert tempered <= 0.1
 
