@@ -30,7 +30,7 @@ LAYERS: dict[str, tuple[str, ...]] = {
         "engine.best_points", "engine.task",
     ),
     "attack": ("attack",),
-    "runs": ("engine.other_model", "engine.search", "engine.merging", "engine.stages"),
+    "runs": ("engine.other_model", "engine.bisection", "engine.search", "engine.merging", "engine.stages"),
     "defenses and cases": ("defense", "training", "adaptive"),
     "records": ("records",),
     "hooks": ("hookspecs",),

@@ -18,7 +18,7 @@ from advplug.evaluation import Evaluation, case_job, evaluate
 
 RECORDS = Path(__file__).resolve().parent.parent / "benchmarks" / "results"
 
-DRAWN = 0.005
+DRAWN = 0.01
 """By how much the clean accuracy of a random model may differ, whose draws are not those of another version."""
 
 

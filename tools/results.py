@@ -34,9 +34,10 @@ evaluation split of the preset. The runs shared two cores with other work, so th
 each case says what does not reproduce. `python tools/results.py` writes this page from the records in
 `benchmarks/results`.
 
-The summary gives accuracy without an attack and robust accuracy under two attacks: the strongest baseline and the
-adaptive attack. A defense counts as broken if the adaptive attack leaves at most 5 %, or at most a third of what the
-strongest baseline leaves, or at most five points more than the undefended network keeps.
+The summary gives accuracy without an attack and robust accuracy under three attacks: the strongest baseline, the
+[standard suite](standard.md), which is strong and knows nothing of the defense, and the adaptive attack. A dash means
+that the suite was not run on these images. A defense counts as broken if the adaptive attack leaves at most 5 %, or at
+most a third of what the strongest baseline leaves, or at most five points more than the undefended network keeps.
 """
 
 ABOUT_GALLERY = """---
@@ -45,12 +46,13 @@ hide: [navigation, toc]
 # Gallery of broken defenses
 
 Each row is one defense. It gives the claim of the authors, the clean accuracy measured here, the robust accuracy under
-the strongest baseline and under the adaptive attack, and the lesson. The baselines are the attacks of the authors'
-evaluation or the defaults of a library. The first figure in a cell is for digits and the second for CIFAR-10, on the
-images of the [longer runs](results.md). `python tools/results.py` writes this page.
+the strongest baseline, under the [standard suite](standard.md) and under the adaptive attack, and the lesson. The
+baselines are the attacks of the authors' evaluation or the defaults of a library. The first figure in a cell is for
+digits and the second for CIFAR-10, on the images of the [longer runs](results.md). `python tools/results.py` writes
+this page.
 
-| defense and claim | budget | clean accuracy | strongest baseline | adaptive attack | lesson | figure |
-|---|---|---|---|---|---|---|
+| defense and claim | budget | clean accuracy | strongest baseline | standard | adaptive attack | lesson | figure |
+|---|---|---|---|---|---|---|---|
 """
 
 WIDE = 'style="min-width: 14rem"'
@@ -74,17 +76,17 @@ def records() -> list[Evaluation]:
 def results(evaluations: list[Evaluation]) -> str:
     """The page with all tables; it begins with a summary."""
     rows = [
-        "| case | preset | budget | images | clean accuracy | strongest baseline | adaptive attack | verdict |",
-        "|---|---|---|---:|---:|---:|---:|---|",
+        "| case | preset | budget | images | clean | strongest baseline | standard | adaptive attack | broken |",
+        "|---|---|---|---:|---:|---:|---:|---:|---|",
     ]
     sections = []
     for one in evaluations:
-        clean, weak, left = _figures(one)
+        clean, weak, suite, left = _figures(one)
         title = f"{one.case}, {one.preset}"
         anchor = re.sub(r"[^a-z0-9-]+", "-", title)
         cells = (f"[{one.case}]({one.case}.md)", f"[{one.preset}](#{anchor})", _budget(one), f"{one.samples:,}")
         rows.append(
-            "| " + " | ".join((*cells, clean, weak, f"**{left}**", "broken" if one.broken else "not broken")) + " |"
+            "| " + " | ".join((*cells, clean, weak, suite, f"**{left}**", "yes" if one.broken else "no")) + " |"
         )
         sections.append(f"## {title}\n\n{markdown(one)}\n")
     return "\n".join([ABOUT_RESULTS, *rows, "", *sections])
@@ -96,21 +98,24 @@ def gallery(evaluations: list[Evaluation]) -> str:
     for case in dict.fromkeys(one.case for one in evaluations):
         shown = [one for one in evaluations if one.case == case and one.preset in ("mnist", "cifar10")]
         columns = zip(*((_budget(one), *_figures(one)) for one in shown), strict=True)
-        budget, clean, weak, left = ("<br>".join(cell.replace(" ", "&nbsp;") for cell in column) for column in columns)
+        budget, clean, weak, suite, left = (
+            "<br>".join(cell.replace(" ", "&nbsp;") for cell in column) for column in columns
+        )
         alone = [percent(one.undefended_accuracy) for one in shown if one.undefended_accuracy is not None]
         after = f"**{left}**" + (f"<br>undefended network:<br>{'<br>'.join(alone)}" if alone else "")
         told = load(f"adaptive:{case}")  # claim and lesson as the case words them today
         claim = f"[**{case}**]({case}.md). {told.claim}"
-        rows.append("| " + " | ".join((claim, budget, clean, weak, after, told.lesson, _figure(case))) + " |")
+        rows.append("| " + " | ".join((claim, budget, clean, weak, suite, after, told.lesson, _figure(case))) + " |")
     return ABOUT_GALLERY + "\n".join(rows) + "\n"
 
 
-def _figures(evaluation: Evaluation) -> tuple[str, str, str]:
-    """Accuracy without an attack, under the strongest baseline and under the strongest adaptive attack."""
+def _figures(evaluation: Evaluation) -> tuple[str, str, str, str]:
+    """Accuracy without an attack, under the strongest baseline, the suite and the strongest adaptive attack."""
     weak, left = strongest_baseline(evaluation), strongest(evaluation)
+    suite = next((percent(row.robust_accuracy) for row in evaluation.rows if row.name == "standard"), "-")
     assert weak is not None, f"{evaluation.case} has no baseline"
     assert left is not None, f"{evaluation.case} has no attack"
-    return percent(evaluation.clean_accuracy), percent(weak.robust_accuracy), percent(left.robust_accuracy)
+    return percent(evaluation.clean_accuracy), percent(weak.robust_accuracy), suite, percent(left.robust_accuracy)
 
 
 def _budget(evaluation: Evaluation) -> str:
