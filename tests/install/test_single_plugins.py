@@ -20,7 +20,11 @@ BROUGHT = {
     "advplug-adaptive-kwta": {
         "advplug",
         "advplug-adaptive-kwta",
+        "advplug-attack-apgd",
+        "advplug-attack-fab",
         "advplug-attack-pgd",
+        "advplug-attack-square",
+        "advplug-attack-standard",
         "advplug-data-cifar10",
         "advplug-data-mnist",
         "advplug-defense-kwta",
