@@ -54,6 +54,23 @@ def frozen(model: nn.Module, seed: int, device: torch.device) -> Iterator[None]:
         random.setstate(python_state)
 
 
+class Weights:
+    """The weights of ``model`` as they are now, to be put back after something else had the model in hand."""
+
+    def __init__(self, model: nn.Module) -> None:
+        self._model = model
+        plain = (one for one in model.parameters() if one.layout == torch.strided and 0 not in one.stride())
+        self._kept = [(one, one.detach().clone()) for one in plain if not one.is_inference()]
+
+    def put_back(self) -> bool:
+        """Undo what was changed, the mode included; whether a weight was."""
+        changed = [(one, value) for one, value in self._kept if not torch.equal(one.detach(), value)]
+        for parameter, value in changed:
+            parameter.data.copy_(value)
+        _in_evaluation_mode(self._model)
+        return bool(changed)
+
+
 def _buffers(model: nn.Module) -> Iterator[tuple[nn.Module, str, Tensor, Tensor]]:
     """Each buffer with its module, its name and a copy; those that are not dense are never written to in place."""
     for module in model.modules():

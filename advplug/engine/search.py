@@ -13,6 +13,7 @@ from torch import Tensor
 from advplug.attack import Attack
 from advplug.engine.best_points import Rows, Trace
 from advplug.engine.bisection import ROUNDS, Budgets
+from advplug.engine.frozen import Weights
 from advplug.engine.gateway import Gateway, out_of_memory
 from advplug.engine.problem import Problem
 from advplug.engine.query_counter import QueryCounter
@@ -47,6 +48,9 @@ def search(attack: Attack, problem: Problem) -> AttackResult:
         return replace(run.result, tried=run.points) if problem.model.stochastic else run.result
 
 
+_SHOWN = ("inputs", "labels", "targets", "epsilon", "samples", "starting_points")
+"""What a problem holds for each sample."""
+
 _IN_HALF = (1e-2, 0.03, 0.1, 0.3)
 """How much further a point is pushed against a model of half precision, as shares of its distance."""
 
@@ -56,6 +60,10 @@ class _Run:
 
     def __init__(self, attack: Attack, problem: Problem, gateway: Gateway) -> None:
         self.attack, self.problem, self.gateway = attack, problem, gateway
+        shown = {name: getattr(problem, name) for name in _SHOWN}
+        self.copies: dict[str, Any] = {name: part.clone() for name, part in shown.items() if isinstance(part, Tensor)}
+        """What the attack sees of the problem: whatever it writes there, successes are judged on the problem itself."""
+        self.weights = Weights(problem.model)
         model = problem.model
         self.inputs = gateway.cast(problem.inputs)
         self.stops = problem.epsilon is not None and problem.options.early_end and not model.stochastic
@@ -79,7 +87,8 @@ class _Run:
             return None
         before = self.gateway.asked
         self.problem = referring(self.problem, self.gateway)
-        prepared = self.attack.prepare(self.problem, self.gateway)
+        prepared = self.attack.prepare(replace(self.problem, **self.copies), self.gateway)
+        self._put_back()
         self.counter.forwards[attacked] += -(-(self.gateway.asked - before) // int(attacked.sum()))
         return prepared
 
@@ -100,6 +109,7 @@ class _Run:
                 break
             threat = replace(whole.threat, epsilon=float(epsilon.max()))
             self.problem = replace(whole, threat=threat, epsilon=epsilon)
+            self.copies["epsilon"] = epsilon.clone()
             for restart in range(whole.options.restarts):
                 for targets in self._target_sets():
                     self._within(tried & ~(self.result.distance <= epsilon), restart, targets)
@@ -112,6 +122,7 @@ class _Run:
         for rows, start in ((warm, self.result.adversarials), (attacked & ~warm, problem.starting_points)):
             if bool(rows.any()):
                 self.problem = replace(problem, starting_points=start)
+                self.copies["starting_points"] = None if start is None else start.clone()
                 self.round(restart, targets, rows)
         self.problem = problem
 
@@ -170,7 +181,7 @@ class _Run:
             targets = targets.flatten()
         shared = self.at_once > 1
         task = Task(
-            self.problem,
+            replace(self.problem, **self.copies),
             self.gateway,
             self._rows(rows, restart, targets),
             self.counter,
@@ -184,12 +195,31 @@ class _Run:
         if task.starting_points is not None:
             task.evaluate(task.project(task.starting_points))  # an adversarial one counts, wherever the attack begins
         self.attack.run(task)
+        self._put_back()
         parts, trace = task.close()
-        for part in parts:
+        for part in (self._as_given(one, rows, targets) for one in parts):
             for piece in _one_for_each_sample(part) if shared else [part]:
                 if len(piece.samples):
                     self._keep(piece, restart)
         return trace
+
+    def _put_back(self) -> None:
+        """Give the model its weights again, if the attack changed them."""
+        if self.weights.put_back():
+            told = f"{type(self.attack).__name__} changed weights of the model; they were put back before it was judged"
+            warnings.warn(told, RobustnessWarning, stacklevel=6)
+
+    def _as_given(self, part: Rows, rows: Tensor, targets: Tensor | None) -> Rows:
+        """``part`` of the batch of ``rows`` with its samples as they are, whatever the attack made of its copies."""
+        problem, samples = self.problem, rows[part.place]
+        return replace(
+            part,
+            samples=samples,
+            inputs=self.inputs[samples],
+            labels=problem.labels[samples],
+            targets=None if targets is None else targets[part.place],
+            epsilon=None if problem.epsilon is None else problem.epsilon[samples],
+        )
 
     def _rows(self, rows: Tensor, restart: int, targets: Tensor | None) -> Rows:
         problem, inputs = self.problem, self.inputs[rows]
@@ -201,11 +231,11 @@ class _Run:
         if epsilon is None:  # an earlier round's point stands until a nearer one is found
             best = self.gateway.cast(self.result.adversarials[rows])
         return Rows(
-            samples=rows,
+            samples=rows.clone(),
             place=torch.arange(len(rows), device=rows.device),
             inputs=inputs,
             labels=problem.labels[rows],
-            targets=targets,
+            targets=None if targets is None else targets.clone(),
             epsilon=epsilon,
             lower=lower,
             upper=upper,
