@@ -41,6 +41,7 @@ def search(
     bounds: tuple[float, float] | None = None,
     name: str | None = None,
     workers: int | Literal["auto"] | None = None,
+    executor: Any = None,
     run_dir: str | Path | None = None,
     progress: bool | Watch | None = None,
     manager: Manager | None = None,
@@ -55,7 +56,8 @@ def search(
     model, data, threat, limit, seed, device, batch_size, bounds, name: as in :func:`advplug.evaluate`.
     trials, samples, sentences, sampler, traced, halving, cost: the limits and switches of the search; see
         :class:`advplug.composition.Plan`.
-    workers: how many processes try sentences at a time; this one alone unless given. The record does not depend on it.
+    workers, executor: how many processes try sentences at a time, and where, as on the command line; this one alone
+        unless given. The record does not depend on it.
     run_dir: directory that is written and resumed from; None writes nothing.
     progress: True shows how far it is on stderr, False does not, None does on a terminal and in a notebook; or a
         function as in :data:`advplug.evaluation.problems.Watch`.
@@ -76,7 +78,7 @@ def search(
         "model": model, "data": data, "threat": threat, "limit": limit, "seed": seed, "device": device,
         "batch_size": batch_size, "bounds": bounds, "name": name, "run_dir": None if run_dir is None else Path(run_dir),
     }  # fmt: skip
-    place: dict[str, Any] = {"executor": imported(_EXECUTOR_OF)(None, workers, None)}
+    place: dict[str, Any] = {"executor": imported(_EXECUTOR_OF)(executor, workers, None)}
     job, place["build"], texts = imported(_JOB_OF)(given, manager)
     with imported(_PROGRESS_OF)(progress, 1) as shown:
         return search_job(job, plan, named=Named(**texts), manager=manager, watch=shown, tell=tell, **place)

@@ -83,6 +83,7 @@ def _plan_options(command: Callable[..., Any]) -> Callable[..., Any]:
 @click.option("--device", default="cpu", show_default=True, help="Torch device.")
 @click.option("--batch-size", type=click.IntRange(min=1), help="Samples attacked at once; else as many as fit.")
 @_plan_options
+@click.option("--executor", help="Where sentences are tried: inline, processes, ray, ray:HOST:PORT or ray://HOST:PORT.")
 @click.option("--workers", help="Processes that try sentences at a time, or auto: one for each GPU, or else each core.")
 @click.option("--threads", type=click.IntRange(1, 4096), help="Threads of each.")
 @click.option("--out", type=UserPath(), help=f"Run directory; otherwise one in {RUNS}.")
@@ -101,6 +102,7 @@ def command(
     seed: int,
     device: str,
     batch_size: int | None,
+    executor: str | None,
     workers: str | None,
     threads: int | None,
     out: Path | None,
@@ -114,7 +116,7 @@ def command(
     MODEL is what advplug evaluate takes. The same command again goes on where an interrupted one stopped.
     """
     check_seed(seed)
-    executor = read_executor(None, workers, threads)
+    chosen = read_executor(executor, workers, threads)
     values = {
         "model": model, "data": data, "threat": threat, "bounds": bounds, "mask": mask, "output": output,
         "limit": limit, "seed": seed, "device": device, "batch_size": batch_size,
@@ -124,7 +126,7 @@ def command(
     job = order()
     _evaluation.refuse_unfit(job)
     job = replace(job, run_dir=out or RUNS / f"search-{_evaluation.run_name(job)}", command=_console.command_line())
-    place = {"executor": executor, "build": order}
+    place = {"executor": chosen, "build": order}
     _carry_out(job, _Limits(**limits).plan(), _named(job, values), place, fresh=fresh, report=report, as_json=as_json)
 
 

@@ -7,7 +7,7 @@ import json
 import time
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 
@@ -16,7 +16,7 @@ import torch
 from advplug.adaptive import Recipe
 from advplug.attack import Course, Stage
 from advplug.composition.attack import Searching
-from advplug.composition.elsewhere import Elsewhere
+from advplug.composition.elsewhere import in_cluster, in_processes
 from advplug.composition.journal import Journal
 from advplug.composition.plan import Plan
 from advplug.composition.sequence import Here, Tries, candidates, chosen_half, next_stage, searched
@@ -27,7 +27,7 @@ from advplug.engine.result import AttackResult
 from advplug.engine.stages import advance
 from advplug.errors import InvalidInput
 from advplug.evaluation.chain import Chain
-from advplug.evaluation.executors import Executor, Given, Inline, Processes
+from advplug.evaluation.executors import Executor, Given, Inline, Processes, Ray
 from advplug.evaluation.problems import Watch, as_findings, problem_of
 from advplug.evaluation.storage.behaviour import answers, code_of, fingerprint
 from advplug.evaluation.storage.piece import Piece
@@ -79,8 +79,7 @@ def search(
     ----------
     named: how the user named model, data and threat.
     watch, heard: hear of the steps of each stage, and of each trial.
-    executor: where sentences are tried, several at a time: processes of this machine; None for this one. The record is
-        the same with any number of them.
+    executor: where sentences are tried, several at a time; None for this process. The record is the same everywhere.
     build: makes the same job in another process. Without it the job itself is sent there.
 
     Raises
@@ -90,7 +89,7 @@ def search(
     NonFiniteLogits: the model returned NaN or infinite logits.
     """
     manager = manager or default_manager()
-    place = _place(job, plan, executor or Inline(), build)
+    place = _place(job, plan, executor or Inline(), build or Given(job))
     with opened(job.run_dir, tell or warnings.warn) as store, as_findings(), place as tries:
         attack = Searching(**{field.name: getattr(plan, field.name) for field in fields(Plan)})
         recipe = Recipe(name=NAME, attack=attack)
@@ -115,24 +114,25 @@ def write(composition: Composition, folder: Path) -> None:
 
 
 @contextmanager
-def _place(job: Job, plan: Plan, executor: Executor, build: Callable[[], Job] | None) -> Iterator[Tries]:
+def _here(executor: Inline) -> Iterator[Tries]:
+    with executor.own_threads():
+        yield Here()
+
+
+def _place(job: Job, plan: Plan, executor: Executor, build: Callable[[], Job]) -> AbstractContextManager[Tries]:
     """Where the trials run.
 
     Raises
     ------
-    InvalidInput: the executor has none.
+    InvalidInput: the executor is none of those that the project has.
     """
     if isinstance(executor, Inline):
-        with executor.own_threads():
-            yield Here()
-    elif isinstance(executor, Processes):
-        workers = Elsewhere(job, build or Given(job), plan, executor)
-        try:
-            yield workers
-        finally:
-            workers.close()
-    else:
-        raise InvalidInput("a search tries its sentences on processes of this machine: leave the executor out")
+        return _here(executor)
+    if isinstance(executor, Processes):
+        return in_processes(job, build, plan, executor)
+    if isinstance(executor, Ray):
+        return in_cluster(job, build, plan, executor)
+    raise InvalidInput(f"a search cannot run on {type(executor).__name__}: take Inline, Processes or Ray")
 
 
 class _Shown:

@@ -5,9 +5,8 @@ from __future__ import annotations
 import json
 import os
 from dataclasses import replace
-from multiprocessing import parent_process
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 import pytest
@@ -20,7 +19,7 @@ from advplug.cli import run
 from advplug.composition import Plan
 from advplug.composition.run import Named, search
 from advplug.errors import InvalidInput
-from advplug.evaluation.executors import Processes, Ray
+from advplug.evaluation.executors import Executor, Labour, Processes, Ray
 from advplug.evaluation.executors.base import WorkerLost
 from advplug.model import DefendedModel
 from advplug.records.composition import Composition, Trial
@@ -47,8 +46,12 @@ class Noisy(DefendedModel):
 class Deadly(Behind):
     """Ends every process but the one that the search began in."""
 
+    def __init__(self) -> None:
+        super().__init__()
+        self.home = os.getpid()
+
     def forward(self, x: Tensor) -> Tensor:
-        if parent_process() is not None:
+        if os.getpid() != self.home:
             os._exit(9)
         return rounded(super().forward(x))
 
@@ -90,9 +93,25 @@ def test_a_worker_that_dies_ends_the_search() -> None:
         search(job_of(Deadly()), PLAN, named=NAMED, executor=TWO)
 
 
-def test_a_cluster_is_refused_before_any_work() -> None:
-    with pytest.raises(InvalidInput, match="processes of this machine"):
-        search(job_of(Behind(rounded)), PLAN, named=NAMED, executor=Ray())
+def test_an_executor_of_no_kind_that_it_knows_is_refused() -> None:
+    class Other(Executor):
+        def run(self, labour: Labour) -> NoReturn:
+            raise AssertionError("it cannot try sentences")
+
+    with pytest.raises(InvalidInput, match="cannot run on Other"):
+        search(job_of(Behind(rounded)), PLAN, named=NAMED, executor=Other())
+
+
+def test_actors_of_a_cluster_give_the_record_of_one_process() -> None:
+    ray = pytest.importorskip("ray")
+    ray.init(num_cpus=2, include_dashboard=False)
+    try:
+        here, there = (search(job_of(Behind(rounded)), PLAN, named=NAMED, executor=place) for place in (None, Ray()))
+        assert timeless(there) == timeless(here)
+        with pytest.raises(WorkerLost, match="enough memory"):
+            search(job_of(Deadly()), PLAN, named=NAMED, executor=Ray())
+    finally:
+        ray.shutdown()
 
 
 def test_the_command_line_and_python_take_workers(folder: Any, capsys: pytest.CaptureFixture[str]) -> None:

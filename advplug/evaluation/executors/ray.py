@@ -41,18 +41,22 @@ class Ray(Executor):
         ------
         InvalidInput: Ray is not installed, or no cluster answers at the address.
         """
-        with _connected(self.address) as ray:
-            found = ray.cluster_resources()
-            gpus, cores = int(found.get("GPU", 0)), int(found.get("CPU", 1))
-            on_gpu = gpus > 0 and labour.job.images.inputs.is_cuda
-            room = gpus if on_gpu else max(1, cores // self.threads)  # an actor without room would wait forever
-            count = min(self.workers or room, room, max(1, len(labour.chains)))
-            options = {"num_gpus": 1} if on_gpu else {"num_cpus": self.threads}
-            crew = _Crew(ray, labour, count, self.threads, options)
+        with connected(self.address) as ray:
+            room, options = self.room(ray, on_gpu=labour.job.images.inputs.is_cuda)
+            crew = _Crew(ray, labour, min(room, max(1, len(labour.chains))), self.threads, options)
             try:
                 yield from crew.answers()
             finally:
                 crew.close()
+
+    def room(self, ray: Any, *, on_gpu: bool) -> tuple[int, dict[str, Any]]:
+        """How many actors the cluster has room for, at most as many as were asked for, and what each of them takes."""
+        found = ray.cluster_resources()
+        gpus, cores = int(found.get("GPU", 0)), int(found.get("CPU", 1))
+        on_gpu = on_gpu and gpus > 0
+        room = gpus if on_gpu else max(1, cores // self.threads)  # an actor without room would wait forever
+        options = {"num_gpus": 1} if on_gpu else {"num_cpus": self.threads}
+        return min(self.workers or room, room), options
 
 
 @dataclass
@@ -105,21 +109,26 @@ class _Crew:
 
 
 class _Actor:
-    """A worker of the cluster. It finds modules and files where the one who asks does, if they are there."""
+    """A worker of the cluster."""
 
     def __init__(self, parcel: Parcel, threads: int, path: list[str], folder: str) -> None:
-        sys.path[:0] = [place for place in path if place not in sys.path]
-        if os.path.isdir(folder):
-            os.chdir(folder)
-        torch.set_num_threads(threads)
+        settle(threads, path, folder)
         self.worker = parcel.worker()
 
     def advance(self, chain: Chain, before: bytes | None) -> tuple[str, Any]:
         return attempt(self.worker, Chain(*chain), before, None)
 
 
+def settle(threads: int, path: list[str], folder: str) -> None:
+    """Let an actor find modules and files where the one who asks does, if they are there."""
+    sys.path[:0] = [place for place in path if place not in sys.path]
+    if os.path.isdir(folder):
+        os.chdir(folder)
+    torch.set_num_threads(threads)
+
+
 @contextmanager
-def _connected(address: str | None) -> Iterator[Any]:
+def connected(address: str | None) -> Iterator[Any]:
     """Ray, connected; as it was before afterwards.
 
     Raises
