@@ -97,12 +97,14 @@ def network_case(count: int = 8) -> Case:
 class Watched(AttackAround):
     """``attack``, with every point that it evaluates kept in ``points``: triples (point, clean input, budget).
 
-    The budget is None for a minimum-norm attack, which may look beyond it.
+    The budget is None for a minimum-norm attack, which may look beyond it. ``written`` names what it wrote to of what
+    it was given: inputs, labels.
     """
 
     def __init__(self, attack: Attack) -> None:
         self.attack = attack
         self.points: list[tuple[Tensor, Tensor, Tensor | None]] = []
+        self.written: set[str] = set()
 
     @property
     def inner(self) -> Attack:
@@ -113,9 +115,9 @@ class Watched(AttackAround):
         return None if stages is None else [stage._replace(attack=self._alike(stage.attack)) for stage in stages]
 
     def _alike(self, attack: Attack) -> Watched:
-        """``attack``, watched with the same list of points."""
+        """``attack``, watched with the same list of points and of what was written to."""
         watched = Watched(attack)
-        watched.points = self.points
+        watched.points, watched.written = self.points, self.written
         return watched
 
     def prepare(self, problem: Problem, gateway: Gateway) -> Any:
@@ -124,7 +126,12 @@ class Watched(AttackAround):
     def run(self, task: Task) -> None:
         for name in ("query", "evaluate"):
             setattr(task, name, self._watching(getattr(task, name), task))
+        given = {"inputs": (task.problem.inputs, raw(task.inputs)), "labels": (task.problem.labels, raw(task.labels))}
+        before = {name: [part.clone() for part in parts] for name, parts in given.items()}
         self.attack.run(task)
+        for name, parts in given.items():
+            if not all(map(torch.equal, parts, before[name])):
+                self.written.add(name)
 
     def _watching(self, function: Callable[..., Any], task: Task) -> Callable[..., Any]:
         def watched(x: ep.Tensor, *given: Any, **named: Any) -> Any:
