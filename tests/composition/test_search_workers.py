@@ -104,7 +104,7 @@ def test_an_executor_of_no_kind_that_it_knows_is_refused() -> None:
 
 def test_actors_of_a_cluster_give_the_record_of_one_process() -> None:
     ray = pytest.importorskip("ray")
-    ray.init(num_cpus=2, include_dashboard=False)
+    ray.init(address="local", num_cpus=2, include_dashboard=False)
     try:
         here, there = (search(job_of(Behind(rounded)), PLAN, named=NAMED, executor=place) for place in (None, Ray()))
         assert timeless(there) == timeless(here)
