@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -16,6 +17,7 @@ from advplug.composition import Searching
 from advplug.data import Images
 from advplug.engine.problem import make_problem
 from advplug.evaluation import model_job
+from advplug.model import DefendedModel
 from advplug.records import Job
 from advplug.records.composition import Composition
 from advplug.testing.linear import largest_change, linear_model
@@ -38,6 +40,33 @@ class Behind(nn.Module):
 def rounded(z: Tensor) -> Tensor:
     """One decimal."""
     return (z * 10).round() / 10
+
+
+class Noisy(DefendedModel):
+    """The linear model behind a rounding of scores that differ from call to call."""
+
+    stochastic = True
+
+    def __init__(self) -> None:
+        super().__init__(2)
+        self.net = Behind()
+
+    def forward(self, x: Tensor) -> Tensor:
+        scores = self.net(x)
+        return rounded(scores + 0.02 * torch.randn_like(scores))
+
+
+class Deadly(Behind):
+    """Ends every process but the one that the search began in."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.home = os.getpid()
+
+    def forward(self, x: Tensor) -> Tensor:
+        if os.getpid() != self.home:
+            os._exit(9)
+        return rounded(super().forward(x))
 
 
 def images(count: int = 24) -> Images:

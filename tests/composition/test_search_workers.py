@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, NoReturn
@@ -11,8 +10,7 @@ from typing import Any, NoReturn
 import numpy as np
 import pytest
 import torch
-from searched_models import Behind, images, job_of, rounded, timeless
-from torch import Tensor
+from searched_models import Behind, Deadly, Noisy, images, job_of, rounded, timeless
 
 import advplug
 from advplug.cli import run
@@ -21,39 +19,11 @@ from advplug.composition.run import Named, search
 from advplug.errors import InvalidInput
 from advplug.evaluation.executors import Executor, Labour, Processes, Ray
 from advplug.evaluation.executors.base import WorkerLost
-from advplug.model import DefendedModel
 from advplug.records.composition import Composition, Trial
 
 NAMED = Named(model="toy", data="images", threat="linf:0.08")
 PLAN = Plan(trials=14, sentences=2, steps=10, held_out=True)
 TWO = Processes(2, 1)
-
-
-class Noisy(DefendedModel):
-    """The linear model behind a rounding of scores that differ from call to call."""
-
-    stochastic = True
-
-    def __init__(self) -> None:
-        super().__init__(2)
-        self.net = Behind()
-
-    def forward(self, x: Tensor) -> Tensor:
-        scores = self.net(x)
-        return rounded(scores + 0.02 * torch.randn_like(scores))
-
-
-class Deadly(Behind):
-    """Ends every process but the one that the search began in."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.home = os.getpid()
-
-    def forward(self, x: Tensor) -> Tensor:
-        if os.getpid() != self.home:
-            os._exit(9)
-        return rounded(super().forward(x))
 
 
 @pytest.mark.parametrize("model", [Behind(rounded), Noisy()], ids=["rounded", "random"])
