@@ -19,6 +19,7 @@ from torch import Tensor
 from advplug.errors import InvalidInput, NoGradient
 from advplug.hyperparameters import Positive, check_hyperparameters, shown
 from advplug.model import DefendedModel
+from advplug.numerics.references import rows_at, squared_distance
 from advplug.numerics.tensors import best_other, largest, pick, raw, wrap
 
 LEAST_PROBABILITY = 1e-30
@@ -257,11 +258,11 @@ class LogitMatching(Loss):
             raise InvalidInput(f"by {self.by!r}: one reference for each 'sample' or for each 'class'")
 
     def at(self, places: Tensor, total: int) -> Loss:
-        return self if self.by == "class" else replace(self, references=_rows(self.references, places, total))
+        return self if self.by == "class" else replace(self, references=rows_at(self.references, places, total))
 
     def __call__(self, view: View) -> ep.Tensor:
         rows = view.samples if self.by == "sample" else view.labels if view.targets is None else view.targets
-        return _squared_distance(view.logits, self.references, rows)
+        return squared_distance(view.logits, self.references, rows)
 
 
 @dataclass(frozen=True, eq=False)
@@ -279,10 +280,10 @@ class FeatureMatching(Loss):
         return (self.layer,)
 
     def __call__(self, view: View) -> ep.Tensor:
-        return _squared_distance(view.activations[self.layer], self.references, view.samples)
+        return squared_distance(view.activations[self.layer], self.references, view.samples)
 
     def at(self, places: Tensor, total: int) -> Loss:
-        return replace(self, references=_rows(self.references, places, total))
+        return replace(self, references=rows_at(self.references, places, total))
 
 
 @dataclass(frozen=True, eq=False)
@@ -298,8 +299,8 @@ class CentreDistance(Loss):
 
     def __call__(self, view: View) -> ep.Tensor:
         if view.targets is None:
-            return -_squared_distance(view.activations[self.layer], self.centres, view.labels)
-        return _squared_distance(view.activations[self.layer], self.centres, view.targets)
+            return -squared_distance(view.activations[self.layer], self.centres, view.labels)
+        return squared_distance(view.activations[self.layer], self.centres, view.targets)
 
 
 @dataclass(frozen=True)
@@ -392,22 +393,3 @@ class Joint(Loss):
             shapes = ", ".join(str(tuple(value.shape)) for value in values)
             raise InvalidInput(f"the terms of a joint loss have values of shape {shapes}: leave ClassGaps out")
         return sum(values[1:], values[0])
-
-
-def _rows(references: Tensor, places: Tensor, total: int) -> Tensor:
-    """Those of ``references`` at ``places`` if each of ``total`` samples has one; all if each place has one."""
-    if len(references) == total:
-        return references[places.to(references.device)]
-    if len(references) == len(places):
-        return references
-    raise InvalidInput(
-        f"references have {len(references)} rows, the data has {total} samples of which {len(places)} are attacked: "
-        "give one row for each"
-    )
-
-
-def _squared_distance(values: ep.Tensor, references: Tensor, rows: ep.Tensor) -> ep.Tensor:
-    wanted = references.to(raw(values))[raw(rows)]
-    if wanted.shape != values.shape:
-        raise InvalidInput(f"references give {tuple(wanted.shape)} where the model gives {tuple(values.shape)}")
-    return wrap(torch.flatten(raw(values) - wanted, 1).square().sum(1))
