@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import Any, Literal
 
 import eagerpy as ep
-from torch import Tensor, nn
+from torch import nn
 
 from advplug.attack import Attack
 from advplug.criteria import Criterion
 from advplug.data import Images
-from advplug.engine.problem import Options, make_problem
+from advplug.engine.problem import Options, Progress, make_problem
 from advplug.engine.result import AttackResult
 from advplug.engine.stages import run_attack
 from advplug.errors import InvalidInput
@@ -22,8 +22,9 @@ from advplug.evaluation import evaluate as evaluate_job
 from advplug.evaluation.executors import Executor
 from advplug.evaluation.problems import Watch
 from advplug.gradients import GradientEstimator
+from advplug.intake.given import as_tensor, tensors_of
 from advplug.losses import Loss
-from advplug.numerics.tensors import raw, wrap
+from advplug.numerics.tensors import wrap
 from advplug.plugins.manager import Manager, default_manager, load
 from advplug.plugins.trackers import tracking
 from advplug.records import Evaluation, Job
@@ -34,8 +35,8 @@ from advplug.tracking import Tracker
 __all__ = ["AttackResult", "Evaluation", "evaluate", "load", "run"]
 
 # text, as in a spec: these read what a user names as the command line does, and stand above it
-_CALL, _JOB_OF, _PROGRESS_OF, _EXECUTOR_OF = (
-    f"advplug.user_job:{name}" for name in ("Call", "job_of", "progress_of", "executor_of")
+_CALL, _JOB_OF, _PROGRESS_OF, _STEPS_OF, _EXECUTOR_OF = (
+    f"advplug.user_job:{name}" for name in ("Call", "job_of", "progress_of", "steps_of", "executor_of")
 )
 _WRITE_REPORT = "advplug.report.page:write_report"
 
@@ -43,19 +44,20 @@ _WRITE_REPORT = "advplug.report.page:write_report"
 def run(
     attack: Attack,
     model: nn.Module,
-    inputs: Tensor | ep.Tensor,
-    labels: Tensor | ep.Tensor,
-    threat: ThreatModel,
+    inputs: Any,
+    labels: Any = None,
+    threat: ThreatModel | None = None,
     *,
     loss: Loss | None = None,
     gradient: GradientEstimator | None = None,
     criterion: Criterion | None = None,
-    targets: Tensor | ep.Tensor | Literal["each"] | None = None,
+    targets: Any = None,
     num_targets: int | None = None,
-    epsilon: Tensor | ep.Tensor | None = None,
-    starting_points: Tensor | ep.Tensor | None = None,
+    epsilon: Any = None,
+    starting_points: Any = None,
     auxiliary: Images | None = None,
     tracker: Tracker | None = None,
+    progress: bool | Progress | None = None,
     **options: Any,
 ) -> AttackResult:
     """Attack ``model`` with an attack, a loss, a gradient estimator and a criterion.
@@ -63,8 +65,11 @@ def run(
     Parameters
     ----------
     model: a DefendedModel, or any module from inputs in ``threat.bounds`` to logits (N, K).
-    inputs: float32 or float64 (N, ...), raw or eagerpy.
+    inputs: float32 or float64 (N, ...), raw or eagerpy; or an array, of which the values are taken as float32, and
+        pixels of uint8 as values in [0, 1]. Without ``labels`` what has both: a ``torch.utils.data`` Dataset or
+        DataLoader, a pair, a dataset of Hugging Face, or :class:`advplug.Images`.
     labels: integer (N,).
+    threat: what the attacker may do; required.
     loss, gradient, criterion: the attack's own loss, exact gradients and the goal of ``threat`` unless given.
     targets: classes (N,) to reach, ``"each"`` for every other class in turn, or None.
     num_targets: how many of the likeliest other classes to try in turn, instead of ``targets``.
@@ -72,6 +77,8 @@ def run(
     starting_points: like ``inputs``, for attacks that take some.
     auxiliary: images that the attacker owns besides these, for attacks that learn from some.
     tracker: hears of every step; see :mod:`advplug.tracking`.
+    progress: True shows how far it is on stderr, False does not, None does on a terminal and in a notebook once it has
+        taken two seconds; or a function as in :data:`advplug.engine.problem.Progress`.
     options: fields of :class:`advplug.attack.Options`, such as ``seed``, ``restarts``, ``early_end``.
 
     Returns
@@ -85,24 +92,29 @@ def run(
     unknown = options.keys() - {field.name for field in fields(Options)}
     if unknown:
         raise TypeError(f"unknown options {sorted(unknown)}: choose from {[field.name for field in fields(Options)]}")
+    if threat is None:
+        place = ", by name" if isinstance(labels, str | ThreatModel) else ""
+        raise InvalidInput(f"threat is missing: give norm and budget{place}, such as threat=ThreatModel('linf', 8/255)")
     if tracker is not None:
         options["listen"] = tracker.of_attack(type(attack).__name__)
-    problem = make_problem(
-        model,
-        raw(inputs),
-        raw(labels),
-        threat,
-        loss=loss,
-        gradient=gradient,
-        criterion=criterion,
-        targets=raw(targets) if isinstance(targets, ep.Tensor) else targets,
-        num_targets=num_targets,
-        epsilon=None if epsilon is None else raw(epsilon),
-        starting_points=None if starting_points is None else raw(starting_points),
-        auxiliary=auxiliary,
-        options=Options(**options),
-    )
-    result = run_attack(attack, problem)
+    x, y = tensors_of(inputs, labels, model)
+    with imported(_STEPS_OF)(progress, type(attack).__name__) as steps:
+        problem = make_problem(
+            model,
+            x,
+            y,
+            threat,
+            loss=loss,
+            gradient=gradient,
+            criterion=criterion,
+            targets=as_tensor(targets),
+            num_targets=num_targets,
+            epsilon=as_tensor(epsilon),
+            starting_points=as_tensor(starting_points),
+            auxiliary=auxiliary,
+            options=Options(**options, progress=steps),
+        )
+        result = run_attack(attack, problem)
     if isinstance(inputs, ep.Tensor):
         return replace(result, adversarials=wrap(result.adversarials))  # type: ignore[arg-type]
     return result

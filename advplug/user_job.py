@@ -21,8 +21,9 @@ from advplug.cli._budgets import smaller_budgets
 from advplug.cli._device import usable_device
 from advplug.cli._named import function_of
 from advplug.cli._order import Order
-from advplug.cli._progress import watching
+from advplug.cli._progress import watching, watching_one
 from advplug.cli._workers import read_executor
+from advplug.engine.problem import Progress
 from advplug.errors import AdvplugError, InvalidInput
 from advplug.evaluation.executors import Executor
 from advplug.evaluation.problems import Watch
@@ -216,6 +217,15 @@ def progress_of(wanted: bool | Watch | None, attacks: int) -> AbstractContextMan
         return nullcontext(wanted)
     shown = _somebody_looks() if wanted is None else wanted
     return watching(attacks) if shown else nullcontext(None)
+
+
+def steps_of(wanted: bool | Progress | None, name: str) -> AbstractContextManager[Progress | None]:
+    """What shows the steps of one attack: ``wanted`` None shows them where somebody looks, if the attack takes long."""
+    if callable(wanted):
+        return nullcontext(wanted)
+    if wanted is None:
+        return watching_one(name) if _somebody_looks() else nullcontext(None)
+    return watching_one(name, after=0.0) if wanted else nullcontext(None)
 
 
 def _somebody_looks() -> bool:

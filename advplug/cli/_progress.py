@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING
 
 import click
@@ -12,6 +12,7 @@ import click
 from advplug.cli import _console
 
 if TYPE_CHECKING:
+    from advplug.engine.problem import Progress as Steps
     from advplug.evaluation.problems import Watch
 
 EVERY = 60.0
@@ -77,6 +78,23 @@ def watching(attacks: int, clock: Clock = time.perf_counter) -> Iterator[Watch]:
     lines.end("done")
     if lines.started < attacks:
         click.echo(f"{attacks - lines.started} of {attacks} attacks read from the run directory", err=True)
+
+
+@contextmanager
+def watching_one(name: str, *, after: float = 2.0, clock: Clock = time.perf_counter) -> Iterator[Steps]:
+    """Progress of one attack, shown once it has taken ``after`` seconds: short ones print nothing."""
+    start, show = clock(), None
+    with ExitStack() as shown:
+
+        def progress(done: int, total: int, alive: int) -> None:
+            nonlocal show
+            if show is None and clock() - start >= after:
+                show = shown.enter_context(watching(1, clock))
+                show(name, 0, 0, alive)
+            if show is not None:
+                show(name, done, total, alive)
+
+        yield progress
 
 
 class _Lines:

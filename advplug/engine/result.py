@@ -3,17 +3,26 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from advplug.engine.verification import TOLERANCE
+from advplug.specs import imported
 
 CERTAIN = 0.95
 """Share of the draws of a random model from which on a sample counts as broken for good: nothing attacks it further."""
 
+# text, as in a spec: the engine stands below what shows and stores its results
+_TEXT, _HTML, _COLUMNS, _TABLE, _PLOT = (
+    f"advplug.display.attack_results:{name}" for name in ("text_of", "html_of", "columns_of", "table_of", "plot")
+)
+_SAVE, _LOAD = (f"advplug.evaluation.storage.saved:{name}" for name in ("save_result", "load_result"))
 
-@dataclass(frozen=True)
+
+@dataclass(frozen=True, repr=False)
 class AttackResult:
     """One row per sample; every success was verified by a fresh decision on the returned array.
 
@@ -112,6 +121,55 @@ class AttackResult:
     def clean_accuracy(self) -> float:
         """Share of samples that are right before the attack."""
         return float(self.correct.double().mean())
+
+    def per_sample(self) -> dict[str, Any]:
+        """Columns (N,) with one entry per sample, of all fields that have one: NumPy arrays by name."""
+        columns: dict[str, Any] = imported(_COLUMNS)(self)
+        return columns
+
+    def to_pandas(self) -> Any:
+        """A ``pandas.DataFrame`` with one row per sample.
+
+        Raises
+        ------
+        InvalidInput: pandas is not installed.
+        """
+        return imported(_TABLE)(self)
+
+    def plot(self, ax: Any = None) -> Any:
+        """Draw accuracy against the distance of the adversarials into matplotlib's ``ax``, a new one for None."""
+        return imported(_PLOT)(self, ax)
+
+    def save(self, path: str | Path) -> Path:
+        """Write all of it into one safetensors file and return its path.
+
+        Raises
+        ------
+        InvalidInput: the file is there already, or cannot be written.
+        """
+        written: Path = imported(_SAVE)(self, Path(path))
+        return written
+
+    @classmethod
+    def load(cls, path: str | Path) -> AttackResult:
+        """The result that :meth:`save` wrote, on the CPU.
+
+        Raises
+        ------
+        InvalidInput: there is no such file, it is damaged, or something else.
+        """
+        loaded: AttackResult = imported(_LOAD)(Path(path))
+        return loaded
+
+    def __repr__(self) -> str:
+        """Three lines: what was attacked and is left, the distances, and what it cost."""
+        text: str = imported(_TEXT)(self)
+        return text
+
+    def _repr_html_(self) -> str:
+        """For notebooks: the same as a table."""
+        html: str = imported(_HTML)(self)
+        return html
 
     @classmethod
     def empty(cls, inputs: Tensor, correct: Tensor, clean_error_rate: Tensor, restarts: int = 1) -> AttackResult:

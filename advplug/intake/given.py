@@ -5,8 +5,10 @@ from __future__ import annotations
 import inspect
 from typing import Any
 
+import eagerpy as ep
+import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
 from advplug.errors import InvalidInput
@@ -35,6 +37,31 @@ def open_given(name: str, thing: Any, *, dtype: torch.dtype = torch.float32) -> 
     if isinstance(getattr(thing, "inputs", None), Tensor) and hasattr(thing, "pixels"):
         return held(Labelled(thing.inputs, thing.labels, thing.class_names, thing.name, thing.pixels))
     return held(labelled(name, *pair_of(name, thing), dtype=dtype))
+
+
+def tensors_of(inputs: Any, labels: Any, model: nn.Module) -> tuple[Tensor, Any]:
+    """Inputs (N, ...) and labels (N,) as tensors, those that are none on the device of ``model``.
+
+    Tensors, also of eagerpy, stay what they are, for the engine to check.
+
+    Raises
+    ------
+    InvalidInput: what is given is no data, or has no labels.
+    """
+    if isinstance(inputs, Tensor | ep.Tensor) and labels is not None:
+        x: Tensor = as_tensor(inputs)
+        return x, as_tensor(labels, x.device)
+    samples = open_given("the data", inputs if labels is None else (inputs, labels)).drawn(None).samples
+    first = next(iter((*model.parameters(), *model.buffers())), None) if isinstance(model, nn.Module) else None
+    device = None if first is None else first.device
+    return samples.inputs.to(device), samples.labels.to(device)
+
+
+def as_tensor(value: Any, device: torch.device | None = None) -> Any:
+    """An eagerpy tensor as its own, a NumPy array as a tensor on ``device``; all else as it is."""
+    if isinstance(value, ep.Tensor):
+        return value.raw
+    return torch.from_numpy(np.array(value)).to(device) if isinstance(value, np.ndarray) else value
 
 
 def open_named(name: str, *, dtype: torch.dtype = torch.float32, otherwise: str = "") -> Source:

@@ -24,7 +24,9 @@ _RENAMED = {"flips": "clean_error_rate", "run": "run_dir", "words": "components"
 Arrays = Mapping[str, NDArray[Any]]
 
 # text, as in a spec: the records stand below what shows and stores them
-_AS_TABLE, _AS_HTML, _PLOT = (f"advplug.display:{name}" for name in ("as_table", "as_html", "plot_security_curve"))
+_AS_TABLE, _AS_HTML, _AS_TEXT, _PLOT = (
+    f"advplug.display.evaluations:{name}" for name in ("as_table", "as_html", "as_text", "plot_security_curve")
+)
 _SAVE, _LOAD = "advplug.evaluation.storage.saved:save", "advplug.evaluation.storage.saved:load"
 
 
@@ -92,7 +94,7 @@ class Row:
         return cls(**{**figures, **pairs, **lists}, arrays=arrays or {})
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False)
 class Evaluation:
     """A finished evaluation.
 
@@ -257,6 +259,11 @@ class Evaluation:
         """
         loaded: Evaluation = imported(_LOAD)(Path(directory))
         return loaded
+
+    def __repr__(self) -> str:
+        """Three lines: what was attacked, what is left, and what else is here."""
+        text: str = imported(_AS_TEXT)(self)
+        return text
 
     def _repr_html_(self) -> str:
         """For notebooks: the verdict, then the table."""

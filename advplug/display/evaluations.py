@@ -1,14 +1,15 @@
-"""An evaluation where somebody looks at it: a table of pandas, a notebook's cell, a curve in a figure of one's own."""
+"""An evaluation where somebody looks at it."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
 from html import escape
-from importlib import import_module
 from typing import TYPE_CHECKING, Any, Literal
 
+from advplug.display import tables
 from advplug.errors import InvalidInput
+from advplug.evaluation.diagnostics.signs import percent
 from advplug.records.evaluation import Evaluation, Row
 from advplug.report import summary, together
 
@@ -26,19 +27,39 @@ def as_table(evaluation: Evaluation, per: Literal["attack", "sample"]) -> Any:
     """A ``pandas.DataFrame`` with a row per attack, with its components, or per sample; raises as ``to_pandas``."""
     if per not in ("attack", "sample"):
         raise InvalidInput(f"per is {per!r}: choose attack or sample")
-    try:
-        pandas = import_module("pandas")
-    except ModuleNotFoundError as error:
-        raise InvalidInput("pandas is not installed: pip install 'advplug[pandas]'") from error
     if per == "sample":
-        return pandas.DataFrame(evaluation.per_sample())
-    return pandas.DataFrame([_figures(row) for row in evaluation.rows], columns=None if evaluation.rows else _FIGURES)
+        return tables.data_frame(evaluation.per_sample())
+    return tables.data_frame([_figures(row) for row in evaluation.rows], None if evaluation.rows else _FIGURES)
 
 
 def _figures(row: Row) -> dict[str, Any]:
     return {name: getattr(row, name) for name in _FIGURES} | {
         name: text for name, text in row.components.items() if name not in _FIGURES
     }
+
+
+def as_text(evaluation: Evaluation) -> str:
+    """Three lines: what was attacked, what is left of it, and where the rest stands."""
+    told = [f"{len(evaluation.attacks)} attacks" if len(evaluation.attacks) != 1 else "1 attack"]
+    troubles = sum(finding.status in ("warn", "fail") for finding in evaluation.findings)
+    told += [f"{troubles} warnings of the diagnostics, in .findings"] if troubles else []
+    told += [f"written into {evaluation.run_dir}"] if evaluation.run_dir is not None else []
+    return "\n".join(
+        (
+            f"evaluated: {summary.subject(evaluation)} under {evaluation.threat}, {evaluation.samples} samples",
+            f"accuracy: {_accuracies(evaluation)}",
+            f"holds: {'; '.join(told)}",
+        )
+    )
+
+
+def _accuracies(evaluation: Evaluation) -> str:
+    found = [f"{percent(evaluation.clean_accuracy)} without an attack"]
+    if evaluation.best is not None:
+        found.append(f"{percent(evaluation.best.robust_accuracy)} under {evaluation.best.name}")
+        left = together.accuracy(evaluation)
+        found += [] if left is None else [f"{percent(left)} under all attacks together"]
+    return ", ".join(found)
 
 
 def as_html(evaluation: Evaluation) -> str:
@@ -55,11 +76,7 @@ def as_html(evaluation: Evaluation) -> str:
     return "".join(
         (
             f"<p><b>{escape(summary.verdict(evaluation))}</b></p>",
-            "<table><thead><tr>",
-            *(f"<th>{escape(head)}</th>" for head in heads),
-            "</tr></thead><tbody>",
-            *(f"<tr>{''.join(f'<td>{escape(cell)}</td>' for cell in row)}</tr>" for row in rows),
-            "</tbody></table>",
+            tables.html_table(heads, rows),
             *(f"<p>{text}</p>" for text in told),
         )
     )
@@ -72,8 +89,7 @@ def plot_security_curve(evaluation: Evaluation, ax: Axes | None = None) -> Axes:
     ----------
     ax: where to draw; None makes a figure with pyplot, which a notebook shows.
     """
-    if ax is None:
-        ax = import_module("matplotlib.pyplot").subplots(figsize=(6, 3.5), layout="constrained")[1]
+    ax = tables.axes(ax)
     clean, norm = evaluation.clean_accuracy, evaluation.threat.partition(":")[0]
     for row in evaluation.attacks:
         budgets, accuracies = _curve([row], evaluation)
