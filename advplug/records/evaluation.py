@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from advplug.errors import InvalidInput
 from advplug.hyperparameters import Natural, NonNegative, Share
 from advplug.records.finding import Finding
-from advplug.records.per_sample import PerSample, merged
+from advplug.records.per_sample import PerSample, left_by, merged
 from advplug.specs import imported
 
 SCHEMA_VERSION = 2
@@ -149,14 +149,25 @@ class Evaluation:
     def broken(self) -> bool:
         """Whether the strongest adaptive attack leaves next to nothing of what the defense adds.
 
-        That is at most 5 %, a third of what the strongest baseline leaves, or five points more than the network keeps
+        That is at most 5 %, a third of what the baselines leave together, or five points more than the network keeps
         without the defense, where a control says how much that is.
         """
         adaptive = self._left("adaptive")
         if not adaptive:
             return False
-        baseline = min(self._left("baseline"), default=self.clean_accuracy)
+        baseline = self.clean_accuracy if self.baseline_accuracy is None else self.baseline_accuracy
         return min(adaptive) <= max(0.05, baseline / 3, (self.undefended_accuracy or 0.0) + 0.05)
+
+    @property
+    def baseline_accuracy(self) -> float | None:
+        """What all baselines leave together: each sample counts as the baseline worst for it left it. None without any.
+
+        Where the per-sample records are not here, it is what the strongest of them leaves.
+        """
+        rows = [row for row in self.rows if row.role == "baseline"]
+        if len(rows) > 1 and all("success" in row.arrays for row in rows):
+            return float(np.min([left_by(row.arrays) for row in rows], axis=0).mean())
+        return min(self._left("baseline"), default=None)
 
     @property
     def undefended_accuracy(self) -> float | None:

@@ -37,7 +37,7 @@ class PerSample:
 
 def merged(attacks: Sequence[Arrays]) -> PerSample:
     """The best of ``attacks``, each with per-sample records (N, ...): the most certain success, then the nearest."""
-    shares = np.stack([_left(arrays) for arrays in attacks])
+    shares = np.stack([left_by(arrays) for arrays in attacks])
     success = np.stack([np.asarray(arrays["success"], bool) for arrays in attacks])
     distance = np.stack([_of(arrays, "distance", np.nan) for arrays in attacks]).astype(np.float64)
     # lexsort takes the last key first: a success before none, then the share of draws, then the distance
@@ -64,7 +64,8 @@ def _chosen(stacked: Sequence[NDArray[Any]], which: NDArray[np.int64]) -> NDArra
     return found
 
 
-def _left(arrays: Arrays) -> NDArray[np.float64]:
+def left_by(arrays: Arrays) -> NDArray[np.float64]:
+    """What one attack leaves of each sample, (N,) in [0, 1]: the share of draws that are right; needs ``success``."""
     success = np.asarray(arrays["success"], np.float64)
     rate = np.asarray(arrays.get("success_rate", success), np.float64)
     return np.asarray(_of(arrays, "correct", 1) * (1 - rate), np.float64)

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from advplug.errors import InvalidInput
 from advplug.records.evaluation import Evaluation, Row
+from advplug.records.per_sample import left_by
 from advplug.report import together
 from advplug.report.diagnoses import TITLES, status_of
 from advplug.report.reproduce import digest
@@ -201,12 +202,12 @@ def _pair(first: NDArray[np.float64] | None, other: NDArray[np.float64] | None, 
 
 
 def _left(row: Row) -> NDArray[np.float64] | None:
-    return together.left(row) if "success" in row.arrays else None
+    return left_by(row.arrays) if "success" in row.arrays else None
 
 
 def _all(evaluation: Evaluation) -> NDArray[np.float64] | None:
     rows = together.attacks(evaluation)
-    return None if together.accuracy(evaluation) is None else np.min([together.left(row) for row in rows], axis=0)
+    return None if together.accuracy(evaluation) is None else np.min([left_by(row.arrays) for row in rows], axis=0)
 
 
 def _clean(evaluation: Evaluation) -> NDArray[np.float64] | None:

@@ -12,7 +12,7 @@ import numpy as np
 from advplug.evaluation.diagnostics.intervals import wilson
 from advplug.records.evaluation import Evaluation
 from advplug.report import together
-from advplug.report.summary import role_of
+from advplug.report.summary import groups, role_of
 
 _HEAD = (
     "role", "attack", "library", "robust_accuracy", "low", "high", "detected", "queries", "gradients", "seconds",
@@ -24,7 +24,7 @@ _RECORDS = ("success", "distance", "predicted", "target", "restart", "forwards",
 def attacks_csv(evaluation: Evaluation) -> str:
     """One line for each attack, after that without an attack; accuracies in [0, 1], empty cells where nothing is known.
 
-    The last line, where there are several attacks, is that of all together.
+    The last lines, where there are several, are those of the baselines and of all attacks together.
     """
     budgets = sorted({budget for row in evaluation.rows for budget, _ in row.sweep})
     head = [*_HEAD, *(f"accuracy_at_{budget:.6g}" for budget in budgets)]
@@ -36,9 +36,10 @@ def attacks_csv(evaluation: Evaluation) -> str:
             row.queries, row.gradients, row.seconds, row.median_distance, row.mean_distance, row.published,
             *(sweep.get(budget) for budget in budgets),
         ])  # fmt: skip
-    left = together.accuracy(evaluation)
-    if left is not None and len(together.attacks(evaluation)) > 1:
-        lines.append(["all", together.SHORT, "", *_share(left, evaluation)])
+    for name, whole in groups(evaluation):
+        left = together.accuracy(whole)
+        if left is not None:
+            lines.append(["all", name, "", *_share(left, evaluation)])
     return _written([head, *(line + [None] * (len(head) - len(line)) for line in lines)])
 
 

@@ -68,7 +68,7 @@ def render(evaluation: Evaluation) -> str:
         is_case=summary.is_case(evaluation),
         tiles=_tiles(evaluation),
         lines=_lines(evaluation),
-        whole=together.NAME,
+        long=together.LONG,
         roles=any(summary.role_of(row, evaluation) != "attack" for row in evaluation.rows),
         detects=evaluation.false_positives is not None,
         publishes=any(row.published is not None for row in evaluation.rows),
@@ -110,8 +110,10 @@ def _tiles(evaluation: Evaluation) -> list[Tile]:
     left = together.accuracy(evaluation)
     names = dict(zip(map(id, evaluation.rows), looks(evaluation), strict=True))
     tiles = [("clean", "no attack", evaluation.clean_accuracy)]
-    if baseline is not None and summary.is_case(evaluation):
-        tiles.append((f"r{names[id(baseline)].number}", "strongest baseline", baseline.robust_accuracy))
+    whole = evaluation.baseline_accuracy
+    if baseline is not None and whole is not None and summary.is_case(evaluation):
+        text = "baselines together" if whole < baseline.robust_accuracy - 1e-9 else "strongest baseline"
+        tiles.append((f"r{names[id(baseline)].number}", text, whole))
     if best is not None:
         adapted = summary.is_case(evaluation)
         text = "adaptive attack" if adapted else "strongest attack"

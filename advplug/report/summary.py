@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from advplug.evaluation.diagnostics.intervals import wilson
 from advplug.evaluation.diagnostics.signs import percent
@@ -106,6 +106,9 @@ def _result(evaluation: Evaluation) -> str:
     before = ""
     if baseline is not None:
         before = f"{percent(baseline.robust_accuracy)} under the strongest baseline ({baseline.name}), "
+        whole = evaluation.baseline_accuracy
+        if whole is not None and whole < baseline.robust_accuracy - 1e-9:
+            before += f"{percent(whole)} under all baselines together, "
     word = "broken" if evaluation.broken else "not broken"
     alone = evaluation.undefended_accuracy
     after = "" if alone is None else f" The network alone, without the defense, keeps {percent(alone)}."
@@ -146,23 +149,33 @@ def lines(evaluation: Evaluation) -> list[Line]:
 
 
 def _all_together(evaluation: Evaluation, empty: tuple[str, ...]) -> list[Line]:
-    """The line on all attacks together, where there are several."""
-    rows, left = together.attacks(evaluation), together.accuracy(evaluation)
-    if left is None or len(rows) < 2:
-        return []
-    distances: tuple[str, ...] = ()
-    if empty:
-        found = together.median_and_mean(evaluation)
-        at = tuple(percent(together.accuracy_at(rows, budget)) for budget, _ in evaluation.rows[0].sweep)
-        distances = (*(("", "") if found is None else (f"{span:.4g}" for span in found)), *at)
-    line = Line(
-        role="all",
-        name=together.SHORT,
-        accuracy=percent(left),
-        interval=_brackets(left, evaluation.samples),
-        distances=distances,
-    )
-    return [line]
+    """The lines on the baselines and on all attacks together, where there are several of them."""
+    return [
+        Line(
+            role="all",
+            name=name,
+            accuracy=percent(left),
+            interval=_brackets(left, whole.samples),
+            distances=_distances_together(whole) if empty else (),
+        )
+        for name, whole in groups(evaluation)
+        if (left := together.accuracy(whole)) is not None
+    ]
+
+
+def groups(evaluation: Evaluation) -> list[tuple[str, Evaluation]]:
+    """Names of several attacks that are taken together, and the evaluation with their rows alone."""
+    baselines = tuple(row for row in evaluation.rows if row.role == "baseline")
+    alone = [(together.BASELINES, replace(evaluation, rows=baselines))] if is_case(evaluation) else []
+    return [pair for pair in (*alone, (together.SHORT, evaluation)) if len(together.attacks(pair[1])) > 1]
+
+
+def _distances_together(evaluation: Evaluation) -> tuple[str, ...]:
+    """Median and mean of the least distances, and the accuracy at each budget that was asked about."""
+    found = together.median_and_mean(evaluation)
+    rows = together.attacks(evaluation)
+    at = tuple(percent(together.accuracy_at(rows, budget)) for budget, _ in evaluation.rows[0].sweep)
+    return (*(("", "") if found is None else (f"{span:.4g}" for span in found)), *at)
 
 
 def role_of(row: Row, evaluation: Evaluation) -> str:

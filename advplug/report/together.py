@@ -9,10 +9,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from advplug.records.evaluation import Evaluation, Row
+from advplug.records.per_sample import left_by
 
 NAME = "best of all attacks per sample"
 SHORT = "best per sample"
 """The same in a table that says "all" beside it."""
+BASELINES = "best baseline per sample"
+"""The same of the baselines alone."""
+LONG = {SHORT: NAME, BASELINES: "best of the baselines per sample"}
+"""Each of them where nothing beside it says "all"."""
 
 _ROUNDING = 1e-6
 
@@ -31,7 +36,7 @@ def accuracy(evaluation: Evaluation) -> float | None:
     rows = attacks(evaluation)
     if not rows or len(rows) < sum(row.role != "control" for row in evaluation.rows):
         return None
-    return float(np.min([left(row) for row in rows], axis=0).mean())
+    return float(np.min([left_by(row.arrays) for row in rows], axis=0).mean())
 
 
 def nearest(rows: Sequence[Row]) -> NDArray[np.float64]:
@@ -76,14 +81,6 @@ def staircase(distance: NDArray[Any], start: float) -> tuple[tuple[float, float]
     found = np.sort(distance[np.isfinite(distance) & (distance > 0)])
     left = start - np.arange(1, len(found) + 1) / max(1, len(distance))
     return ((0.0, start), *zip(found.tolist(), left.clip(0).tolist(), strict=True))
-
-
-def left(row: Row) -> NDArray[np.float64]:
-    """What the row leaves of each sample, (N,) in [0, 1]; it needs the record ``success``."""
-    success = np.asarray(row.arrays["success"], np.float64)
-    rate = row.arrays.get("success_rate", success)
-    correct = row.arrays.get("correct", np.ones_like(success))
-    return np.asarray(correct * (1 - np.asarray(rate, np.float64)), np.float64)
 
 
 def _distance(row: Row) -> NDArray[np.float64]:

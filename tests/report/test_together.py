@@ -12,7 +12,9 @@ import pytest
 
 from advplug.evaluation import Evaluation
 from advplug.report import together
+from advplug.report.csv_tables import attacks_csv
 from advplug.report.curves import security_curve
+from advplug.report.page import render
 from advplug.report.summary import lines, verdict
 
 NAN = np.nan
@@ -92,3 +94,37 @@ def test_without_records_nobody_can_tell(tmp_path: Path) -> None:
     bare = replace(made, rows=(made.rows[0], replace(made.rows[1], arrays={})))
     assert together.accuracy(bare) is None
     assert together.curve(bare) == ()
+
+
+def test_the_baselines_have_a_line_of_their_own_and_the_verdict_compares_with_it(tmp_path: Path) -> None:
+    """Three baselines that leave 24 % at best left 15 % together, and the verdict spoke of 24 %."""
+    made = two(tmp_path)
+    weak = tuple(replace(row, role="baseline") for row in made.rows)
+    adaptive = replace(weak[0], name="adapted", role="adaptive", robust_accuracy=0.0)
+    case = replace(made, rows=(*weak, adaptive))
+    assert case.baseline_accuracy == 0.25
+    baselines, everything = lines(case)[-2:]
+    assert (baselines.role, baselines.name, baselines.accuracy) == ("all", "best baseline per sample", "25.0 %")
+    assert everything.name == "best per sample"
+    assert "50.0 % under the strongest baseline (one), 25.0 % under all baselines together, 0.0 % under" in verdict(
+        case
+    )
+    assert "all,best baseline per sample,,0.25" in attacks_csv(case)
+    page = render(case)
+    assert "best of the baselines per sample" in page
+    assert "baselines together" in page
+
+
+def test_whether_it_is_broken_is_measured_by_the_baselines_together(tmp_path: Path) -> None:
+    made = two(tmp_path)
+    weak = tuple(replace(row, role="baseline") for row in made.rows)
+    left = replace(weak[0], name="adapted", role="adaptive", robust_accuracy=0.15)
+    assert replace(made, rows=(weak[0], left)).broken  # a third of 50 %
+    assert not replace(made, rows=(*weak, left)).broken  # and not of 25 %
+
+
+def test_a_single_baseline_and_rows_without_records_count_alone(tmp_path: Path) -> None:
+    made = two(tmp_path)
+    weak = tuple(replace(row, role="baseline", arrays={}) for row in made.rows)
+    assert replace(made, rows=weak).baseline_accuracy == 0.5
+    assert made.baseline_accuracy is None
