@@ -294,11 +294,7 @@ class _Run:
             rows=rows,
             claim=job.claim,
             lesson=job.lesson,
-            environment={
-                **({"command": job.command} if job.command else {}),
-                "seed": job.seed,
-                **describe(self.manager, job.plugins, job.images.inputs.device),
-            },
+            environment=describe(job, self.manager),
             inputs=job.images.inputs.cpu().numpy(),
             labels=job.images.labels.cpu().numpy(),
             class_names=job.images.class_names,

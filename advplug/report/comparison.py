@@ -239,7 +239,8 @@ def _conditions(found: Sequence[Evaluation]) -> dict[str, list[str]]:
 
 def _environment(evaluation: Evaluation) -> dict[str, str]:
     environment = dict(evaluation.environment)
-    environment.pop("command", None)
+    for name in ("command", "date"):  # two runs that differ in nothing else are the same
+        environment.pop(name, None)
     versions, plugins = environment.pop("versions", {}), environment.pop("plugins", {})
     own = {str(name): str(value) for name, value in environment.items()}
     own |= {f"version of {name}": str(version) for name, version in versions.items()}
