@@ -9,7 +9,16 @@ from typing import TYPE_CHECKING
 
 from advplug.hookspecs import API_VERSION, hookimpl
 from advplug.lazy import lazily
-from advplug.specs import AdaptiveSpec, AttackSpec, DatasetSpec, DefenseSpec, TrackerSpec
+from advplug.specs import (
+    AdaptiveSpec,
+    AttackSpec,
+    CriterionSpec,
+    DatasetSpec,
+    DefenseSpec,
+    GradientSpec,
+    LossSpec,
+    TrackerSpec,
+)
 
 if TYPE_CHECKING:  # the same names as below, for type checkers and editors
     from advplug.adaptive import AdaptiveAttack, Recipe
@@ -33,6 +42,7 @@ __all__ = [
     "Attack",
     "AttackSpec",
     "Composition",
+    "CriterionSpec",
     "Dataset",
     "DatasetSpec",
     "Decision",
@@ -40,8 +50,10 @@ __all__ = [
     "Defense",
     "DefenseSpec",
     "Evaluation",
+    "GradientSpec",
     "Images",
     "IterativeAttack",
+    "LossSpec",
     "PlainModel",
     "Preset",
     "Recipe",

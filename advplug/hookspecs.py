@@ -9,7 +9,16 @@ import pluggy
 
 if TYPE_CHECKING:
     from advplug.records import Evaluation, Finding, Job, Section
-    from advplug.specs import AdaptiveSpec, AttackSpec, DatasetSpec, DefenseSpec, TrackerSpec
+    from advplug.specs import (
+        AdaptiveSpec,
+        AttackSpec,
+        CriterionSpec,
+        DatasetSpec,
+        DefenseSpec,
+        GradientSpec,
+        LossSpec,
+        TrackerSpec,
+    )
 
 API_VERSION = 1
 """Version of the hooks and of the classes behind them; a spec whose ``api`` is higher is refused."""
@@ -44,6 +53,21 @@ def advplug_datasets() -> Iterable[DatasetSpec]:  # type: ignore[empty-body]
 @hookspec
 def advplug_trackers() -> Iterable[TrackerSpec]:  # type: ignore[empty-body]
     """The trackers of this distribution: where ``--track NAME:TARGET`` writes the steps of a run."""
+
+
+@hookspec
+def advplug_losses() -> Iterable[LossSpec]:  # type: ignore[empty-body]
+    """The losses of this distribution: words for ``--losses``."""
+
+
+@hookspec
+def advplug_gradients() -> Iterable[GradientSpec]:  # type: ignore[empty-body]
+    """The gradient estimators of this distribution: words for ``--gradients``."""
+
+
+@hookspec
+def advplug_criteria() -> Iterable[CriterionSpec]:  # type: ignore[empty-body]
+    """The criteria of this distribution: words for ``--criterion``."""
 
 
 # --- what a plugin does around a job: never once per batch or per step ---

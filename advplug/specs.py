@@ -127,6 +127,27 @@ class TrackerSpec(PluginSpec):
     kind: ClassVar[str] = "tracker"
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LossSpec(PluginSpec):
+    """A loss; the factory is an :class:`advplug.losses.Loss` class, and the name is the word that spells it."""
+
+    kind: ClassVar[str] = "loss"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GradientSpec(PluginSpec):
+    """A gradient estimator; the factory is an :class:`advplug.gradients.GradientEstimator` class, the name its word."""
+
+    kind: ClassVar[str] = "gradient"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CriterionSpec(PluginSpec):
+    """A criterion; the factory is an :class:`advplug.criteria.Criterion` class, and the name is its word."""
+
+    kind: ClassVar[str] = "criterion"
+
+
 def _check_type(name: str, value: object) -> None:
     """Refuse a wrong type here, where the plugin makes its spec, and not in whatever command reads the field."""
     kind = TYPES.get(name, str)

@@ -10,7 +10,18 @@ from typing import Any
 
 import pytest
 
-from advplug import AdaptiveSpec, AttackSpec, DatasetSpec, DefenseSpec, TrackerSpec, hookimpl, hookspecs
+from advplug import (
+    AdaptiveSpec,
+    AttackSpec,
+    CriterionSpec,
+    DatasetSpec,
+    DefenseSpec,
+    GradientSpec,
+    LossSpec,
+    TrackerSpec,
+    hookimpl,
+    hookspecs,
+)
 from advplug.plugins.manager import Manager
 
 FIELDS: dict[str, Any] = {"name": "x", "factory": "a:b", "summary": "one line", "reference": "2026"}
@@ -75,6 +86,21 @@ def test_hook_datasets() -> None:
 def test_hook_trackers() -> None:
     spec = TrackerSpec(**FIELDS)
     assert Manager(plugins=[plugin(advplug_trackers=lambda: [spec])]).specs("tracker") == (spec,)
+
+
+def test_hook_losses() -> None:
+    spec = LossSpec(**FIELDS)
+    assert Manager(plugins=[plugin(advplug_losses=lambda: [spec])]).specs("loss") == (spec,)
+
+
+def test_hook_gradients() -> None:
+    spec = GradientSpec(**FIELDS)
+    assert Manager(plugins=[plugin(advplug_gradients=lambda: (spec,))]).specs("gradient") == (spec,)
+
+
+def test_hook_criteria() -> None:
+    spec = CriterionSpec(**FIELDS)
+    assert Manager(plugins=[plugin(advplug_criteria=lambda: [spec])]).specs("criterion") == (spec,)
 
 
 def test_hook_evaluate() -> None:

@@ -14,7 +14,18 @@ from advplug.errors import COMPUTING, AdvplugError, BrokenPlugin, InvalidSpec, U
 from advplug.plugins.discovery import Provenance, canonical, given, installed
 from advplug.plugins.host import Host, PluginFailure, describe
 from advplug.plugins.names import Claim, Claims, owner
-from advplug.specs import AdaptiveSpec, AttackSpec, DatasetSpec, DefenseSpec, PluginSpec, TrackerSpec, split_key
+from advplug.specs import (
+    AdaptiveSpec,
+    AttackSpec,
+    CriterionSpec,
+    DatasetSpec,
+    DefenseSpec,
+    GradientSpec,
+    LossSpec,
+    PluginSpec,
+    TrackerSpec,
+    split_key,
+)
 
 COLLECTING: dict[str, type[PluginSpec]] = {
     "advplug_attacks": AttackSpec,
@@ -22,6 +33,9 @@ COLLECTING: dict[str, type[PluginSpec]] = {
     "advplug_adaptive": AdaptiveSpec,
     "advplug_datasets": DatasetSpec,
     "advplug_trackers": TrackerSpec,
+    "advplug_losses": LossSpec,
+    "advplug_gradients": GradientSpec,
+    "advplug_criteria": CriterionSpec,
 }
 """The hooks that bring plugins, and the type of spec each one brings."""
 

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping
+from functools import reduce
 from typing import Any
 
 from torch import Tensor
 
+from advplug.criteria import Both, Criterion
 from advplug.errors import InvalidInput, near
 from advplug.gradients import GradientEstimator
 from advplug.intake.code import found, kind_of, said, working_directory
 from advplug.losses import Joint, Loss
 from advplug.spelling.grammar import Call, Weighted, parsed
 from advplug.spelling.values import FUNCTION, hints_of, kind_in, literal, tensor_in, unquoted
-from advplug.spelling.words import ALIASES, first_parameter, gradient_words, loss_words
+from advplug.spelling.words import ALIASES, KINDS, component_of, first_parameter, words_of
 
 Defaults = Mapping[str, Mapping[str, Any]]
 """Word -> values of parameters that stand where the text says nothing, such as the size of noise."""
@@ -41,13 +43,27 @@ def read_gradient(text: str, defaults: Defaults | None = None) -> GradientEstima
     ((weight, chain), *others) = tree.terms
     if weight is not None or others or not isinstance(chain, Call):
         raise InvalidInput(f"gradient {text!r}: weights and sums are for losses: write NAME or NAME of NAME")
-    estimator: GradientEstimator = _built(chain, GradientEstimator, gradient_words(), defaults or {})
+    estimator: GradientEstimator = _built(chain, GradientEstimator, defaults or {})
     return estimator
+
+
+def read_criterion(text: str) -> Criterion:
+    """The criterion that ``text`` spells, such as ``misclassified`` or ``targeted & mine:Wrong(k=3)``.
+
+    Raises
+    ------
+    InvalidInput: as :func:`read_loss`; a sum.
+    """
+    trees = [parsed(part).terms for part in text.split("&")]
+    if any(len(terms) > 1 or terms[0][0] is not None or not isinstance(terms[0][1], Call) for terms in trees):
+        raise InvalidInput(f"criterion {text!r}: weights and sums are for losses: write NAME or NAME & NAME")
+    found: list[Criterion] = [_built(terms[0][1], Criterion, {}) for terms in trees]  # type: ignore[arg-type]
+    return reduce(Both, found)
 
 
 def _loss(tree: Weighted, text: str) -> Loss:
     terms = [
-        (weight, _loss(term, text) if isinstance(term, Weighted) else _built(term, Loss, loss_words(), {}))
+        (weight, _loss(term, text) if isinstance(term, Weighted) else _built(term, Loss, {}))
         for weight, term in tree.terms
     ]
     if len(terms) == 1 and terms[0][0] is None:
@@ -55,16 +71,16 @@ def _loss(tree: Weighted, text: str) -> Loss:
     return Joint(tuple((1.0 if weight is None else weight, loss) for weight, loss in terms))
 
 
-def _built(call: Call, kind: type[Any], words: Mapping[str, type[Any]], defaults: Defaults) -> Any:
+def _built(call: Call, kind: type[Any], defaults: Defaults) -> Any:
     """The component of class ``kind`` that ``call`` spells."""
     word = ALIASES.get(call.name, call.name)
-    if word in words:
-        factory: Any = words[word]
-    elif call.first is not None:
-        return _own(call, kind, words, defaults)
-    else:
+    factory: Any = component_of(kind, word)
+    if factory is None and call.first is not None:
+        return _own(call, kind, defaults)
+    if factory is None:
+        words = words_of(kind)
         raise InvalidInput(
-            f"no {_noun(kind)} {call.name!r}{near(call.name, [*words, *ALIASES])}: choose among {', '.join(words)}, or "
+            f"no {KINDS[kind]} {call.name!r}{near(call.name, [*words, *ALIASES])}: choose among {', '.join(words)}, or "
             "name your own as package.module:name"
         )
     known = inspect.signature(factory).parameters
@@ -82,17 +98,17 @@ def _built(call: Call, kind: type[Any], words: Mapping[str, type[Any]], defaults
     if call.of is not None:
         if "of" not in known or "of" in values:
             raise InvalidInput(f"{call.name} of {call.of.name}: {call.name} takes nothing{' more' * ('of' in known)}")
-        values["of"] = _built(call.of, kind, words, defaults)
+        values["of"] = _built(call.of, kind, defaults)
         missing = [name for name in missing if name != "of"]
     if missing:
         raise InvalidInput(f"{call.name} needs {' and '.join(missing)}: write {_example(call.name, missing)}")
     return _called(call.name, factory, values, kind)
 
 
-def _own(call: Call, kind: type[Any], words: Mapping[str, type[Any]], defaults: Defaults) -> Any:
+def _own(call: Call, kind: type[Any], defaults: Defaults) -> Any:
     """What the user names: a class or function, called with the settings, or an instance as it is."""
     name = f"{call.name}:{call.first}"
-    otherwise = f", nor is {call.name} a {_noun(kind)}{near(call.name, [*words, *ALIASES])}"
+    otherwise = f", nor is {call.name} a {KINDS[kind]}{near(call.name, [*words_of(kind), *ALIASES])}"
     with working_directory():
         thing = found(name, otherwise=otherwise)
         if isinstance(thing, kind):
@@ -103,7 +119,7 @@ def _own(call: Call, kind: type[Any], words: Mapping[str, type[Any]], defaults: 
             raise InvalidInput(f"{name} is {kind_of(thing)}: {_wanted(kind)}")
         values = _values(name, thing, dict(call.named), defaults)
         if call.of is not None:
-            values["of"] = _built(call.of, kind, words, defaults)
+            values["of"] = _built(call.of, kind, defaults)
         return _called(name, thing, values, kind)
 
 
@@ -141,10 +157,6 @@ def _called(name: str, factory: Callable[..., Any], values: Mapping[str, Any], k
     if not isinstance(made, kind):
         raise InvalidInput(f"{name} gives {kind_of(made).removeprefix('of ')}: {_wanted(kind)}")
     return made
-
-
-def _noun(kind: type) -> str:
-    return "loss" if kind is Loss else "gradient"
 
 
 def _wanted(kind: type) -> str:

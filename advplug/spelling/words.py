@@ -1,17 +1,24 @@
-"""The word of each public loss and estimator, read from the modules that define them."""
+"""The word of each loss, estimator and criterion: of the core, read from its modules, and of the installed plugins."""
 
 from __future__ import annotations
 
 import inspect
 import re
+from collections.abc import Callable
 from functools import cache
 from types import ModuleType
 from typing import Any
 
-from advplug import families, gradients, losses
+from advplug import criteria, families, gradients, losses
+from advplug.criteria import Both, Confident, Criterion
 from advplug.gradients import GradientEstimator
 from advplug.losses import Joint, Loss
+from advplug.plugins.manager import default_manager
+from advplug.specs import PluginSpec
 from advplug.tracing import acceptance, traced
+
+KINDS: dict[type[Any], str] = {Loss: "loss", GradientEstimator: "gradient", Criterion: "criterion"}
+"""The kind of plugin that brings words for components of a class."""
 
 ALIASES = {"finite-differences": "finite-difference", "detector": "detector-score"}
 """Other spellings of a word, and the word."""
@@ -33,6 +40,47 @@ def loss_words() -> dict[str, type[Loss]]:
 def gradient_words() -> dict[str, type[GradientEstimator]]:
     """Every estimator of ``advplug.gradients`` and ``advplug.tracing`` by its word."""
     return {**_words(gradients, GradientEstimator), **_words(traced, GradientEstimator)}
+
+
+@cache
+def criterion_words() -> dict[str, type[Criterion]]:
+    """Every criterion of ``advplug.criteria`` that judges decisions, by its word; ``&`` combines them."""
+    return {word: kind for word, kind in _words(criteria, Criterion).items() if kind not in (Both, Confident)}
+
+
+WORDS: dict[type[Any], Callable[[], dict[str, Any]]] = {
+    Loss: loss_words,
+    GradientEstimator: gradient_words,
+    Criterion: criterion_words,
+}
+"""What gives the words of the core for components of a class."""
+
+
+def installed_words(base: type[Any]) -> dict[str, PluginSpec]:
+    """The plugins whose names are words for components of class ``base``; a word of the core stays what it is."""
+    taken = WORDS[base]()
+    return {spec.name: spec for spec in default_manager().specs(KINDS[base]) if spec.name not in taken}
+
+
+def component_of(base: type[Any], word: str) -> type[Any] | None:
+    """The class that ``word`` spells among components of class ``base``; None if there is none.
+
+    Raises
+    ------
+    BrokenPlugin: the plugin that has this name cannot be imported.
+    """
+    known: dict[str, type[Any]] = WORDS[base]()
+    if word in known:
+        return known[word]
+    if word in installed_words(base):
+        found: type[Any] = default_manager().load(f"{KINDS[base]}:{word}")
+        return found
+    return None
+
+
+def words_of(base: type[Any]) -> list[str]:
+    """All words for components of class ``base``, those of the core first."""
+    return [*WORDS[base](), *installed_words(base)]
 
 
 def first_parameter(word: str, kind: type[Any]) -> str | None:

@@ -1,4 +1,4 @@
-"""Losses and estimators as text that :mod:`advplug.spelling.reading` reads back."""
+"""Losses, estimators and criteria as text that :mod:`advplug.spelling.reading` reads back."""
 
 from __future__ import annotations
 
@@ -8,15 +8,16 @@ from dataclasses import MISSING, Field, fields, is_dataclass
 from types import FunctionType
 from typing import Any
 
+from advplug.criteria import Both, Criterion
 from advplug.errors import InvalidInput
 from advplug.gradients import GradientEstimator
 from advplug.losses import Joint, Loss
-from advplug.spelling.words import gradient_words, loss_words, word_of
+from advplug.spelling.words import KINDS, WORDS, installed_words, word_of
 
 _BARE = re.compile(r"[\w./-]+")
 
 
-def written(component: Loss | GradientEstimator) -> str:
+def written(component: Loss | GradientEstimator | Criterion) -> str:
     """``component`` as text, with those of its parameters that are not at their defaults.
 
     Raises
@@ -25,6 +26,8 @@ def written(component: Loss | GradientEstimator) -> str:
     """
     if isinstance(component, Joint):
         return "+".join(f"{weight!r}*{_term(loss)}" for weight, loss in component.terms)
+    if isinstance(component, Both):
+        return f"{written(component.first)} & {written(component.second)}"
     kind, settings, of = type(component), [], ""
     for field in _set_fields(component):
         value = getattr(component, field.name)
@@ -41,9 +44,15 @@ def _term(loss: Loss) -> str:
 
 
 def _name(kind: type) -> str:
-    word = word_of(kind)
-    known: Any = {**loss_words(), **gradient_words()}
-    return word if known.get(word) is kind else f"{kind.__module__}:{kind.__qualname__}"
+    word, own = word_of(kind), f"{kind.__module__}:{kind.__qualname__}"
+    for base in KINDS:
+        known: Any = WORDS[base]()
+        if known.get(word) is kind:
+            return word
+        plugin = next((name for name, spec in installed_words(base).items() if spec.factory == own), None)
+        if plugin is not None and issubclass(kind, base):
+            return plugin
+    return own
 
 
 def _set_fields(component: Any) -> list[Field[Any]]:

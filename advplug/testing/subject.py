@@ -20,6 +20,9 @@ BASES = {
     "adaptive": "advplug.adaptive:AdaptiveAttack",
     "data": "advplug.data:Dataset",
     "tracker": "advplug.tracking:Tracker",
+    "loss": "advplug.losses:Loss",
+    "gradient": "advplug.gradients:GradientEstimator",
+    "criterion": "advplug.criteria:Criterion",
 }
 """What the factory of each kind must be a subclass of."""
 

@@ -9,12 +9,28 @@ from typing import Any
 
 import pytest
 
-from advplug import AdaptiveSpec, AttackSpec, DatasetSpec, DefenseSpec, TrackerSpec, hookimpl
+from advplug import (
+    AdaptiveSpec,
+    AttackSpec,
+    CriterionSpec,
+    DatasetSpec,
+    DefenseSpec,
+    GradientSpec,
+    LossSpec,
+    TrackerSpec,
+    hookimpl,
+)
 from advplug.plugins.manager import Manager
 
 HERE = str(Path(__file__).parent)
-MODULES = {"attack": "attacks", "defense": "defenses", "adaptive": "adaptive", "data": "data", "tracker": "trackers"}
-NAMES = {"attack": "steps", "defense": "net", "adaptive": "net", "data": "squares", "tracker": "text"}
+MODULES = {
+    "attack": "attacks", "defense": "defenses", "adaptive": "adaptive", "data": "data", "tracker": "trackers",
+    "loss": "losses", "gradient": "gradients", "criterion": "criteria",
+}  # fmt: skip
+NAMES = {
+    "attack": "steps", "defense": "net", "adaptive": "net", "data": "squares", "tracker": "text", "loss": "gap",
+    "gradient": "shaken", "criterion": "far-off",
+}  # fmt: skip
 """Names of the sound plugins; a case has the name of its defense."""
 
 sys.path.insert(0, HERE)  # so that factories of badplugins can be imported
@@ -50,6 +66,18 @@ class Plugin:
     @hookimpl
     def advplug_trackers(self) -> list[TrackerSpec]:
         return [TrackerSpec(**self.fields("tracker"))]
+
+    @hookimpl
+    def advplug_losses(self) -> list[LossSpec]:
+        return [LossSpec(**self.fields("loss"))]
+
+    @hookimpl
+    def advplug_gradients(self) -> list[GradientSpec]:
+        return [GradientSpec(**self.fields("gradient"))]
+
+    @hookimpl
+    def advplug_criteria(self) -> list[CriterionSpec]:
+        return [CriterionSpec(**self.fields("criterion"))]
 
 
 MakeManager = Callable[..., Manager]

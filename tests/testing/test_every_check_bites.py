@@ -6,13 +6,19 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from badplugins import adaptive, attacks, data, defenses, trackers
+from badplugins import adaptive, attacks, criteria, data, defenses, gradients, losses, trackers
 
 from advplug.plugins.manager import Manager
 from advplug.testing import checks_for, run_checks
 
-BAD: dict[str, Any] = {"attack": attacks, "defense": defenses, "adaptive": adaptive, "data": data, "tracker": trackers}
-NAMES = {"attack": "steps", "defense": "net", "adaptive": "net", "data": "squares", "tracker": "text"}
+BAD: dict[str, Any] = {
+    "attack": attacks, "defense": defenses, "adaptive": adaptive, "data": data, "tracker": trackers, "loss": losses,
+    "gradient": gradients, "criterion": criteria,
+}  # fmt: skip
+NAMES = {
+    "attack": "steps", "defense": "net", "adaptive": "net", "data": "squares", "tracker": "text", "loss": "gap",
+    "gradient": "shaken", "criterion": "far-off",
+}  # fmt: skip
 COMMON: dict[str, dict[str, Any]] = {
     "summary_is_one_line": {"summary": " a test plugin"},
     "reference_is_given": {"reference": "unknown"},
@@ -35,6 +41,11 @@ SOUND = [
     ("adaptive", adaptive.Good, {}),
     ("data", data.Good, {}),
     ("tracker", trackers.Good, {}),
+    ("loss", losses.Good, {}),
+    ("loss", losses.GoodTowardsATarget, {}),
+    ("gradient", gradients.Good, {}),
+    ("criterion", criteria.Good, {}),
+    ("criterion", criteria.GoodWithTargets, {}),
 ]
 
 
