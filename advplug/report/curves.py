@@ -24,14 +24,14 @@ _MEASURED = 3
 _CAPTION = {
     False: "Markers: the attack was run with that budget. ",
     True: (
-        "Each attack at every distance at once: a sample counts as broken from the distance of its perturbation on. The "
-        "marker of an attack is at the median of its distances. "
+        "Each attack at every distance at once: a sample counts as broken from the distance of its perturbation on. "
+        "The marker of an attack is at the median of its distances. "
     ),
 }
 _ALL = "Broad and grey: each sample counts as the attack that was best on it left it; the defense keeps at most that. "
 _SHRUNK = (
-    "Thin dashes: the adversarials found were drawn back towards their clean inputs and judged again. The accuracy of the "
-    "model at that budget is at most so high; a run of the attack at that budget may leave more, or less."
+    "Thin dashes: the adversarials found were drawn back towards their clean inputs and judged again. The accuracy of "
+    "the model at that budget is at most so high; a run of the attack at that budget may leave more, or less."
 )
 
 

@@ -78,7 +78,7 @@ def _title(segment: Segment, width: int | None) -> str:
 
 
 def restart_curves(evaluation: Evaluation) -> Picture:
-    """What each further restart gained: the accuracy after it, and the least loss that it reached, a panel a stage."""
+    """What each further restart gained: the accuracy after it, and in a panel for each stage its least loss."""
     rows = [(row, look) for row, look in zip(evaluation.rows, looks(evaluation), strict=True) if planned(row) > 1]
     if not rows:
         return Picture(RESTARTS, "Every attack started once: nothing is known of what further starts would break.")
@@ -106,8 +106,8 @@ def restart_curves(evaluation: Evaluation) -> Picture:
         "What each attack left after each of its restarts"
         + (", and the least loss in each, the median of the samples attacked. " if best else ". ")
         + ("Each stage has its own panel: losses of different panels do not compare. " if best else "")
-        + "Later restarts attack only what stands, so the least loss may rise. An accuracy that still falls at the last "
-        "restart says that more restarts would break more."
+        + "Later restarts attack only what stands, so the least loss may rise. An accuracy that still falls at the "
+        "last restart says that more restarts would break more."
     )
     clauses = (
         f"{name(row)}: {percent(accuracy_after(row)[0])} after the first start, "

@@ -26,7 +26,9 @@ def test_the_dashes_bound_the_accuracy_and_no_run(evaluation: Evaluation) -> Non
     row = replace(evaluation.rows[1], shrunk=shrunk, sweep=((0.1, 0.5), (0.3, 0.0)))
     picture = security_curve(replace(evaluation, rows=(row,)))
     assert picture.figure is not None
-    drawn = {line.get_linestyle(): dict(zip(*line.get_data(), strict=True)) for line in picture.figure.axes[0].lines[:2]}
+    drawn = {
+        line.get_linestyle(): dict(zip(*line.get_data(), strict=True)) for line in picture.figure.axes[0].lines[:2]
+    }
     assert drawn["-"][0.1] > drawn["--"][0.1]
     assert "The accuracy of the model at that budget is at most so high; a run of the attack" in picture.caption
     assert "may leave more, or less" in picture.caption
