@@ -55,6 +55,8 @@ SEEN = """
     clipped: [...document.querySelectorAll("svg text")].filter((e) => e.getBoundingClientRect().right >
       e.closest("svg").getBoundingClientRect().right).map((e) => e.textContent),
     framed: [...document.querySelectorAll(".wide > *")].map((e) => Math.floor(e.getBoundingClientRect().right)),
+    cut: [...document.querySelectorAll("table")].map((e) => e.parentElement)
+      .filter((e) => e.scrollWidth > e.clientWidth).map((e) => `${e.getAttribute("aria-label")}: ${e.scrollWidth}`),
     pale: texts.filter((e) => contrast(e) < 4.5).map((e) => e.outerHTML.slice(0, 80)),
     images: [...document.images].map((i) => ({alt: i.alt, width: i.naturalWidth, complete: i.complete})),
   };

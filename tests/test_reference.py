@@ -68,6 +68,14 @@ def test_every_public_name_is_in_the_reference() -> None:
     assert not missing
 
 
+def test_every_public_module_has_its_page_and_its_line_in_the_table() -> None:
+    public = run_path(str(ROOT / "tools" / "layout.py"))["PUBLIC"] - {"", "api"}  # those two are on the first page
+    assert {f"advplug.{module}" for module in public} <= SHOWN
+    table = PAGES[ROOT / "docs" / "reference" / "index.md"]
+    missing = [page.name for page in PAGES if page.name != "index.md" and f"]({page.name})" not in table]
+    assert not missing
+
+
 def test_the_menu_has_every_page() -> None:
     menu = (ROOT / "mkdocs.yml").read_text(encoding="utf-8")
     assert not [page.name for page in PAGES if f"reference/{page.name}\n" not in menu]

@@ -6,6 +6,7 @@ import os
 import shlex
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import click
@@ -15,7 +16,7 @@ from advplug.cli import _console
 from advplug.cli._paths import UserPath
 from advplug.errors import AdvplugError
 from advplug.plugins.manager import default_manager
-from advplug.scaffold import KINDS, Plan, check_name, pin_of, write
+from advplug.scaffold import KINDS, UNPUBLISHED, Plan, check_line, check_name, pin_of, title_of, write
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -34,6 +35,8 @@ FOLDERS = {"attack": "attacks", "defense": "defenses", "adaptive": "adaptive", "
     type=click.Path(path_type=Path),
     help="Folder that advplug-KIND-NAME is written into; by default plugins/... in a clone of advplug, else here.",
 )
+@click.option("--title", help="Its name as people read it; asked for in a terminal.")
+@click.option("--paper", help="Authors, title, venue and year of its source; asked for in a terminal.")
 @click.option("--summary", help="What it is, in one line.")
 @click.option(
     "--from",
@@ -45,24 +48,39 @@ FOLDERS = {"attack": "attacks", "defense": "defenses", "adaptive": "adaptive", "
 @click.option("--breaks", metavar="DEFENSE", help="Installed defense that a new adaptive attack breaks; default NAME.")
 @_console.json_option
 def command(
-    *, kind: str, name: str, path: Path | None, summary: str | None, run: Path | None, breaks: str | None, as_json: bool
+    *,
+    kind: str,
+    name: str,
+    path: Path | None,
+    title: str | None,
+    paper: str | None,
+    summary: str | None,
+    run: Path | None,
+    breaks: str | None,
+    as_json: bool,
 ) -> None:
     """Write a new plugin: a small working example to change, with its tests.
 
     KIND is attack, defense, adaptive, data, or case, which is a defense and the adaptive attack that breaks it; with
-    --from RUN, those that advplug search was given and has found.
+    --from RUN, those that advplug search was given and has found. Of a case, title and paper are those of the defense.
     """
     check_name(name)
     if breaks is not None and kind != "adaptive":
         raise click.UsageError("--breaks belongs to the kind adaptive; a case breaks its own defense")
     if run is not None and kind != "case":
         raise click.UsageError("--from belongs to the kind case")
+    if run is not None and (title or paper):
+        raise click.UsageError("a case of a search names the search as its source: leave out --title and --paper")
     clone = None if path else _clone(Path.cwd())
     notes: list[str] = []
     if run is None:
         plans = _plans(kind, name, clone=clone, path=path or Path(), summary=summary, breaks=breaks)
+        if not as_json and _is_terminal():
+            title, paper = _asked("title", title, title_of(name)), _asked("paper", paper, UNPUBLISHED)
+        plans[0] = replace(plans[0], title=title, paper=paper)
     else:
         plans, notes = _handed_over(run, name, clone=clone, path=path or Path(), summary=summary)
+    plans = [replace(plan, standalone=clone is None) for plan in plans]
     notes = _notes(plans, clone) + notes
     files = [_shown(file) for file in write(plans)]
     next_commands = _next(plans)
@@ -116,6 +134,30 @@ def _handed_over(
         summary=summary,
     )
     return case_of(run, place, default_manager())
+
+
+def _is_terminal() -> bool:
+    """Whether somebody is there who can answer."""
+    return all(stream is not None and stream.isatty() for stream in (sys.stdin, sys.stderr))
+
+
+QUESTIONS = {"title": "Title, as people read it", "paper": "Paper (authors, title, venue, year)"}
+
+
+def _asked(field: str, given: str | None, default: str) -> str:
+    """What was given for ``field`` on the command line, otherwise what is typed now."""
+
+    def checked(text: str) -> str:
+        try:
+            check_line(field, text)
+        except AdvplugError as error:
+            raise click.UsageError(str(error)) from error  # asks again
+        return text
+
+    if given is not None:
+        return given
+    answer: str = click.prompt(QUESTIONS[field], default=default, value_proc=checked, err=True)
+    return answer
 
 
 def _parent(kind: str, clone: Path | None, path: Path) -> Path:

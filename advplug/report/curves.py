@@ -23,12 +23,15 @@ _MEASURED = 3
 """Points of a curve that is known between no budget and the largest."""
 _CAPTION = {
     False: "Markers: the attack was run with that budget. ",
-    True: "Each attack at every distance at once: a sample counts as broken from the distance of its perturbation on. ",
+    True: (
+        "Each attack at every distance at once: a sample counts as broken from the distance of its perturbation on. "
+        "The marker of an attack is at the median of its distances. "
+    ),
 }
 _ALL = "Broad and grey: each sample counts as the attack that was best on it left it; the defense keeps at most that. "
 _SHRUNK = (
-    "Thin dashes: the adversarials found were drawn back towards their clean inputs and judged again, which bounds "
-    "from above what a run at that budget would leave."
+    "Thin dashes: the adversarials found were drawn back towards their clean inputs and judged again. The accuracy of "
+    "the model at that budget is at most so high; a run of the attack at that budget may leave more, or less."
 )
 
 
@@ -67,11 +70,9 @@ def percents(points: Points) -> tuple[list[float], list[float]]:
 def _draw(axes: Axes, row: Row, look: Look, points: Points, *, stairs: bool) -> None:
     if row.shrunk:
         axes.plot(*percents(row.shrunk), "--", color=look.colour, linewidth=0.9, alpha=0.75)
-    style: dict[str, Any] = {"drawstyle": "steps-post"} if stairs else {"marker": look.marker}
+    style: dict[str, Any] = {"drawstyle": "steps-post", "markevery": [len(points) // 2]} if stairs and points else {}
     (line,) = axes.plot(*percents(points), color=look.colour, linewidth=1.5, label=label(row, 56), **style)
-    line.set(markersize=5.5, markeredgecolor="none", clip_on=False, zorder=3)
-    if stairs and points:
-        axes.plot(*percents(points[len(points) // 2 :][:1]), look.marker, color=look.colour, markersize=5.5, mew=0)
+    line.set(marker=look.marker, markersize=5.5, markeredgecolor="none", clip_on=False, zorder=3)
 
 
 def _draw_whole(axes: Axes, points: Points, *, stairs: bool) -> None:
@@ -85,7 +86,7 @@ def _draw_whole(axes: Axes, points: Points, *, stairs: bool) -> None:
 
 def _finish(axes: Axes, evaluation: Evaluation, highest: float) -> None:
     if any(row.shrunk for row in evaluation.rows):
-        axes.plot([], [], "--", color=INTERMEDIATE, linewidth=0.9, label="upper bound: found adversarials, shrunk")
+        axes.plot([], [], "--", color=INTERMEDIATE, linewidth=0.9, label="at most: found adversarials, drawn back")
     quiet(axes, x=f"epsilon ({evaluation.threat.partition(':')[0]})", y="accuracy (%)")
     axes.axhline(100 * evaluation.clean_accuracy, color=INK, linewidth=0.8, linestyle=":", label="no attack")
     axes.set_ylim(0, 101)

@@ -57,8 +57,7 @@ def loss_curves(evaluation: Evaluation) -> Picture:
             axes.axvline(border - 0.5, color=GRID, linewidth=0.9)
         axes.fill_between(step, low, high, color=colour, alpha=0.18, linewidth=0)
         axes.plot(step, middle, color=colour, linewidth=1.4, marker="o" if len(step) == 1 else None, markersize=3)
-        title = label(segment.row, 30 if columns > 1 else None) + (f", {segment.stage}" if segment.stage else "")
-        quiet(axes, title=title)
+        quiet(axes, title=_title(segment, 30 if columns > 1 else None))
         axes.xaxis.get_major_locator().set_params(integer=True)
     for axes in panels[len(traced) :]:
         axes.set_visible(False)
@@ -73,32 +72,42 @@ def loss_curves(evaluation: Evaluation) -> Picture:
     return Picture(LOSS, caption, drawn, f"Median loss of {len(traced)} attacks or stages. {listed(clauses)}")
 
 
+def _title(segment: Segment, width: int | None) -> str:
+    """Attack and stage above a panel, the attack cut to ``width`` characters."""
+    return label(segment.row, width) + (f", {segment.stage}" if segment.stage else "")
+
+
 def restart_curves(evaluation: Evaluation) -> Picture:
-    """What each further restart gained: the accuracy after it, and the least loss that it reached."""
+    """What each further restart gained: the accuracy after it, and in a panel for each stage its least loss."""
     rows = [(row, look) for row, look in zip(evaluation.rows, looks(evaluation), strict=True) if planned(row) > 1]
     if not rows:
         return Picture(RESTARTS, "Every attack started once: nothing is known of what further starts would break.")
     best = [(segment, _least(segment)) for segment in segments(evaluation) if planned(segment.row) > 1]
     best = [(segment, values) for segment, values in best if np.isfinite(values).sum() > 1]
-    drawn = figure(2.5)
-    panels = drawn.subplots(1, 2 if best else 1, squeeze=False).flatten()
+    lines = math.ceil((1 + len(best)) / 2)
+    drawn = figure(0.65 + 1.85 * lines)
+    panels = drawn.subplots(lines, 2 if best else 1, squeeze=False).flatten()
     for row, look in rows:
         after = accuracy_after(row)
         style = {"color": look.colour, "marker": look.marker, "mew": 0, "lw": 1.4}
         panels[0].plot(range(1, len(after) + 1), 100 * after, label=label(row, 40), **style)
-    quiet(panels[0], title="accuracy after the restart (%)", x="restart")
-    for segment, values in best:
-        panels[1].plot(
-            range(1, len(values) + 1), values, color=segment.look.colour, marker=segment.look.marker, mew=0, lw=1.4
-        )
-    if best:
-        quiet(panels[1], title="least loss, median of the samples attacked", x="restart")
-    for axes in panels:
+    quiet(panels[0], title="accuracy after the restart (%)")
+    for axes, (segment, values) in zip(panels[1:], best, strict=False):
+        style = {"color": segment.look.colour, "marker": segment.look.marker, "mew": 0, "lw": 1.4}
+        axes.plot(range(1, len(values) + 1), values, **style)
+        quiet(axes, title=f"least loss, {_title(segment, 28)}")
+    for axes in panels[: 1 + len(best)]:
         axes.xaxis.get_major_locator().set_params(integer=True)
+    for axes in panels[1 + len(best) :]:
+        axes.set_visible(False)
+    drawn.supxlabel("restart", fontsize=8.5, color=INK)
     drawn.legend(loc="outside lower left", ncols=3, frameon=False, fontsize=8, labelcolor=INK)
     caption = (
-        "Later restarts attack only what stands, so the least loss may rise. A curve that still falls at the last "
-        "restart says that more restarts would break more."
+        "What each attack left after each of its restarts"
+        + (", and the least loss in each, the median of the samples attacked. " if best else ". ")
+        + ("Each stage has its own panel: losses of different panels do not compare. " if best else "")
+        + "Later restarts attack only what stands, so the least loss may rise. An accuracy that still falls at the "
+        "last restart says that more restarts would break more."
     )
     clauses = (
         f"{name(row)}: {percent(accuracy_after(row)[0])} after the first start, "

@@ -9,9 +9,11 @@ import keyword
 import re
 import shutil
 import tempfile
+import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import date
 from pathlib import Path
 from string import Template
 
@@ -27,7 +29,19 @@ MODULES = {"attack": "_attack", "defense": "_defense", "adaptive": "_adaptive", 
 
 NAME = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
 LONGEST_NAME = 30  # longer ones would push generated lines past 120 columns
-LONGEST_SUMMARY = 90
+LONGEST = {"summary": 90, "title": 50, "paper": 240}
+"""Lines that the author writes, and how many characters each may have."""
+
+UNPUBLISHED = "no paper so far"
+"""The paper of those who name none."""
+
+PROJECT = {
+    "LICENSE": "LICENSE",
+    ".gitignore": "gitignore",
+    "tox.ini": "tox.ini",
+    ".github/workflows/check.yml": "check.yml",
+}
+"""What a repository of its own needs: the templates in the folder ``project`` by the paths they are written to."""
 
 SUMMARIES = {
     "attack": "Basic iterative method: steps along the sign of the gradient under Linf",
@@ -51,6 +65,9 @@ class Plan:
     core: version of advplug that it is written for.
     authors: as they stand in the metadata.
     summary: one line without double quotes and backslashes; None for what the example is.
+    title: the name as people read it, in the same characters; None for :func:`title_of` the name.
+    paper: authors, title, venue and year of the source, in the same characters; None for what has none.
+    standalone: whether it lies in a repository of its own, and gets the files of :data:`PROJECT`.
     breaks: name of the defense, for the kind ``adaptive``.
     defense: requirement that brings this defense, for the same kind.
     folder_of_templates: below :data:`TEMPLATES`; "" for that of the kind.
@@ -70,6 +87,9 @@ class Plan:
     core: str
     authors: str
     summary: str | None = None
+    title: str | None = None
+    paper: str | None = None
+    standalone: bool = True
     breaks: str = ""
     defense: str = ""
     folder_of_templates: str = ""
@@ -81,8 +101,9 @@ class Plan:
         if self.kind not in KINDS:
             raise InvalidInput(f"no kind of plugin {self.kind!r}: choose one of {', '.join(KINDS)}")
         check_name(self.name)
-        if self.summary is not None:
-            check_summary(self.summary)
+        for name in LONGEST:
+            if (text := getattr(self, name)) is not None:
+                check_line(name, text)
 
     @property
     def distribution(self) -> str:
@@ -119,6 +140,8 @@ class Plan:
         if self.templates == TEMPLATES / "defense":
             found[f"{source}/weights/mnist.safetensors"] = (TEMPLATES / "defense" / "mnist.safetensors").read_bytes()
             found[f"{source}/weights/mnist.json"] = self._render(TEMPLATES / "defense" / "mnist.json")
+        if self.standalone:
+            found |= {path: self._render(TEMPLATES / "project" / template) for path, template in PROJECT.items()}
         return found
 
     def _render(self, template: Path) -> str:
@@ -127,6 +150,7 @@ class Plan:
 
     def _values(self) -> Mapping[str, str]:
         summary = self.summary or SUMMARIES[self.kind].format(breaks=self.breaks)
+        paper = (self.paper or UNPUBLISHED).rstrip(".")
         return {
             "kind": self.kind,
             "name": self.name,
@@ -134,6 +158,10 @@ class Plan:
             "module": self.module,
             "class_name": class_name(self.kind, self.name, self.templates),
             "summary": summary.rstrip("."),
+            "title": (self.title or title_of(self.name)).rstrip("."),
+            "paper": paper,
+            "reference": _string(paper),
+            "year": str(date.today().year),
             "version": self.version,
             "authors": self.authors,
             "breaks": self.breaks,
@@ -167,17 +195,33 @@ def check_name(name: str) -> None:
         raise InvalidInput(f"plugin name {name!r}: at most {LONGEST_NAME} characters")
 
 
-def check_summary(summary: str) -> None:
-    """Refuse a summary that could not stand between double quotes in Python and TOML.
+def check_line(name: str, text: str) -> None:
+    """Refuse the text of a field in :data:`LONGEST` that could not stand between double quotes in Python and TOML.
 
     Raises
     ------
-    InvalidInput: it is empty, too long, or has a character that is a quote, a backslash or not printable.
+    InvalidInput: it is empty, too long, or has a character that is a quote, a backslash or not printable; or it is a
+        paper of less than three words, which the contract of every kind refuses.
     """
-    if not summary.strip() or len(summary) > LONGEST_SUMMARY:
-        raise InvalidInput(f"summary {summary!r}: write one line of 1 to {LONGEST_SUMMARY} characters")
-    if not summary.isprintable() or '"' in summary or "\\" in summary:
-        raise InvalidInput(f"summary {summary!r}: write one line without double quotes and backslashes")
+    if not text.strip(" .") or len(text) > LONGEST[name]:
+        raise InvalidInput(f"{name} {text!r}: write one line of 1 to {LONGEST[name]} characters")
+    if not text.isprintable() or '"' in text or "\\" in text:
+        raise InvalidInput(f"{name} {text!r}: write one line without double quotes and backslashes")
+    if name == "paper" and len(text.split()) < 3:
+        raise InvalidInput(f"paper {text!r}: give authors, title, venue and year")
+
+
+def title_of(name: str) -> str:
+    """``my-attack`` as ``My Attack``."""
+    return " ".join(part.capitalize() for part in name.split("-"))
+
+
+def _string(text: str) -> str:
+    """A string in double quotes at the place of ``reference`` in a spec, over several lines where it is long."""
+    if len(text) <= 90:
+        return f'"{text}"'
+    parts = textwrap.wrap(text, 90, break_on_hyphens=False, drop_whitespace=False)
+    return "\n".join(["(", *(f'{" " * 16}"{part}"' for part in parts), f"{' ' * 12})"])
 
 
 def class_name(kind: str, name: str, templates: Path | None = None) -> str:

@@ -79,6 +79,7 @@ def test_what_a_reader_sees(browser: Browser, pages: dict[str, Path], name: str,
     assert (seen["width"], seen["content"]) == (width, width)
     assert seen["outside"] == []
     assert seen["clipped"] == []
+    assert seen["cut"] == []  # tables that would have to be scrolled sideways
     assert seen["pale"] == []  # letters of a contrast below 4.5, AA of the WCAG
     assert len(seen["images"]) == IMAGES[name]
     assert all(image["complete"] and image["width"] > 0 for image in seen["images"])
@@ -98,6 +99,20 @@ def test_a_printed_page_is_as_wide_as_the_paper(browser: Browser, pages: dict[st
     seen = browser.open(pages[name], width=A4, phone=False, media="print")
     assert (seen["width"], seen["content"]) == (A4, A4)
     assert all(width <= A4 for width in seen["framed"])
+
+
+@pytest.mark.parametrize("name", IMAGES)
+def test_every_cell_of_a_table_has_a_header_of_its_line_and_of_its_column(pages: dict[str, Path], name: str) -> None:
+    text = pages[name].read_text(encoding="utf-8")
+    tables = re.findall(r"(?s)<table.*?</table>", text)
+    assert tables
+    for table in tables:
+        head, body = table.split("</thead>")
+        columns = len(re.findall(r'<th [^>]*scope="col"|<td></td>', head))
+        assert "<th>" not in table
+        for line in re.findall(r"(?s)<tr.*?</tr>", body):
+            assert len(re.findall(r'<th scope="row"', line)) == 1, line
+            assert len(re.findall(r"<t[hd]\b", line)) == columns
 
 
 def test_pages_are_light(pages: dict[str, Path]) -> None:

@@ -92,6 +92,20 @@ def test_what_each_restart_gained(tmp_path: Path) -> None:
     assert list(losses) == [2.0, 1.0]
 
 
+def test_losses_that_do_not_compare_have_panels_of_their_own_over_restarts(tmp_path: Path) -> None:
+    """Cross-entropy from 4 to 2 and a margin of some hundreds: in one panel the first would be a flat line."""
+    trace = np.array([[4, 4], [2, 2]], np.float32)
+    one = of(tmp_path, restarts=2, trace=trace, evaluations=np.broadcast_to(np.array([[1, 1]]), (2, 1, 2)))
+    scaled = {**one.rows[0].arrays, "trace": 100 * trace}
+    made = replace(one, rows=(one.rows[0], replace(one.rows[0], name="scaled", arrays=scaled)))
+    figure = restart_curves(made).figure
+    assert figure is not None
+    assert [axes.get_title(loc="left") for axes in figure.axes if axes.get_visible()] == [
+        "accuracy after the restart (%)", "least loss, strong", "least loss, scaled",
+    ]  # fmt: skip
+    assert [list(axes.lines[0].get_ydata()) for axes in figure.axes[1:3]] == [[4.0, 2.0], [400.0, 200.0]]
+
+
 def test_one_start_says_so(tmp_path: Path) -> None:
     picture = restart_curves(of(tmp_path))
     assert picture.figure is None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import subprocess
 import sys
@@ -12,7 +13,7 @@ import pytest
 
 import advplug
 from advplug import AttackSpec, DefenseSpec, hookimpl
-from advplug.cli import run
+from advplug.cli import new, run
 from advplug.plugins.manager import Manager, using
 
 
@@ -46,6 +47,37 @@ def test_files_and_next_commands_are_printed(folder: Path, capsys: pytest.Captur
         "pytest advplug-attack-mine",
     ]
     assert streams.err == ""
+
+
+def test_a_terminal_is_asked_for_title_and_paper(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(new, "_is_terminal", lambda: True)
+    monkeypatch.setattr(sys, "stdin", io.StringIO('A "quoted" name\nFrank-Wolfe\nUs, Our Work, 1999\n'))
+    assert run(["new", "attack", "mine"]) == 0
+    streams = capsys.readouterr()
+    assert streams.err.count("Title, as people read it [Mine]:") == 2
+    assert "without double quotes" in streams.err
+    assert "Paper (authors, title, venue, year) [no paper so far]:" in streams.err
+    assert "Title" not in streams.out
+    readme = (folder / "advplug-attack-mine" / "README.md").read_text(encoding="utf-8")
+    assert readme.startswith("# Frank-Wolfe\n")
+    assert "Source: Us, Our Work, 1999." in readme
+
+
+@pytest.mark.parametrize("options", [["--title", "Wall", "--paper", "Us, Here, 1999"], ["--json"]])
+def test_what_is_given_is_not_asked_for(
+    options: list[str], folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(new, "_is_terminal", lambda: True)
+    monkeypatch.setattr(sys, "stdin", io.StringIO())
+    assert run(["new", "case", "mine", *options]) == 0
+    assert capsys.readouterr().err == ""
+    headings = {
+        kind: (folder / f"advplug-{kind}-mine" / "README.md").read_text(encoding="utf-8").partition("\n")[0]
+        for kind in ("defense", "adaptive")
+    }
+    assert headings == {"defense": "# Mine" if "--json" in options else "# Wall", "adaptive": "# Mine"}
 
 
 def test_a_case_is_a_defense_and_what_breaks_it(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -101,6 +133,7 @@ def test_in_a_clone_it_goes_among_the_plugins(
     metadata = (folder / "plugins/attacks/advplug-attack-mine/pyproject.toml").read_text(encoding="utf-8")
     assert 'authors = [{ name = "The advplug authors" }]' in metadata
     assert f'version = "{advplug.__version__}"' in metadata
+    assert not list(folder.rglob("tox.ini")), "the repository has its own"
 
 
 @pytest.mark.parametrize("project", ['[project]\nname = "other"\n', "not = [toml", "[tool.x]\n"])
@@ -120,6 +153,9 @@ def test_other_projects_with_plugins_are_no_clone(project: str, folder: Path) ->
         (["new", "attack", "My_Own"], "lower-case letters"),
         (["new", "attack", "mine", "--breaks", "wall"], "belongs to the kind adaptive"),
         (["new", "attack", "mine", "--summary", 'a "b"'], "without double quotes"),
+        (["new", "attack", "mine", "--title", 'a "b"'], "title 'a \"b\"': write one line"),
+        (["new", "attack", "mine", "--paper", ""], "paper ''"),
+        (["new", "case", "mine", "--from", ".", "--paper", "Us"], "leave out --title and --paper"),
         (["new", "attack", "mine", "--path", "none"], "no folder none"),
     ],
 )

@@ -14,7 +14,7 @@ import pytest
 
 import advplug
 from advplug.errors import InvalidInput
-from advplug.scaffold import KINDS, LONGEST_NAME, Plan, class_name, pin_of, write
+from advplug.scaffold import KINDS, LONGEST, LONGEST_NAME, PROJECT, Plan, class_name, pin_of, title_of, write
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -27,7 +27,11 @@ SHIPPED = sorted(ROOT.glob("plugins/*/*/pyproject.toml"))
 NAMES = ("task", "true", "x", "nine-chars-nine-chars-nine-cha")
 
 
-def plan(kind: str, name: str, parent: Path, **fields: str) -> Plan:
+LONG_LINES = {field: ("What a lot of words. " * 12)[: longest - 1] + "x" for field, longest in LONGEST.items()}
+SOMEBODYS_PAPER = re.compile(r"et al|arxiv|\b(19|20)\d\d\b|\d{4}\.\d{5}", re.IGNORECASE)
+
+
+def plan(kind: str, name: str, parent: Path, **fields: Any) -> Plan:
     adaptive = {"breaks": "wall", "defense": "advplug-defense-wall>=0.1,<0.2"} if kind == "adaptive" else {}
     core = advplug.__version__
     return Plan(kind=kind, name=name, parent=parent, version=core, core=core, authors="Us", **{**adaptive, **fields})
@@ -44,9 +48,10 @@ def source_lines(path: Path) -> list[str]:
     return [line for number, line in lines if number not in dropped and line.split("#")[0].strip()]
 
 
+@pytest.mark.parametrize("standalone", [True, False])
 @pytest.mark.parametrize("kind", KINDS)
-def test_the_files_are_the_documented_ones(kind: str, tmp_path: Path) -> None:
-    written = write([plan(kind, "my-own", tmp_path)])
+def test_the_files_are_the_documented_ones(kind: str, standalone: bool, tmp_path: Path) -> None:
+    written = write([plan(kind, "my-own", tmp_path, standalone=standalone)])
     module = "dataset" if kind == "data" else kind
     source = f"advplug-{kind}-my-own/src/advplug_{kind}_my_own"
     expected = {
@@ -59,6 +64,8 @@ def test_the_files_are_the_documented_ones(kind: str, tmp_path: Path) -> None:
     }
     if kind == "defense":
         expected |= {f"{source}/weights/mnist.safetensors", f"{source}/weights/mnist.json"}
+    if standalone:
+        expected |= {f"advplug-{kind}-my-own/{path}" for path in PROJECT}
     assert {path.relative_to(tmp_path).as_posix() for path in written} == expected
     assert {path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*") if path.is_file()} == expected
 
@@ -72,6 +79,42 @@ def test_no_placeholder_is_left_and_the_name_is_everywhere(kind: str, tmp_path: 
             assert re.search("my.own|MyOwn", text), path
             if path.name in ("pyproject.toml", "README.md") or path.name == "__init__.py":
                 assert "What's mine, and costs nothing" in text
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_title_and_paper_are_the_authors_own(kind: str, tmp_path: Path) -> None:
+    own = {"title": "Own name", "paper": "Us, Our Work, Here 1999"}
+    (tmp_path / "given").mkdir()
+    texts = {
+        path.name: path.read_text(encoding="utf-8")
+        for path in write([plan(kind, "my-own", tmp_path / "given", **own)])
+        if path.suffix in (".py", ".md")
+    }
+    assert 'reference="Us, Our Work, Here 1999",' in texts["__init__.py"]
+    assert texts["__init__.py"].startswith('"""Own name, a')
+    assert texts["README.md"].startswith("# Own name\n")
+    assert "\nSource: Us, Our Work, Here 1999.\n" in texts["README.md"]
+    for path in write([plan(kind, "my-own", tmp_path)]):
+        if path.suffix in (".py", ".md", ".toml"):
+            text = path.read_text(encoding="utf-8")
+            assert not SOMEBODYS_PAPER.search(text), (path, SOMEBODYS_PAPER.search(text))
+            assert 'reference="no paper so far",' in text or path.name != "__init__.py"
+    assert title_of("my-own") == "My Own"
+
+
+def test_a_repository_of_its_own_has_what_it_needs(tmp_path: Path) -> None:
+    write([plan("attack", "mine", tmp_path)])
+    folder = tmp_path / "advplug-attack-mine"
+    licence = (folder / "LICENSE").read_text(encoding="utf-8")
+    ours = (ROOT / "LICENSE").read_text(encoding="utf-8")
+    assert re.sub(r"\(c\) \d{4} Us\n", "(c) 2026 The advplug authors\n", licence) == ours
+    assert {".tox/", "dist/", "advplug-runs/"} <= set((folder / ".gitignore").read_text(encoding="utf-8").split())
+    yaml = pytest.importorskip("yaml")
+    workflow = yaml.safe_load((folder / ".github" / "workflows" / "check.yml").read_text(encoding="utf-8"))
+    assert workflow["name"] == "advplug check"
+    steps = workflow["jobs"]["check"]["steps"]
+    assert steps[1]["with"]["python-version"] == "${{ matrix.python }}"
+    assert steps[-1]["run"] == "tox -e py"
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -112,6 +155,7 @@ def test_a_new_attack_is_under_30_lines_of_the_author(tmp_path: Path) -> None:
 def test_generated_code_passes_the_linters(tmp_path: Path) -> None:
     pytest.importorskip("ruff")
     write([plan(kind, name, tmp_path) for kind in KINDS for name in NAMES])
+    write([plan(kind, "long-lines", tmp_path, **LONG_LINES) for kind in KINDS])
     for command in (["check"], ["format", "--check", "--diff"]):
         program = [sys.executable, "-m", "ruff", *command, "--no-cache", "--config", "pyproject.toml", str(tmp_path)]
         done = subprocess.run(program, cwd=ROOT, capture_output=True, text=True, check=False)
@@ -121,7 +165,7 @@ def test_generated_code_passes_the_linters(tmp_path: Path) -> None:
 def test_generated_code_passes_the_type_checker(tmp_path: Path) -> None:
     pytest.importorskip("mypy")
     write([plan(kind, name, tmp_path) for kind, name in zip(KINDS, NAMES, strict=True)])
-    folders = sorted(str(path) for path in tmp_path.glob("*/*") if path.is_dir())
+    folders = sorted(str(path) for name in ("src", "tests") for path in tmp_path.glob(f"*/{name}"))
     program = [sys.executable, "-m", "mypy", "--strict", "--cache-dir", str(tmp_path / ".cache"), *folders]
     done = subprocess.run(program, cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
@@ -151,10 +195,23 @@ def test_bad_names_are_refused(name: str, tmp_path: Path) -> None:
         plan("attack", name, tmp_path)
 
 
-@pytest.mark.parametrize("summary", ["", "  ", 'a "quoted" word', "back\\slash", "two\nlines", "x" * 91])
-def test_summaries_that_could_not_stand_in_the_files_are_refused(summary: str, tmp_path: Path) -> None:
-    with pytest.raises(InvalidInput, match="summary"):
-        plan("attack", "mine", tmp_path, summary=summary)
+@pytest.mark.parametrize("field", LONGEST)
+@pytest.mark.parametrize("text", ["", "  ", ".", 'a "quoted" word', "back\\slash", "two\nlines", "x" * 241])
+def test_lines_that_could_not_stand_in_the_files_are_refused(text: str, field: str, tmp_path: Path) -> None:
+    with pytest.raises(InvalidInput, match=field):
+        plan("attack", "mine", tmp_path, **{field: text})
+
+
+def test_a_paper_that_the_contract_would_refuse_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InvalidInput, match="give authors, title, venue and year"):
+        plan("attack", "mine", tmp_path, paper="Us 2026")
+
+
+def test_a_long_paper_is_one_string(tmp_path: Path) -> None:
+    write([plan("attack", "mine", tmp_path, paper=LONG_LINES["paper"])])
+    text = (tmp_path / "advplug-attack-mine/src/advplug_attack_mine/__init__.py").read_text(encoding="utf-8")
+    (node,) = [node for node in ast.walk(ast.parse(text)) if isinstance(node, ast.keyword) and node.arg == "reference"]
+    assert ast.literal_eval(node.value) == LONG_LINES["paper"]
 
 
 def test_an_unknown_kind_is_refused(tmp_path: Path) -> None:
