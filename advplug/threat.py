@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from advplug.errors import InvalidInput
 from advplug.numerics.fixed_array import FixedArray
-from advplug.numerics.written_numbers import number_in
+from advplug.numerics.written_numbers import number_in, written
 
 Norm = Literal["linf", "l2", "l1", "l0"]
 
@@ -143,7 +143,7 @@ class ThreatModel:
         return threat
 
     def __str__(self) -> str:
-        budget = "min" if self.epsilon is None else f"{self.epsilon:.6g}"
+        budget = "min" if self.epsilon is None else written(self.epsilon)
         notes = {
             "at most, a budget for each value": self.shares is not None,
             "a range for each value": self.lower_bounds is not None,

@@ -15,6 +15,7 @@ SLOW = (
     "tests/scaffold/test_rendered_files.py::test_generated_code_passes_the_type_checker",
     "tests/test_benchmarks_losses.py",
     "tests/test_beside_autoattack.py",
+    "tests/test_cli_terminal.py",  # a process that runs every command twice
     "tests/test_dtypes.py",
     "tests/test_executors.py",  # each worker imports torch
     "tests/test_ray.py",

@@ -128,6 +128,7 @@ def test_rates_are_kept_in_pieces_and_tables(tmp_path: Path) -> None:
         start=0,
         result=result,
         standing=nothing,
+        passes=nothing.long(),
         predicted=none,
         smallest=torch.full_like(result.distance, torch.inf),
         seconds=0.0,

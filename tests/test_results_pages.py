@@ -52,6 +52,7 @@ def as_written_today(document: dict[str, Any]) -> dict[str, Any]:
         return {names.get(name, name): value for name, value in part.items()}
 
     since: dict[str, Any] = {"left_out": [], "more_steps": [0, 0], "lost": 0, "randomised": {}, "rejection": {}}
+    since["queries_at"] = []
     rows = [since | renamed(row) for row in document["rows"]]
     grown: dict[str, Any] = {"id": "", "figure": None, "threshold": None, "samples": []}
     findings = [grown | finding for finding in document["findings"]]

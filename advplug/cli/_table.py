@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from rich import box
-from rich.table import Table
 from rich.text import Text
 
 from advplug.cli import _console
+from advplug.cli._figures import Line, print_figures
 from advplug.evaluation.diagnostics.signs import percent
 from advplug.records.evaluation import Evaluation, Row
 from advplug.records.finding import Finding
@@ -17,21 +16,15 @@ WIDTH = 108  # away from a terminal
 
 def print_table(evaluation: Evaluation) -> None:
     """The table, its remarks and sources, and the verdict, on stdout."""
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1), show_edge=False)
-    for name in ("role", "attack", "library"):
-        table.add_column(name, overflow="fold", no_wrap=name == "role")
-    lines = summary.lines(evaluation)
-    columns = [_figures(line, summary.distance_columns(evaluation)) for line in lines]
-    heads = [name for name in columns[0] if any(figures[name] for figures in columns)]  # no column of nothing
-    for name in heads:
-        table.add_column(name, justify="right", no_wrap=True)
-    for line, figures in zip(lines, columns, strict=True):
-        row = (line.role, line.name, line.library, *(figures[name] for name in heads))
-        table.add_row(*map(Text, row), style="bold" if line.role == "adaptive" else None)
     console = _console.out()
-    width = None if console.is_terminal else WIDTH
-    console.print(Text(f"{summary.subject(evaluation)} under {evaluation.threat}\n"))
-    console.print(table, width=width)
+    width = console.width if console.is_terminal else WIDTH
+    console.print(Text(f"{summary.subject(evaluation)} under {evaluation.threat}\n"), width=width, soft_wrap=False)
+    found = [(line, _figures(line, evaluation)) for line in summary.lines(evaluation)]
+    lines = [
+        Line(line.role, line.name, line.library, tuple(figures.values()), bold=line.role == "adaptive")
+        for line, figures in found
+    ]
+    print_figures(console, width, list(found[0][1]), lines)
     below = [f"[{number}] {source}" for number, source in enumerate(summary.sources(evaluation), 1)]
     troubles = (finding for finding in evaluation.findings if finding.status in ("warn", "fail"))
     below += ["", *summary.remarks(evaluation)]
@@ -88,16 +81,19 @@ def _past_detector(row: Row) -> list[str]:
     ]
 
 
-def _figures(line: summary.Line, distances: tuple[str, ...]) -> dict[str, str]:
+def _figures(line: summary.Line, evaluation: Evaluation) -> dict[str, str]:
     """The texts of a line by the heads of their columns."""
+    distances = summary.distance_columns(evaluation)
     mark = f" [{line.note}]" if line.note else ""
     interval = {} if distances else {"95 %": line.interval}  # where there are distances they need the room
     return {
         "accuracy": line.accuracy,
         **interval,
+        **dict(zip(summary.budget_columns(evaluation), line.smaller, strict=True)),
         **dict(zip(distances, line.distances, strict=True)),
         "detected": line.detected,
         "queries": line.queries,
+        "at full": line.full,
         "seconds": line.seconds,
         "published": line.published + mark,
     }

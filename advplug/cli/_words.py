@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from advplug.cli import _console
+from advplug.cli._lines import folded
 from advplug.cli._parameters import parameters_of
 
 KINDS = {
@@ -31,11 +32,12 @@ def show(kind: str, *, as_json: bool) -> None:
         _console.print_json({kind: pages})
         return
     for page in pages:
-        click.echo(f"{page['name']}  {page['summary']}")
+        click.echo(folded(f"{page['name']}  ", page["summary"], indent=4))
         for name, facts in page["parameters"].items():
             default = "" if facts["required"] else f" = {facts['default']}"
-            click.echo(f"  {name}{'*' * (name == page['first'])}: {facts['annotation']}{default}")
-    click.echo(f"\n{KINDS[kind]} {_GRAMMAR}")
+            click.echo(folded("  ", f"{name}{'*' * (name == page['first'])}: {facts['annotation']}{default}", indent=6))
+    click.echo()
+    click.echo(folded("", f"{KINDS[kind]} {_GRAMMAR}", indent=0))
 
 
 def _pages(kind: str) -> list[dict[str, Any]]:

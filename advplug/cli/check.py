@@ -8,12 +8,18 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from advplug.cli import _console
+from advplug.cli._lines import folded
 from advplug.cli._progress import progress
 from advplug.errors import BrokenPlugin, UnknownPlugin
 from advplug.plugins.manager import Manager, default_manager
 
 if TYPE_CHECKING:
+    from rich.table import Table
+
     from advplug.testing import Outcome
+
+_WIDE = 100
+"""Columns that the table needs to be easy to read."""
 
 STYLES = {"passed": "green", "failed": "bold red", "skipped": "dim"}
 
@@ -99,7 +105,23 @@ def _row(outcome: Outcome) -> dict[str, Any]:
 
 
 def _print(key: str, outcomes: Sequence[Outcome]) -> None:
-    """A table of the checks: what each demands, or what is wrong."""
+    """The checks: what each demands, or what is wrong; beside its name, or below it in a narrow terminal."""
+    from rich.text import Text
+
+    counts = {status: sum(outcome.status == status for outcome in outcomes) for status in STYLES}
+    console = _console.out()
+    console.print(Text(key, style="bold"))
+    if console.width >= _WIDE:
+        console.print(_table(outcomes))
+    else:
+        for outcome in outcomes:
+            start = f"{outcome.status:<8}{outcome.check.name}, {outcome.seconds:.2f} s"
+            told = folded(" " * 8, outcome.message or outcome.check.description, indent=8)
+            console.print(Text(f"{start}\n{told}", style=STYLES[outcome.status]))
+    console.print(Text(", ".join(f"{count} {status}" for status, count in counts.items()) + "\n"))
+
+
+def _table(outcomes: Sequence[Outcome]) -> Table:
     from rich import box
     from rich.table import Table
     from rich.text import Text
@@ -113,8 +135,4 @@ def _print(key: str, outcomes: Sequence[Outcome]) -> None:
         style = STYLES[outcome.status]
         cells = (outcome.check.name, outcome.status, f"{outcome.seconds:.2f}")
         table.add_row(*cells, Text(outcome.message or outcome.check.description), style=style)
-    counts = {status: sum(outcome.status == status for outcome in outcomes) for status in STYLES}
-    console = _console.out()
-    console.print(Text(key, style="bold"))
-    console.print(table)
-    console.print(Text(", ".join(f"{count} {status}" for status, count in counts.items()) + "\n"))
+    return table

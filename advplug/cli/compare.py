@@ -18,6 +18,10 @@ if TYPE_CHECKING:
     from advplug.report.comparison import Comparison
 
 
+_COLUMN = 20
+"""Least columns for a run, and for the names of the attacks beside."""
+
+
 @click.command("compare")
 @click.argument("directories", metavar="RUN RUN [RUN ...]", type=UserPath(), nargs=-1)
 @click.option("--html", type=UserPath(), help="Write a page to this file as well.")
@@ -67,11 +71,20 @@ def _print(comparison: Comparison) -> None:
     for line in comparison.lines:
         cells = zip(accuracies(line), pairs(line), strict=True)
         attacks.append((line.name, *(f"{accuracy or 'not run'}\n{pair}".rstrip() for accuracy, pair in cells)))
-    console.print(_table(("attack", *comparison.names), attacks), width=width)
+    tables = [("attack", attacks)]
     for title, found in (("diagnostic", comparison.findings), ("what differs", comparison.differences)):
-        if found:
-            console.print(_table((title, *comparison.names), [(one.name, *one.values) for one in found]), width=width)
+        tables += [(title, [(one.name, *one.values) for one in found])] if found else []
+    for title, rows in tables:
+        for part in _parts(len(comparison.names), width or console.width):
+            head = (title, *(comparison.names[run] for run in part))
+            console.print(_table(head, [(row[0], *(row[1 + run] for run in part)) for row in rows]), width=width)
     console.print(Text(verdict(comparison), style="bold"), width=width, soft_wrap=False)
+
+
+def _parts(runs: int, width: int) -> list[range]:
+    """The numbers of the runs, as many in each part as stand side by side with room for their words."""
+    count = max(1, width // _COLUMN - 1)
+    return [range(start, min(start + count, runs)) for start in range(0, runs, count)]
 
 
 def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> Table:

@@ -8,12 +8,15 @@ from importlib import metadata
 import click
 
 from advplug.cli import _console
+from advplug.cli._lines import columns, folded
 from advplug.errors import InvalidInput
 from advplug.plugins.discovery import Provenance
 from advplug.plugins.manager import KINDS, default_manager
 from advplug.specs import PluginSpec
 
 Row = tuple[PluginSpec, Provenance]
+
+_INDENT = 32  # columns of the keys in a narrow terminal, where a longer one has a line of its own
 
 
 @click.command("list")
@@ -55,9 +58,22 @@ def command(kind: str | None, library: str | None, everything: bool, as_json: bo
 
 
 def _print(lines: Iterable[tuple[str, str, str]]) -> None:
-    """Plain columns: rich would cost half of the time that this command may take."""
+    """Plain columns: rich would cost half of the time that this command may take.
+
+    In a terminal that is too narrow for three, the origin stands behind the summary, and both are broken between words.
+    """
     cells = list(lines)
     widths = [max((len(row[column]) for row in cells), default=0) for column in range(2)]
+    room, whole = columns(), sum(widths) + 4 + max((len(row[2]) for row in cells), default=0)
+    if room is not None and room < whole:
+        indent = min(widths[0] + 2, _INDENT)
+        for key, summary, origin in cells:
+            start = f"{key:<{indent}}"
+            if len(key) > indent - 2:
+                click.echo(key)
+                start = " " * indent
+            click.echo(folded(start, f"{summary} ({origin})", indent))
+        return
     for key, summary, origin in cells:
         click.echo(f"{key:<{widths[0]}}  {summary:<{widths[1]}}  {origin}")
 

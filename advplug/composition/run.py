@@ -260,6 +260,7 @@ class _Run:
             start=0,
             result=result,
             standing=nothing,
+            passes=nothing.long(),
             predicted=blank,
             smallest=torch.full_like(result.distance, torch.inf),
             seconds=seconds,

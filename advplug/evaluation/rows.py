@@ -44,6 +44,7 @@ def row_of(job: Job, recipe: Recipe, problem: Problem, piece: Piece) -> Row:
         source=recipe.source,
         components=recipe.components(),
         sweep=_sweep(job, piece),
+        queries_at=tuple((at, _mean(spent, attacked)) for at, spent in zip(budgets_of(job), piece.passes, strict=True)),
         stages=result.accuracy_after_stages(),
         left_out=result.left_out,
         lost=int(result.lost.sum()),

@@ -64,8 +64,10 @@ def _advanced(job: Job, recipe: Recipe, problem: Problem, known: Piece | None) -
     before, budgets = None if known is None else known.result, budgets_of(job)
     count = len(problem.inputs)
     standing = problem.inputs.new_zeros((0, count), dtype=torch.float64) if known is None else known.standing
+    passes = problem.labels.new_zeros((0, count)) if known is None else known.passes
     if budgets:
         result = attack_within(recipe.attack, problem, budgets[len(standing)], before)
+        passes = torch.cat((passes, result.forwards[None]))
         if before is not None:  # what a smaller budget broke is not attacked again: this figure cost the passes of all
             spent = {name: getattr(before, name) + getattr(result, name) for name in ("forwards", "backwards")}
             result = replace(result, **spent)
@@ -78,6 +80,7 @@ def _advanced(job: Job, recipe: Recipe, problem: Problem, known: Piece | None) -
         start=int(problem.samples[0]),
         result=result,
         standing=standing,
+        passes=passes,
         predicted=torch.full_like(problem.labels, -1),
         smallest=torch.full_like(result.distance, torch.inf),
         seconds=0.0,

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from advplug.errors import InvalidInput
 from advplug.hyperparameters import Natural, NonNegative, Share
+from advplug.numerics.written_numbers import number_in
 from advplug.records.finding import Finding
 from advplug.records.per_sample import PerSample, left_by, merged
 from advplug.specs import imported
@@ -20,6 +21,8 @@ SCHEMA_VERSION = 2
 
 _RENAMED = {"flips": "clean_error_rate", "run": "run_dir", "words": "components"}
 """Names of version 1, which is still read, and what they are called now."""
+
+_PAIRS = ("sweep", "queries_at", "shrunk", "stages")
 
 Arrays = Mapping[str, NDArray[Any]]
 
@@ -43,6 +46,8 @@ class Row:
     components: the recipe, as text.
     sweep: pairs (epsilon, robust accuracy), ascending, of the attack run at each budget, the last the row's own; of a
         minimum-norm run, read off its distances.
+    queries_at: pairs (epsilon, mean forward passes at that budget alone) of a sweep, whose ``queries`` are their sum:
+        no budget attacks again what a smaller one broke. Empty without a sweep, and in older records.
     stages: pairs (stage, robust accuracy after it) of an attack of several stages; empty for others.
     left_out: names of the stages that could not run, because the model gives no gradient.
     more_steps: how many of the samples that stood were attacked again with twice the steps, and how many then fell.
@@ -72,6 +77,7 @@ class Row:
     mean_distance: NonNegative | None = None
     components: Mapping[str, str] = field(default_factory=dict)
     sweep: tuple[tuple[float, float], ...] = ()
+    queries_at: tuple[tuple[float, float], ...] = ()
     stages: tuple[tuple[str, float], ...] = ()
     shrunk: tuple[tuple[float, float], ...] = ()
     left_out: tuple[str, ...] = ()
@@ -88,8 +94,8 @@ class Row:
     @classmethod
     def from_figures(cls, figures: Mapping[str, Any], arrays: Arrays | None = None) -> Row:
         """The row of which :meth:`figures` gave ``figures``, read from JSON."""
-        figures = _renamed(figures)
-        pairs = {name: tuple((at, left) for at, left in figures[name]) for name in ("sweep", "shrunk", "stages")}
+        figures = {"queries_at": (), **_renamed(figures)}
+        pairs = {name: tuple((at, left) for at, left in figures[name]) for name in _PAIRS}
         lists: dict[str, Any] = {name: tuple(figures[name]) for name in ("left_out", "more_steps") if name in figures}
         return cls(**{**figures, **pairs, **lists}, arrays=arrays or {})
 
@@ -143,7 +149,7 @@ class Evaluation:
     def epsilon(self) -> float | None:
         """The budget, None for minimum norm."""
         budget = self.threat.partition(":")[2].partition(",")[0]
-        return None if budget == "min" else float(budget)
+        return None if budget == "min" else number_in(budget)
 
     @property
     def broken(self) -> bool:

@@ -8,18 +8,22 @@ from advplug.records.evaluation import Evaluation
 from advplug.report.checklist import answers, checklist
 from advplug.report.diagnoses import counted, diagnoses
 from advplug.report.reproduce import facts
-from advplug.report.summary import distance_columns, lines, remarks, sources, subject, verdict
+from advplug.report.summary import budget_columns, distance_columns, lines, remarks, sources, subject, verdict
 
 
 def markdown(evaluation: Evaluation) -> str:
     """Verdict, table, remarks and numbered sources."""
-    figures = ("robust accuracy", *distance_columns(evaluation), "detected", "queries", "gradients", "seconds")
+    smaller = budget_columns(evaluation)
+    apart = ("at full budget",) if smaller else ()
+    between = (*smaller, *distance_columns(evaluation))
+    figures = ("robust accuracy", *between, "detected", "queries", *apart, "gradients", "seconds")
     head = ("role", "attack", "library", *figures, "published")
     rows = []
     for line in lines(evaluation):
         mark = f" [{line.note}]" if line.note else ""
         accuracy = f"{line.accuracy} {line.interval}"
-        figures = (accuracy, *line.distances, line.detected, line.queries, line.gradients, line.seconds)
+        passes = (line.queries, *(line.full for _ in apart), line.gradients)
+        figures = (accuracy, *line.smaller, *line.distances, line.detected, *passes, line.seconds)
         rows.append((line.role, line.name, line.library, *figures, line.published + mark))
     numbered = "\n".join(f"{number}. {source}" for number, source in enumerate(sources(evaluation), 1))
     parts = (verdict(evaluation), table(head, rows, texts=3), *remarks(evaluation), numbered)

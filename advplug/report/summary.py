@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 from advplug.evaluation.diagnostics.intervals import wilson
 from advplug.evaluation.diagnostics.signs import percent
+from advplug.numerics.written_numbers import written
 from advplug.records.evaluation import Evaluation, Row
 from advplug.report import together
 
@@ -28,16 +29,22 @@ _SENTENCE = "search "
 
 @dataclass(frozen=True, kw_only=True)
 class Line:
-    """One line of the table, formatted; empty where there is nothing to say. ``note`` numbers the source."""
+    """One line of the table, formatted; empty where there is nothing to say.
+
+    ``smaller`` has the accuracy at each smaller budget of a sweep, ``full`` the queries at the full one alone; ``note``
+    numbers the source.
+    """
 
     role: str
     name: str
     library: str = ""
     accuracy: str
     interval: str
+    smaller: tuple[str, ...] = ()
     detected: str = ""
     distances: tuple[str, ...] = ()
     queries: str = ""
+    full: str = ""
     gradients: str = ""
     seconds: str = ""
     published: str = ""
@@ -139,6 +146,7 @@ def lines(evaluation: Evaluation) -> list[Line]:
     empty = ("",) * len(distance_columns(evaluation))
     clean = Line(
         role="clean",
+        smaller=(percent(evaluation.clean_accuracy),) * len(smaller_budgets(evaluation)),
         distances=empty[:2] + (percent(evaluation.clean_accuracy),) * len(empty[2:]),
         name="no attack",
         accuracy=percent(evaluation.clean_accuracy),
@@ -156,6 +164,7 @@ def _all_together(evaluation: Evaluation, empty: tuple[str, ...]) -> list[Line]:
             name=name,
             accuracy=percent(left),
             interval=_brackets(left, whole.samples),
+            smaller=_smaller_together(whole, smaller_budgets(evaluation)),
             distances=_distances_together(whole) if empty else (),
         )
         for name, whole in groups(evaluation)
@@ -168,6 +177,15 @@ def groups(evaluation: Evaluation) -> list[tuple[str, Evaluation]]:
     baselines = tuple(row for row in evaluation.rows if row.role == "baseline")
     alone = [(together.BASELINES, replace(evaluation, rows=baselines))] if is_case(evaluation) else []
     return [pair for pair in (*alone, (together.SHORT, evaluation)) if len(together.attacks(pair[1])) > 1]
+
+
+def _smaller_together(evaluation: Evaluation, budgets: tuple[float, ...]) -> tuple[str, ...]:
+    """What they leave at each of the smaller ``budgets``, "" at those that not all of them ran at."""
+    rows = together.attacks(evaluation)
+    return tuple(
+        percent(together.accuracy_at(rows, budget)) if all(budget in dict(row.sweep) for row in rows) else ""
+        for budget in budgets
+    )
 
 
 def _distances_together(evaluation: Evaluation) -> tuple[str, ...]:
@@ -188,7 +206,23 @@ def distance_columns(evaluation: Evaluation) -> tuple[str, ...]:
     if evaluation.epsilon is not None:
         return ()
     budgets = next((row.sweep for row in evaluation.rows), ())
-    return ("median", "mean", *(f"at {budget:.4g}" for budget, _ in budgets))
+    return ("median", "mean", *(_at(budget) for budget, _ in budgets))
+
+
+def smaller_budgets(evaluation: Evaluation) -> tuple[float, ...]:
+    """The budgets of a sweep below the full one, ascending; none for minimum norm, whose distances have them."""
+    if evaluation.epsilon is None:
+        return ()
+    return tuple(sorted({budget for row in evaluation.rows for budget, _ in row.sweep[:-1]}))
+
+
+def budget_columns(evaluation: Evaluation) -> tuple[str, ...]:
+    """Heads of the columns of :func:`smaller_budgets`."""
+    return tuple(map(_at, smaller_budgets(evaluation)))
+
+
+def _at(budget: float) -> str:
+    return f"at {written(budget, digits=4)}"
 
 
 def remarks(evaluation: Evaluation) -> list[str]:
@@ -196,6 +230,11 @@ def remarks(evaluation: Evaluation) -> list[str]:
     found = [f"{evaluation.samples} samples. {NOTE}"]
     if not is_case(evaluation) and evaluation.rows:
         found.append("No attack was adapted to this model, so that none is a baseline for another.")
+    if smaller_budgets(evaluation):
+        found.append(
+            "Every attack ran at each budget in turn, on what the smaller ones had left: queries counts the passes of "
+            f"all budgets, and those at {written(evaluation.epsilon or 0)} alone stand apart."
+        )
     if evaluation.false_positives is not None:
         found.append(
             f"The detector rejects {percent(evaluation.false_positives)} of the clean inputs; for attacks the column "
@@ -248,8 +287,10 @@ def _line(row: Row, evaluation: Evaluation, notes: dict[str, int]) -> Line:
         accuracy=percent(row.robust_accuracy),
         interval=_brackets(row.robust_accuracy, evaluation.samples),
         detected="" if row.detected is None else percent(row.detected),
+        smaller=_smaller(row, evaluation),
         distances=_distances(row) if distance_columns(evaluation) else (),
         queries=f"{row.queries:,.0f}",
+        full=f"{row.queries_at[-1][1]:,.0f}" if row.queries_at else "",
         gradients=f"{row.gradients:,.0f}",
         seconds=f"{row.seconds:,.1f}",
         published="" if row.published is None else percent(row.published),
@@ -260,6 +301,11 @@ def _line(row: Row, evaluation: Evaluation, notes: dict[str, int]) -> Line:
 def _distances(row: Row) -> tuple[str, ...]:
     found = ("" if value is None else f"{value:.4g}" for value in (row.median_distance, row.mean_distance))
     return (*found, *(percent(accuracy) for _, accuracy in row.sweep))
+
+
+def _smaller(row: Row, evaluation: Evaluation) -> tuple[str, ...]:
+    left = dict(row.sweep)
+    return tuple(percent(left[budget]) if budget in left else "" for budget in smaller_budgets(evaluation))
 
 
 def _brackets(share: float, samples: int) -> str:

@@ -15,15 +15,15 @@ from torch import Tensor
 from advplug.engine.result import AttackResult
 from advplug.errors import InvalidInput
 
-FORM = 1
+FORM = 2
 """Version of the form of the bytes."""
 
 _OF_RANDOM_MODELS = ("tried", "rates")
 _NAMES = tuple(
     field.name for field in fields(AttackResult) if field.name not in ("stages", "left_out", *_OF_RANDOM_MODELS)
 )
-_OWN = ("standing", "predicted", "smallest")
-_PLACED_BY_SAMPLE = 1  # dimension of the samples in a trace (T, n) and in what stands at each budget (b, n)
+_OWN = ("standing", "passes", "predicted", "smallest")
+_PLACED_BY_SAMPLE = 1  # dimension of the samples in a trace (T, n) and in what belongs to each budget (b, n)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,6 +35,7 @@ class Piece:
     start: number of its first sample in the whole set.
     result: of the slice alone.
     standing: float64 (b, n), expected share of draws in which each sample stands, after each budget so far.
+    passes: int64 (b, n), forward passes at each of these budgets alone.
     predicted: int64 (n,), the class that the model gives to each adversarial; -1 until the piece is done.
     smallest: float64 (n,), the least length to which each adversarial can be drawn back, inf until it is done.
     seconds: time of computing.
@@ -43,6 +44,7 @@ class Piece:
     start: int
     result: AttackResult
     standing: Tensor
+    passes: Tensor
     predicted: Tensor
     smallest: Tensor
     seconds: float
@@ -82,7 +84,7 @@ class Piece:
             tensors, facts = load(content), _facts(content)
             if facts.pop("digest") != _digest(tensors, facts):
                 raise ValueError("its digest is another one")
-            empty = {"trace": torch.float32, "standing": torch.float64}
+            empty = {"trace": torch.float32, "standing": torch.float64, "passes": torch.int64}
             count = len(tensors["success"])
             tensors |= {name: torch.zeros(0, count, dtype=empty[name]) for name in empty.keys() - tensors.keys()}
             if facts["form"] != FORM:
@@ -119,6 +121,7 @@ def joined(pieces: Sequence[Piece]) -> Piece:
         start=pieces[0].start,
         result=AttackResult(**whole, stages=stages, left_out=left_out),
         standing=torch.cat([piece.standing for piece in pieces], _PLACED_BY_SAMPLE),
+        passes=torch.cat([piece.passes for piece in pieces], _PLACED_BY_SAMPLE),
         predicted=torch.cat([piece.predicted for piece in pieces]),
         smallest=torch.cat([piece.smallest for piece in pieces]),
         seconds=sum(piece.seconds for piece in pieces),

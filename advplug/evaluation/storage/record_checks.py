@@ -27,7 +27,7 @@ def read_json(text: str) -> Any:
 def check_row(row: Row) -> None:
     """Figures of the right kinds."""
     _check_fields(row)
-    pairs = [*row.sweep, *row.shrunk, *((left,) for _, left in row.stages)]
+    pairs = [*row.sweep, *row.queries_at, *row.shrunk, *((left,) for _, left in row.stages)]
     if not all(isinstance(figure, int | float) for pair in pairs for figure in pair):
         raise ValueError("figures are no numbers")
 

@@ -57,6 +57,7 @@ def save_result(result: AttackResult, path: Path) -> Path:
         start=0,
         result=replace(result, adversarials=_as_tensor(result.adversarials)),
         standing=torch.zeros(0, count, dtype=torch.float64),
+        passes=torch.zeros(0, count, dtype=torch.int64),
         predicted=torch.full((count,), -1),
         smallest=torch.full((count,), torch.inf, dtype=torch.float64),
         seconds=0.0,
