@@ -19,6 +19,23 @@ from advplug.losses import DetectorScore, Loss
 from advplug.numerics.random_numbers import Noise
 from advplug.threat import ThreatModel
 
+__all__ = [
+    "BPDA",
+    "EOT",
+    "ROUNDING",
+    "Estimate",
+    "Exact",
+    "FiniteDifference",
+    "GradientEstimator",
+    "Objective",
+    "Orthogonal",
+    "Selective",
+    "Smoothed",
+    "TwoLosses",
+    "instead_of_exact",
+    "noise_within",
+]
+
 _NO_DERIVATIVE = ("no autograd formula", "derivative for")
 """How torch says in a backward pass that an operation has no derivative."""
 

@@ -23,7 +23,10 @@ if sys.version_info >= (3, 11):
 else:
     import tomli as tomllib
 
-FOLDERS = {"attack": "attacks", "defense": "defenses", "adaptive": "adaptive", "data": "data"}
+FOLDERS = {
+    "attack": "attacks", "defense": "defenses", "adaptive": "adaptive", "data": "data", "loss": "losses",
+    "gradient": "gradients", "criterion": "criteria",
+}  # fmt: skip
 """Where the distributions of a kind lie in advplug's own repository, below ``plugins``."""
 
 
@@ -61,8 +64,9 @@ def command(
 ) -> None:
     """Write a new plugin: a small working example to change, with its tests.
 
-    KIND is attack, defense, adaptive, data, or case, which is a defense and the adaptive attack that breaks it; with
-    --from RUN, those that advplug search was given and has found. Of a case, title and paper are those of the defense.
+    KIND is attack, defense, adaptive, data, loss, gradient, criterion, or case: a defense and the adaptive attack that
+    breaks it; with --from RUN, those that advplug search was given and has found. Of a case, title and paper are those
+    of the defense.
     """
     check_name(name)
     if breaks is not None and kind != "adaptive":

@@ -21,10 +21,10 @@ from advplug.errors import InvalidInput
 
 TEMPLATES = Path(__file__).parent
 SUFFIX = ".template"
-KINDS = ("attack", "defense", "adaptive", "data")
+KINDS = ("attack", "defense", "adaptive", "data", "loss", "gradient", "criterion")
 """The kinds of distribution there are templates for."""
 
-MODULES = {"attack": "_attack", "defense": "_defense", "adaptive": "_adaptive", "data": "_dataset"}
+MODULES = {kind: f"_{kind}" for kind in KINDS} | {"data": "_dataset"}
 """The module of each kind that the author rewrites."""
 
 NAME = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
@@ -48,6 +48,9 @@ SUMMARIES = {
     "defense": "Pixels rounded to eight levels, which makes the gradient zero everywhere",
     "adaptive": "PGD on the margin with gradients that bypass the masking breaks {breaks}",
     "data": "Noisy stripes in three directions, drawn from a fixed seed",
+    "loss": "The margin of the true class over the k-th best other class",
+    "gradient": "The gradient at a point near the input, drawn from a Gaussian",
+    "criterion": "The answer lies several classes away from the true one",
 }
 """What the examples are, for those who give no summary of their own."""
 
@@ -174,10 +177,14 @@ class Plan:
         match self.kind:
             case "attack":
                 return (f"advplug[torch]{pin}", "eagerpy>=0.29")
+            case "loss":
+                return (f"advplug[torch]{pin}", "eagerpy>=0.29", "torch>=2.4")
             case "defense":
                 return (f"advplug[torch]{pin}", f"advplug-data-mnist{pin}", "torch>=2.4")
             case "adaptive":
                 return (f"advplug[torch,foolbox]{pin}", f"advplug-attack-pgd{pin}", self.defense)
+            case "gradient" | "criterion":
+                return (f"advplug[torch]{pin}", f"advplug-attack-pgd{pin}", "torch>=2.4")
             case _:
                 return (f"advplug[torch]{pin}", "torch>=2.4")
 

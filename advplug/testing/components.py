@@ -7,14 +7,16 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from advplug.engine.problem import Problem, make_problem
 from advplug.engine.query_counter import QueryCounter
 from advplug.errors import InvalidInput
 from advplug.gradients import Estimate, Exact, GradientEstimator
-from advplug.losses import Loss, Margin
+from advplug.losses import Loss, Margin, View
+from advplug.model import PlainModel
 from advplug.numerics.random_numbers import Noise
+from advplug.numerics.tensors import wrap
 from advplug.spelling import written
 from advplug.testing.models import CLASSES, linear_case
 from advplug.testing.subject import NotApplicable, Subject, require
@@ -68,6 +70,19 @@ def ask(
         finally:
             hook.remove()
     return Answer(estimate, sum(seen), counter.forwards)
+
+
+def view_of(scores: Tensor, labels: Tensor, targets: Tensor | None = None) -> View:
+    """What a loss sees where a model answers ``scores`` (n, K) to inputs of the true classes ``labels`` (n,)."""
+    return View(
+        model=PlainModel(nn.Identity(), scores.shape[1]),
+        x=wrap(scores),
+        logits=wrap(scores),
+        labels=wrap(labels),
+        targets=None if targets is None else wrap(targets),
+        samples=wrap(torch.arange(len(scores))),
+        activations={},
+    )
 
 
 def require_text(subject: Subject, read: Callable[[str], Any]) -> None:

@@ -21,10 +21,11 @@ pytest.importorskip("pip", reason="wheels are built and installed with pip")
 pytest.importorskip("hatchling", reason="and built without isolation, by the hatchling that is here")
 
 ROOT = Path(__file__).resolve().parents[2]
-CALLS = [("attack", "mine"), ("data", "mine"), ("case", "mine"), ("adaptive", "again", "--breaks", "kwta")]
+OF_ONE_PART = ("attack", "data", "loss", "gradient", "criterion")
+CALLS = [*((kind, "mine") for kind in OF_ONE_PART), ("case", "mine"), ("adaptive", "again", "--breaks", "kwta")]
 FOUND = ("data:found", "defense:found", "adaptive:found")
 """Made of a search on a model and on data of a user's own."""
-PLUGINS = ("attack:mine", "data:mine", "defense:mine", "adaptive:mine", "adaptive:again", *FOUND)
+PLUGINS = (*(f"{kind}:mine" for kind in OF_ONE_PART), "defense:mine", "adaptive:mine", "adaptive:again", *FOUND)
 BLOCK = re.compile(r"^```python\n(.*?)^```", re.MULTILINE | re.DOTALL)
 
 

@@ -148,7 +148,7 @@ def test_other_projects_with_plugins_are_no_clone(project: str, folder: Path) ->
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["new", "loss", "mine"], "'loss' is not one of"),
+        (["new", "paper", "mine"], "'paper' is not one of"),
         (["new", "attack"], "Missing argument"),
         (["new", "attack", "My_Own"], "lower-case letters"),
         (["new", "attack", "mine", "--breaks", "wall"], "belongs to the kind adaptive"),

@@ -24,7 +24,7 @@ else:
 ROOT = Path(__file__).resolve().parents[2]
 SHIPPED = sorted(ROOT.glob("plugins/*/*/pyproject.toml"))
 # A word that the template uses itself, a keyword when capitalised, the shortest and the longest.
-NAMES = ("task", "true", "x", "nine-chars-nine-chars-nine-cha")
+NAMES = ("task", "true", "x", "nine-chars-nine-chars-nine-cha", "view", "objective", "decision")
 
 
 LONG_LINES = {field: ("What a lot of words. " * 12)[: longest - 1] + "x" for field, longest in LONGEST.items()}
@@ -215,8 +215,8 @@ def test_a_long_paper_is_one_string(tmp_path: Path) -> None:
 
 
 def test_an_unknown_kind_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(InvalidInput, match="attack, defense, adaptive, data"):
-        plan("loss", "mine", tmp_path)
+    with pytest.raises(InvalidInput, match="attack, defense, adaptive, data, loss"):
+        plan("paper", "mine", tmp_path)
 
 
 def test_nothing_is_written_where_one_of_two_folders_is_there(tmp_path: Path) -> None:
