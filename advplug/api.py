@@ -45,7 +45,7 @@ def run(
     model: nn.Module,
     inputs: Tensor | ep.Tensor,
     labels: Tensor | ep.Tensor,
-    threat: ThreatModel,
+    threat: ThreatModel | str,
     *,
     loss: Loss | None = None,
     gradient: GradientEstimator | None = None,
@@ -63,6 +63,7 @@ def run(
     Parameters
     ----------
     model: a DefendedModel, or any module from inputs in ``threat.bounds`` to logits (N, K).
+    threat: a ThreatModel, or text such as ``"linf:8/255"``, ``"l2:min"``.
     inputs: float32 or float64 (N, ...), raw or eagerpy.
     labels: integer (N,).
     loss, gradient, criterion: the attack's own loss, exact gradients and the goal of ``threat`` unless given.
