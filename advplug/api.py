@@ -46,7 +46,7 @@ def run(
     model: nn.Module,
     inputs: Any,
     labels: Any = None,
-    threat: ThreatModel | None = None,
+    threat: ThreatModel | str | None = None,
     *,
     loss: Loss | None = None,
     gradient: GradientEstimator | None = None,
@@ -69,7 +69,7 @@ def run(
         pixels of uint8 as values in [0, 1]. Without ``labels`` what has both: a ``torch.utils.data`` Dataset or
         DataLoader, a pair, a dataset of Hugging Face, or :class:`advplug.Images`.
     labels: integer (N,).
-    threat: what the attacker may do; required.
+    threat: what the attacker may do, required: a ThreatModel, or text such as ``"linf:8/255"``, ``"l2:min"``.
     loss, gradient, criterion: the attack's own loss, exact gradients and the goal of ``threat`` unless given.
     targets: classes (N,) to reach, ``"each"`` for every other class in turn, or None.
     num_targets: how many of the likeliest other classes to try in turn, instead of ``targets``.
@@ -94,7 +94,7 @@ def run(
         raise TypeError(f"unknown options {sorted(unknown)}: choose from {[field.name for field in fields(Options)]}")
     if threat is None:
         place = ", by name" if isinstance(labels, str | ThreatModel) else ""
-        raise InvalidInput(f"threat is missing: give norm and budget{place}, such as threat=ThreatModel('linf', 8/255)")
+        raise InvalidInput(f"threat is missing: give norm and budget{place}, such as threat='linf:8/255'")
     if tracker is not None:
         options["listen"] = tracker.of_attack(type(attack).__name__)
     x, y = tensors_of(inputs, labels, model)

@@ -53,8 +53,16 @@ def fetch(folder: Path, name: str, urls: Sequence[str], remedy: str, known_hash:
         try:
             return Path(pooch.retrieve(url, known_hash, fname=name, path=folder, progressbar=False))
         except (OSError, ValueError) as error:  # no network, no permission; wrong hash
-            failures.append(f"{url}: {str(error).splitlines()[0] if str(error) else type(error).__name__}")
+            failures.append(f"{url}: {_why(error)}")
     raise DataUnavailable(f"no {name} in {folder}, and no download ({'; '.join(failures)}). {remedy}")
+
+
+def _why(error: Exception) -> str:
+    """The reason in a few words: of a lost connection the error itself quotes each attempt."""
+    if type(error).__name__ in ("ConnectionError", "ConnectTimeout", "ReadTimeout", "SSLError", "ProxyError"):
+        return "no connection"
+    first = (str(error).splitlines() or [""])[0]
+    return first or type(error).__name__
 
 
 def check_sha256(content: bytes, expected: str, path: Path, remedy: str) -> None:

@@ -11,7 +11,28 @@ COMPUTING = {"torch", "numpy", "eagerpy", "safetensors", "pydantic", "matplotlib
 
 def near(name: str, known: Iterable[str]) -> str:
     """What ``name`` may have been meant to be among ``known``, in brackets; "" if nothing is close."""
-    return "".join(f" (did you mean {match}?)" for match in get_close_matches(name, list(known), n=1))
+    found = nearest(name, known)
+    return f" (did you mean {found}?)" if found else ""
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """The one of ``known`` that takes the fewest slips of the finger to become ``name``; "" if nothing is close."""
+    close = get_close_matches(name, list(known), n=5)
+    return min(close, key=lambda match: _slips(name, match), default="")
+
+
+def _slips(typed: str, meant: str) -> int:
+    """Letters left out, added or exchanged, and neighbours swapped (optimal string alignment)."""
+    before, above = list[int](), list(range(len(meant) + 1))
+    for row, letter in enumerate(typed, 1):
+        line = [row]
+        for column, other in enumerate(meant, 1):
+            ways = [above[column] + 1, line[-1] + 1, above[column - 1] + (letter != other)]
+            if row > 1 and column > 1 and typed[row - 2 : row] == meant[column - 2 : column][::-1]:
+                ways.append(before[column - 2] + 1)
+            line.append(min(ways))
+        before, above = above, line
+    return above[-1]
 
 
 class AdvplugError(Exception):

@@ -127,7 +127,7 @@ def check_hyperparameters(instance: Any) -> None:
     """
     for name, hint in _hints(instance.__class__).items():
         value = getattr(instance, name)
-        wanted = _remedy(hint, value)
+        wanted = remedy(hint, value)
         if wanted is not None:
             raise InvalidInput(f"{name} is {value!r}: {wanted}")
 
@@ -142,16 +142,16 @@ def _hints(owner: Any) -> dict[str, Any]:
     return {field.name: hints[field.name] for field in fields(owner) if field.init}
 
 
-def _remedy(hint: Any, value: Any) -> str | None:
+def remedy(hint: Any, value: Any) -> str | None:
     """What to give instead of ``value``; None if it is right."""
     origin = get_origin(hint)
     if origin is Annotated:
         plain, *extras = get_args(hint)
         constraints = [extra for extra in extras if isinstance(extra, Constraint)]
-        return _remedy(plain, value) or next((one.remedy() for one in constraints if not one.holds(value)), None)
+        return remedy(plain, value) or next((one.remedy() for one in constraints if not one.holds(value)), None)
     if origin in (Union, UnionType):
-        remedies = [_remedy(one, value) for one in get_args(hint)]
-        return None if None in remedies else ", or ".join(str(remedy) for remedy in remedies)
+        remedies = [remedy(one, value) for one in get_args(hint)]
+        return None if None in remedies else ", or ".join(map(str, remedies))
     if origin is Literal:
         known = get_args(hint)
         listed = ", ".join(map(str, known))
@@ -159,9 +159,9 @@ def _remedy(hint: Any, value: Any) -> str | None:
     if hint in (None, NoneType):
         return None if value is None else "None"
     if hint in _PLAIN:
-        kind, remedy = _PLAIN[hint]
+        kind, instead = _PLAIN[hint]
         right = isinstance(value, kind) and (hint is bool or not isinstance(value, bool))
-        return None if right else remedy
+        return None if right else instead
     return _of_class(hint, value)
 
 
@@ -179,5 +179,5 @@ def _of_items(hint: Any, value: Any) -> str | None:
     """What to give instead of a sequence of which every item is of type ``hint``; None if it is one."""
     if not isinstance(value, tuple | list):
         return "give a tuple"
-    wrong = (remedy for item in value if (remedy := _remedy(hint, item)) is not None)
-    return next((f"for each item, {remedy}" for remedy in wrong), None)
+    wrong = (found for item in value if (found := remedy(hint, item)) is not None)
+    return next((f"for each item, {found}" for found in wrong), None)

@@ -70,7 +70,6 @@ def observe(
         raise InvalidInput(
             f"the model is a {type(model).__name__}: pass the torch.nn.Module inside, which is what the attack asks"
         )
-    threat = ThreatModel.parse(threat) if isinstance(threat, str) else threat
     x, y = torch.as_tensor(raw(inputs)), torch.as_tensor(raw(labels))
     aims = None if targets is None else torch.as_tensor(raw(targets))
     problem = make_problem(model, x, y.long(), threat, targets=aims, criterion=criterion)

@@ -152,6 +152,20 @@ class ThreatModel:
         return ", ".join((f"{self.norm}:{budget}", *(note for note, holds in notes.items() if holds)))
 
 
+def as_threat(threat: ThreatModel | str, *, bounds: tuple[float, float] = (0.0, 1.0)) -> ThreatModel:
+    """``threat`` itself, or the one that its text says within ``bounds``: what every call does that takes one.
+
+    Raises
+    ------
+    InvalidInput: it is neither, or a text that says none.
+    """
+    if isinstance(threat, ThreatModel):
+        return threat
+    if isinstance(threat, str):
+        return ThreatModel.parse(threat, bounds=bounds)
+    raise InvalidInput(f"threat is {threat!r}: pass a ThreatModel, or text such as 'linf:8/255'")
+
+
 def _is_array(value: object) -> bool:
     """Whether ``value`` is several numbers: an array or tensor with a dimension, or a list."""
     return isinstance(value, list | tuple | FixedArray) or getattr(value, "ndim", 0) > 0

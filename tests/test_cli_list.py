@@ -289,7 +289,7 @@ def test_an_internal_error_prints_its_traceback_and_an_interrupt_does_not(
     assert "Traceback" in capsys.readouterr().err
     monkeypatch.setattr(cli, "main", fail(KeyboardInterrupt()))
     assert run(["list"]) == 130
-    assert capsys.readouterr().err == "Error: interrupted\n"
+    assert capsys.readouterr().err == "Error: interrupted: give the same command again\n"
 
 
 def test_check_all_leaves_out_the_attacks_of_libraries() -> None:

@@ -6,8 +6,10 @@ import json
 import os
 import re
 import shlex
+import signal
 import subprocess
 import sys
+import time
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -164,3 +166,46 @@ def test_a_minimum_norm_run_shows_every_budget(shown: Mapping[tuple[str, int], s
 def test_budgets_of_presets_are_fractions(shown: Mapping[tuple[str, int], str], width: int) -> None:
     assert "linf:8/255" in shown["show a defense", width]
     assert "0.0313725" not in shown["show a defense", width]
+
+
+SLEEPY = """
+import time, torch
+from pathlib import Path
+
+class Sleepy(torch.nn.Module):
+    "Says in a file that it was asked, and takes its time."
+
+    def forward(self, x):
+        if list(Path().glob("run/*" if Path("at-once").exists() else "run/rows/*.json")):
+            Path("asked").touch()
+            time.sleep(0.2)
+        light = x[:, 0] - 0.5
+        return torch.stack((-light, light), 1)
+"""
+
+
+@pytest.mark.parametrize(
+    ("command", "at_once", "told"),
+    [
+        ("evaluate own:Sleepy --attacks fgm,pgd", False, "run keeps 1 finished attack: the same command goes on"),
+        ("evaluate own:Sleepy --attacks pgd,fgm", True, "no attack had finished, and run keeps nothing: the same"),
+        ("search own:Sleepy --trials 2", True, "no attack had finished, and run keeps nothing: the same command"),
+    ],
+)
+def test_ctrl_c_is_one_sentence_and_code_130(tmp_path: Path, command: str, at_once: bool, told: str) -> None:
+    (tmp_path / "own.py").write_text(SLEEPY, encoding="utf-8")
+    x = np.stack((np.linspace(0, 1, 8), np.full(8, 0.2)), 1).astype(np.float32)
+    np.savez(tmp_path / "data.npz", x=x, y=(x[:, 0] > 0.5).astype(int))
+    if at_once:
+        (tmp_path / "at-once").touch()
+    words = f"-m advplug {command} --data data.npz --threat linf:0.2 --out run"
+    with subprocess.Popen(
+        [sys.executable, *shlex.split(words)], cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        while not (tmp_path / "asked").exists() and process.poll() is None:
+            time.sleep(0.05)
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate()
+    assert process.returncode == 130, err
+    assert "Traceback" not in out + err
+    assert err.splitlines()[-1].startswith(f"Error: interrupted: {told}")

@@ -224,3 +224,31 @@ def test_errors(capsys: pytest.CaptureFixture[str], arguments: list[str], code: 
     assert run(arguments) == code
     assert message in capsys.readouterr().err
     assert not list(Path().iterdir())
+
+
+@pytest.mark.parametrize("words", [["line:thin"], ["defense:line:thin"], ["line", "--preset", "thin"]])
+def test_the_preset_stands_behind_the_name_or_in_the_option(words: list[str]) -> None:
+    assert run(["train", *words]) == 0
+    assert json.loads(Path("line-thin-seed0.json").read_text())["preset"] == "thin"
+
+
+def test_data_may_name_a_split() -> None:
+    assert run(["train", "line", "--data", "dots:judge"]) == 0
+    assert json.loads(Path("line-thin-seed0.json").read_text())["data"] == "dots-judge"
+    assert run(["train", "line", "--data", "data:dots"]) == 0
+    assert json.loads(Path("line-thin-seed0.json").read_text())["data"] == "dots-fit"
+
+
+def test_an_interrupt_says_that_nothing_is_kept(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def train(*_: Any, on_epoch: EpochCallback, **__: Any) -> Any:
+        on_epoch(1, 2, {})
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Line, "train", train)
+    assert run(["train", "line"]) == 130
+    (line,) = [line for line in capsys.readouterr().err.splitlines() if "interrupted" in line]
+    assert line.endswith("line-thin-seed0.safetensors was not written, and no epoch is kept: the same command trains "
+                         "from the start")  # fmt: skip
+    assert not list(Path().iterdir())

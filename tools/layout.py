@@ -46,7 +46,7 @@ LAYERS: dict[str, tuple[str, ...]] = {
     "interop": ("interop",),
     "testing": ("testing",),
     "scaffold": ("scaffold",),
-    "cli": ("cli",),
+    "cli": ("cli", "__main__"),
     "calls from Python": ("user_job",),
 }  # fmt: skip
 """From the bottom to the top: the modules and wings of each layer, without the leading ``advplug.``."""

@@ -122,7 +122,7 @@ def explain(error: BaseException) -> tuple[str, int]:
     """The one-line message and the exit code for an error."""
     if isinstance(error, click.Abort | KeyboardInterrupt):
         interrupt = error if isinstance(error, KeyboardInterrupt) else error.__cause__  # click raises its own from it
-        return str(interrupt or "") or "interrupted", 130
+        return str(interrupt or "") or "interrupted: give the same command again", 130
     if isinstance(error, SystemExit):  # no command of ours leaves so: exit code 0 would pass for a finished run
         return "a model, a plugin or a library called sys.exit(0) during the command", INTERNAL
     if isinstance(error, AdvplugError):

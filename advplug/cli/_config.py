@@ -26,6 +26,7 @@ class Settings(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True)
 
     model: str | None = None
+    preset: str | None = None
     data: str | None = None
     threat: str | None = None
     attacks: list[str] | None = None

@@ -13,6 +13,7 @@ import click
 
 from advplug.cli import _console, _verdict
 from advplug.cli._counts import check_counts
+from advplug.cli._interrupts import interruptible
 from advplug.cli._options import RUNS, Options
 from advplug.cli._progress import watching
 from advplug.cli._workers import SHARD, read_share
@@ -40,7 +41,8 @@ def carry_out(order: Order, options: Options, manager: Manager) -> Evaluation | 
     from advplug.evaluation import evaluate, work_on_share
 
     executor, share = options.read_executor(), read_share(options.shard)
-    job = order()
+    with interruptible(NOT_BEGUN):
+        job = order()
     run_dir = options.out or RUNS / run_name(job)
     if share is not None:
         run_dir = run_dir / SHARD.format(*share)
@@ -109,14 +111,47 @@ def finish(evaluation: Evaluation, *, as_json: bool, report: bool) -> None:
         click.get_current_context().exit(1)
 
 
+NOT_BEGUN = "no attack had begun, and nothing was written: give the same command again"
+
+
 @contextmanager
 def resumable(directory: Path, *, fresh: bool) -> Iterator[None]:
-    """Say to who interrupts a run how it goes on."""
+    """Say to who interrupts a run what is kept, and how it goes on."""
     try:
         yield
     except KeyboardInterrupt as error:
         command = "the same command without --fresh" if fresh else "the same command"
-        raise KeyboardInterrupt(f"interrupted: {command} goes on from here, with what {directory} holds") from error
+        kept = _kept(directory)
+        if kept:
+            told = f"{directory} keeps {kept}: {command} goes on from there"
+        else:
+            told = f"no attack had finished, and {directory} keeps nothing: {command} begins again"
+        with interruptible(told):
+            raise KeyboardInterrupt from error
+
+
+def _kept(directory: Path) -> str:
+    """What of a run is finished, in words; "" if nothing is."""
+    from advplug.evaluation.storage.run_directory import RunDirectory
+
+    names = [path.parent.name for path in RunDirectory(directory).records() if path.suffix != ".npz"]
+    attacks, parts, trials = names.count("rows"), names.count("pieces"), _trials(directory)
+    found = [
+        f"{count} finished {what}{'s' * (count != 1)}"
+        for count, what in ((attacks, "attack"), (parts, "stage"), (trials, "trial"))
+        if count
+    ]
+    return " and ".join(found)
+
+
+def _trials(directory: Path) -> int:
+    """How many trials of a search are on file."""
+    from advplug.composition.run import TRIALS
+
+    try:
+        return len((directory / TRIALS).read_bytes().splitlines())
+    except FileNotFoundError:
+        return 0
 
 
 def _present(evaluation: Evaluation, *, as_json: bool, report: bool) -> str:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from difflib import get_close_matches
 from typing import Any
 
 import click
 
+from advplug.cli._interrupts import interruptible
+from advplug.errors import nearest
 from advplug.specs import imported
 
 
@@ -26,7 +27,8 @@ class LazyGroup(click.Group):
         """Import and return a command, None if there is none of that name."""
         if cmd_name not in self._table:
             return None
-        command: click.Command = imported(self._table[cmd_name][0])
+        with interruptible("it had not begun, and nothing was written"):
+            command: click.Command = imported(self._table[cmd_name][0])
         return command
 
     def resolve_command(
@@ -34,8 +36,8 @@ class LazyGroup(click.Group):
     ) -> tuple[str | None, click.Command | None, list[str]]:
         """As click does it, with a hint where the name is unknown."""
         if args and args[0] not in self._table and not args[0].startswith("-"):
-            near = get_close_matches(args[0], self._table, n=1)
-            ctx.fail(f"No such command {args[0]!r}." + "".join(f" Did you mean {name}?" for name in near))
+            near = nearest(args[0], self._table)
+            ctx.fail(f"No such command {args[0]!r}." + (f" Did you mean {near}?" if near else ""))
         return super().resolve_command(ctx, args)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:

@@ -8,7 +8,9 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from advplug.cli._counts import whole
+from advplug.cli._parameters import parameters_of
 from advplug.errors import InvalidInput, near
+from advplug.hyperparameters import remedy
 from advplug.plugins.manager import Manager
 
 if TYPE_CHECKING:
@@ -17,6 +19,10 @@ if TYPE_CHECKING:
     from advplug.evaluation import Job
     from advplug.gradients import GradientEstimator
     from advplug.losses import Loss
+
+
+_PLAIN: dict[Any, type] = {"int": int, "float": float, "bool": bool, "str": str}
+"""Types of parameters that another library writes as text."""
 
 
 class Gradient(NamedTuple):
@@ -202,10 +208,26 @@ def _attack(name: str, factory: Any, settings: Mapping[str, str]) -> Any:
             raise InvalidInput(f"--set {name}.{key}: {name} has no such parameter{near(key, known)}")
     from advplug.spelling.values import literal
 
+    values = {key: literal(text) for key, text in settings.items()}
+    for key, value in values.items():
+        wanted = remedy(_type_of(known[key]), value)
+        if wanted is not None:
+            kind = parameters_of(factory)[key]["annotation"]
+            raise InvalidInput(f"--set {name}.{key}={settings[key]}: {key} is {value!r}: {wanted} ({kind})")
     try:
-        return factory(**{key: literal(text) for key, text in settings.items()})
-    except TypeError as error:
-        raise InvalidInput(f"--set for {name}: {error}") from error
+        return factory(**values)
+    except (InvalidInput, TypeError) as error:
+        wrong = next((key for key in settings if str(error).startswith(f"{key} is ")), None)
+        if wrong is None:
+            raise InvalidInput(f"--set for {name}: {error}") from error
+        kind = parameters_of(factory)[wrong]["annotation"]
+        raise InvalidInput(f"--set {name}.{wrong}={settings[wrong]}: {error} ({kind})") from error
+
+
+def _type_of(parameter: inspect.Parameter) -> Any:
+    """Its type where that is plain, Any for a text: an attack of our own checks itself."""
+    found = parameter.annotation
+    return _PLAIN.get(found, Any) if isinstance(found, str) or found is parameter.empty else found
 
 
 def _settings(texts: Sequence[str], attacks: Sequence[str]) -> dict[str, dict[str, str]]:

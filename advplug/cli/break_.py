@@ -13,6 +13,7 @@ from advplug.cli._device import usable_device
 from advplug.cli._options import Options, shared_options
 from advplug.cli._order import Order
 from advplug.cli._paths import UserPath
+from advplug.cli._presets import chosen, preset_option
 from advplug.plugins.manager import default_manager
 
 if TYPE_CHECKING:
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 
 @click.command("break")
 @click.argument("case")
-@click.option("--preset", default="mnist", show_default=True, help="Configuration of the defense.")
+@preset_option
 @click.option("--data", type=UserPath(), help="File or folder of inputs, as for evaluate, instead of the preset's.")
 @click.option("--weights", type=UserPath(), help="Weights instead of the shipped ones, .safetensors.")
 @click.option("--attack", "attacks", multiple=True, metavar="NAME", help="Another attack at its defaults; repeatable.")
@@ -31,21 +32,23 @@ def command(
     ctx: click.Context,
     *,
     case: str,
-    preset: str,
+    preset: str | None,
     data: Path | None,
     weights: Path | None,
     attacks: tuple[str, ...],
     options: Options,
 ) -> None:
-    """Run the case study CASE: its authors' weak evaluation, then the adaptive attack; exit 1 if it breaks nothing.
+    """Run the case study CASE, NAME[:PRESET]: its authors' weak evaluation, then the adaptive attack.
 
-    A run that was interrupted goes on where it stopped. Smaller budgets cost about one run of every attack each.
+    Exit code 1 says that it breaks nothing. A run that was interrupted goes on where it stopped. Smaller budgets cost
+    about one run of every attack each.
     """
+    found = chosen(case, preset, "adaptive")
     order = Order.of(
         "break",
         options,
-        case=case,
-        preset=preset,
+        case=found.name,
+        preset=found.preset,
         data=data,
         weights=weights,
         attacks=attacks,
@@ -57,7 +60,7 @@ def command(
 def job_of(
     *,
     case: str,
-    preset: str,
+    preset: str | None,
     data: str | None,
     weights: str | None,
     attacks: Sequence[str],

@@ -14,6 +14,7 @@ from advplug.cli._device import usable_device
 from advplug.cli._options import Options, shared_options
 from advplug.cli._order import Order
 from advplug.cli._paths import UserPath
+from advplug.cli._presets import preset_option, with_preset
 from advplug.cli._usual import Usual, usual
 from advplug.errors import InvalidInput
 from advplug.plugins.manager import default_manager
@@ -32,6 +33,7 @@ def _defaults(ctx: click.Context, _: click.Parameter, path: Path | None) -> Path
 
 @click.command("evaluate")
 @click.argument("model")
+@preset_option
 @click.option("--config", type=UserPath(), is_eager=True, expose_value=False, callback=_defaults,
               help="TOML file with any of these options but --fresh, --json and --config.")  # fmt: skip
 @click.option(
@@ -89,6 +91,7 @@ def _defaults(ctx: click.Context, _: click.Parameter, path: Path | None) -> Path
 def command(
     *,
     model: str,
+    preset: str | None,
     data: str | None,
     threat: str | None,
     attacks: str | None,
@@ -110,6 +113,7 @@ def command(
     Or a defense plugin, NAME[:PRESET]; or a model of another library with its preprocessing, timm:NAME or hf:FOLDER.
     """
     manager = default_manager()
+    model = with_preset(model, preset, manager)
 
     def order_of(chosen: Usual) -> Order:
         return Order.of(

@@ -12,9 +12,11 @@ import click
 from advplug.cli import _console, _evaluation, _model
 from advplug.cli._counts import check_seed
 from advplug.cli._device import usable_device
+from advplug.cli._interrupts import interruptible
 from advplug.cli._options import RUNS
 from advplug.cli._order import Order
 from advplug.cli._paths import UserPath, refuse_empty, refuse_overwriting
+from advplug.cli._presets import preset_option, with_preset
 from advplug.cli._progress import watching
 from advplug.cli._workers import read_executor
 from advplug.plugins.manager import default_manager
@@ -73,6 +75,7 @@ def _plan_options(command: Callable[..., Any]) -> Callable[..., Any]:
 
 @click.command("search")
 @click.argument("model")
+@preset_option
 @click.option("--data", help="As in advplug evaluate.")
 @click.option("--threat", help="norm:epsilon in the units of the input: linf:8/255, l2:0.5.")
 @click.option("--bounds", help="Valid range of inputs, 0,1 if absent, as in advplug evaluate.")
@@ -93,6 +96,7 @@ def _plan_options(command: Callable[..., Any]) -> Callable[..., Any]:
 def command(
     *,
     model: str,
+    preset: str | None,
     data: str | None,
     threat: str | None,
     bounds: str | None,
@@ -117,13 +121,15 @@ def command(
     """
     check_seed(seed)
     chosen = read_executor(executor, workers, threads)
+    model = with_preset(model, preset, default_manager())
     values = {
         "model": model, "data": data, "threat": threat, "bounds": bounds, "mask": mask, "output": output,
         "limit": limit, "seed": seed, "device": device, "batch_size": batch_size,
     }  # fmt: skip
     _refuse({name: values[name] for name in _FILES}, out)
     order = Order(command="search", values=values, epsilons=None, sweep=None, diagnose="quick", draws=16)
-    job = order()
+    with interruptible(_evaluation.NOT_BEGUN):
+        job = order()
     _evaluation.refuse_unfit(job)
     job = replace(job, run_dir=out or RUNS / f"search-{_evaluation.run_name(job)}", command=_console.command_line())
     place = {"executor": chosen, "build": order}

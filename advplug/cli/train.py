@@ -15,7 +15,9 @@ import click
 from advplug.cli import _console
 from advplug.cli._counts import check_seed
 from advplug.cli._device import usable_device
+from advplug.cli._interrupts import interruptible
 from advplug.cli._paths import UserPath, refuse_empty
+from advplug.cli._presets import chosen, first_preset, preset_option
 from advplug.cli._progress import progress
 from advplug.errors import InvalidInput
 from advplug.plugins.manager import default_manager
@@ -29,34 +31,35 @@ if TYPE_CHECKING:
 
 @click.command("train")
 @click.argument("defense")
-@click.option("--preset", help="Configuration to train; the first one of the defense if left out.")
+@preset_option
 @click.option("--seed", default=0, show_default=True, help="Seed of initial weights and batch order.")
-@click.option("--data", help="Data plugin, .npz file or folder of images, instead of the preset's data.")
+@click.option("--data", help="Data plugin as NAME[:SPLIT], .npz file or folder of images, instead of the preset's.")
 @click.option("--out", type=UserPath(), help="Weights file, .safetensors; a .json record goes beside.")
 @click.option("--device", default="cpu", show_default=True, help="Torch device to train on.")
 @_console.json_option
 def command(
     *, defense: str, preset: str | None, seed: int, data: str | None, out: Path | None, device: str, as_json: bool
 ) -> None:
-    """Train a preset of DEFENSE from scratch and write its weights."""
+    """Train a preset of DEFENSE, NAME[:PRESET], from scratch and write its weights."""
     check_seed(seed)
     refuse_empty(data=data)
     manager = default_manager()
-    key = defense if ":" in defense else f"defense:{defense}"
-    if manager.find(key).kind != "defense":
-        raise InvalidInput(f"{key} is no defense: name one of those that advplug list --kind defense shows")
+    key, preset = chosen(defense, preset, "defense")
     plugin = manager.load(key)()
-    preset = preset or next(iter(plugin.presets))
-    chosen = plugin.preset(preset)
+    preset = preset or first_preset(plugin)
+    configuration = plugin.preset(preset)
     path = _target(out or Path(f"{key.rpartition(':')[2]}-{preset}-seed{seed}.safetensors"))
-    images = _images(data or f"data:{chosen.data}", chosen.train_split)
+    images = _images(data or f"data:{configuration.data}", configuration.train_split)
     if data is not None:
-        _check_form(images, data, chosen.data)
+        _check_form(images, data, configuration.data)
     target = usable_device(device)
 
     metrics: dict[str, float] = {}
     start = perf_counter()
-    with progress(f"{defense} {preset}") as step:
+    with (
+        interruptible(f"{path} was not written, and no epoch is kept: the same command trains from the start"),
+        progress(f"{key.rpartition(':')[2]} {preset}") as step,
+    ):
 
         def report(epoch: int, epochs: int, values: Mapping[str, float]) -> None:
             metrics.update({name: float(value) for name, value in values.items()})
@@ -113,8 +116,9 @@ def _images(name: str, split: str) -> Images:
 
     if names_a_file(name, default_manager()):
         return in_range(read_images(Path(name), warn=say), (0.0, 1.0), name)
-    dataset: Dataset = default_manager().load(name if ":" in name else f"data:{name}")()
-    return dataset.load(split)
+    plugin, _, own = name.removeprefix("data:").partition(":")
+    dataset: Dataset = default_manager().load(f"data:{plugin}")()
+    return dataset.load(own or split)
 
 
 def _check_form(images: Images, name: str, expected: str) -> None:

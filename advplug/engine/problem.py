@@ -23,7 +23,7 @@ from advplug.gradients import Exact, GradientEstimator
 from advplug.hyperparameters import Count, Interval, check_hyperparameters
 from advplug.losses import CAPABILITIES, Loss
 from advplug.model import DefendedModel
-from advplug.threat import ThreatModel
+from advplug.threat import ThreatModel, as_threat
 from advplug.tracking import Listen
 
 Progress = Callable[[int, int, int], None]
@@ -150,7 +150,7 @@ def make_problem(
     model: nn.Module,
     inputs: Tensor,
     labels: Tensor,
-    threat: ThreatModel,
+    threat: ThreatModel | str,
     *,
     targets: Tensor | Literal["each"] | None = None,
     num_targets: int | None = None,
@@ -170,6 +170,7 @@ def make_problem(
     model: a DefendedModel, or any module from inputs in ``threat.bounds`` to logits.
     inputs: float32 or float64 (N, ...), N >= 1.
     labels: integers (N,) below the number of classes.
+    threat: a ThreatModel, or text such as ``"linf:8/255"`` within the bounds of a DefendedModel, else of [0, 1].
     targets: classes (N,) to reach, ``"each"`` for every other class in turn, or None.
     num_targets: how many of the likeliest other classes to try in turn, instead of ``targets``.
     epsilon: a budget for each sample, (N,), instead of ``threat.epsilon``.
@@ -179,7 +180,8 @@ def make_problem(
     ------
     InvalidInput: anything that no attack can work on; the message says what to change.
     """
-    _check_components(threat=threat, loss=loss, gradient=gradient, criterion=criterion, num_targets=num_targets)
+    threat = as_threat(threat, bounds=model.bounds if isinstance(model, DefendedModel) else (0.0, 1.0))
+    _check_components(loss=loss, gradient=gradient, criterion=criterion, num_targets=num_targets)
     inputs, labels, targets, epsilon, starting_points = map(
         _trackable, (inputs, labels, targets, epsilon, starting_points)
     )
@@ -230,7 +232,6 @@ def make_problem(
 
 
 _COMPONENTS: dict[str, tuple[type, str]] = {
-    "threat": (ThreatModel, "a ThreatModel, such as ThreatModel('linf', 8 / 255)"),
     "loss": (Loss, "a loss, such as Margin()"),
     "gradient": (GradientEstimator, "a gradient estimator, such as EOT(20)"),
     "criterion": (Criterion, "a criterion, such as Misclassified()"),

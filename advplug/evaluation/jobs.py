@@ -13,9 +13,10 @@ from advplug.data import Dataset, Images
 from advplug.defense import Defense
 from advplug.engine.model_probe import as_defended
 from advplug.errors import InvalidInput
+from advplug.model import DefendedModel
 from advplug.plugins.manager import Manager, default_manager
 from advplug.records.job import Job
-from advplug.threat import ThreatModel
+from advplug.threat import ThreatModel, as_threat
 
 OWN_IMAGES = 5000
 """How many images of the same data, at most, go to attacks that need some of the attacker's own."""
@@ -24,7 +25,7 @@ OWN_IMAGES = 5000
 def case_job(
     name: str,
     *,
-    preset: str = "mnist",
+    preset: str | None = None,
     limit: int | None = 100,
     seed: int = 0,
     device: torch.device | str = "cpu",
@@ -40,6 +41,7 @@ def case_job(
 
     Parameters
     ----------
+    preset: configuration of the defense, its first one for None.
     limit: number of test images, None for all.
     images: the user's own, instead of the preset's test split.
     extra: further recipes, run after the case's own.
@@ -52,6 +54,7 @@ def case_job(
     manager = manager or default_manager()
     case: AdaptiveAttack = manager.load(f"adaptive:{name}")()
     defense: Defense = manager.load(f"defense:{case.breaks}")()
+    preset = preset or next(iter(defense.presets))
     configuration = defense.preset(preset)
     model = defense.build(preset, device, weights)
     needing = next((recipe for recipe in extra if recipe.attack.needs_auxiliary), None)
@@ -100,7 +103,7 @@ def model_job(
     name: str,
     model: nn.Module,
     images: Images,
-    threat: ThreatModel,
+    threat: ThreatModel | str,
     recipes: Sequence[Recipe],
     *,
     seed: int = 0,
@@ -114,6 +117,7 @@ def model_job(
         raise InvalidInput("no attacks to run: name at least one")
     if not isinstance(model, nn.Module):
         raise InvalidInput(f"the model is a {type(model).__name__}: pass a torch.nn.Module, or a PlainModel around it")
+    threat = as_threat(threat, bounds=model.bounds if isinstance(model, DefendedModel) else (0.0, 1.0))
     images, model = images.to(device), model.to(device)
     return Job(
         case=name,

@@ -14,7 +14,7 @@ from advplug.engine.region import Region
 from advplug.engine.result import AttackResult
 from advplug.errors import InvalidInput
 from advplug.model import DefendedModel
-from advplug.threat import ThreatModel
+from advplug.threat import ThreatModel, as_threat
 
 _COMPONENTS = ("loss", "gradient", "criterion", "auxiliary")
 OPTIONS = (*_COMPONENTS, *(field.name for field in fields(Options)))
@@ -66,7 +66,7 @@ def pose(
     model: DefendedModel,
     inputs: Tensor,
     goal: Goal,
-    threat: ThreatModel,
+    threat: ThreatModel | str,
     *,
     starting_points: Tensor | None = None,
     epsilon: Tensor | None = None,
@@ -88,6 +88,7 @@ def pose(
     unknown = options.keys() - set(OPTIONS)
     if unknown:
         raise TypeError(f"unknown options {sorted(unknown)}: choose from {', '.join(OPTIONS)}")
+    threat = as_threat(threat, bounds=model.bounds)
     components = {name: options.pop(name) for name in _COMPONENTS if name in options}
     settings = Options(**options)
     if starting_points is not None and not bool(starting_points.isfinite().all()):

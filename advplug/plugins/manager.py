@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from difflib import get_close_matches
 from functools import cache
 from typing import Any, Literal, overload
 
 from advplug import hookspecs
-from advplug.errors import COMPUTING, AdvplugError, BrokenPlugin, InvalidSpec, UnknownPlugin
+from advplug.errors import COMPUTING, AdvplugError, BrokenPlugin, InvalidSpec, UnknownPlugin, nearest
 from advplug.plugins.discovery import Provenance, canonical, given, installed
 from advplug.plugins.host import Host, PluginFailure, describe
 from advplug.plugins.names import Claim, Claims, owner
@@ -168,7 +167,7 @@ class Manager(Host):
                 if reason is not None:
                     return reason
             named = [spec.key for spec in self.specs() if spec.name in (name, key)]
-            near = ", ".join(named) or _nearest(kind, KINDS)
+            near = ", ".join(named) or (_nearest(kind, KINDS) if kind else self._of_any_kind(name))
             return UnknownPlugin(f"no plugin {key!r}: write kind:name, the kind one of {', '.join(KINDS)}{_hint(near)}")
         reason = self._why_not(distribution, kind, name)
         if reason is not None:
@@ -180,6 +179,11 @@ class Manager(Host):
         silent = ", ".join(sorted({failure.distribution for failure in self.errors if failure.stage in _SILENT}))
         suspects = f". Broken plugins may have brought it: {silent} (advplug doctor)" if silent else ""
         return UnknownPlugin(f"no plugin {key!r}{hint}, or install it: pip install {expected}{suspects}")
+
+    def _of_any_kind(self, name: str) -> str:
+        """Keys of the plugins whose name is most like ``name``, whatever their kind."""
+        found = nearest(name, [spec.name for spec in self.specs() if not spec.bridged])
+        return " or ".join(spec.key for spec in self.specs() if spec.name == found)
 
     def _nearest_of(self, kind: str, name: str) -> str:
         """Key of the plugin whose name is most like ``name``; of the same library if one is named there."""
@@ -226,7 +230,8 @@ def _check(spec: object, kind: type[PluginSpec], hook: str) -> None:
 
 
 def _nearest(name: str, known: Iterable[str], prefix: str = "") -> str:
-    return "".join(prefix + match for match in get_close_matches(name, list(known), n=1))
+    found = nearest(name, known)
+    return found and prefix + found
 
 
 def _hint(near: str) -> str:

@@ -62,7 +62,7 @@ def test_a_factory_that_fails_at_load(
 def test_an_interrupt_while_a_factory_is_imported_is_the_users(advplug: Advplug, site: Install) -> None:
     folder = site(plugin(LATE, late_parts="raise KeyboardInterrupt"))
     answer = advplug(folder, "show", "attack:late")
-    assert (answer.code, answer.stderr.strip()) == (130, "Error: interrupted")
+    assert (answer.code, answer.stderr.strip()) == (130, "Error: interrupted: give the same command again")
 
 
 def test_a_lazy_module_is_not_asked_for_what_it_would_import(

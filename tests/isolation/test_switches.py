@@ -46,7 +46,7 @@ def test_disabled_by_entry_point_or_distribution(
 def test_without_it_the_import_happens_and_an_interrupt_is_the_users(advplug: Advplug, site: Install) -> None:
     answer = advplug(site(FATAL), "list")
     assert (answer.code, answer.stdout) == (130, "")
-    assert answer.stderr.strip() == "Error: interrupted"
+    assert answer.stderr.strip() == "Error: interrupted: give the same command again"
     assert was_imported(answer)
 
 

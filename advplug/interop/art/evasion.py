@@ -30,7 +30,7 @@ from advplug.interop.art.parameters import (
 )
 from advplug.interop.calls import OPTIONS, Goal, pose
 from advplug.model import Decision
-from advplug.threat import ThreatModel
+from advplug.threat import ThreatModel, as_threat
 
 
 class AdvplugEvasionAttack(EvasionAttack):  # type: ignore[misc]
@@ -163,7 +163,7 @@ class _Anything(Criterion):
 
 
 def as_art_attack(
-    attack: Attack, estimator: Any, *, threat: ThreatModel, worst_case: bool = False, **options: Any
+    attack: Attack, estimator: Any, *, threat: ThreatModel | str, worst_case: bool = False, **options: Any
 ) -> AdvplugEvasionAttack:
     """``attack`` on ``estimator`` as an ART evasion attack, for ART's pipelines and its AdversarialTrainer.
 
@@ -175,7 +175,8 @@ def as_art_attack(
     Parameters
     ----------
     estimator: any classifier of ART; see :func:`from_art_classifier` for which of them give gradients.
-    threat: norm, budget and goal. Clip values that differ between features are its bounds.
+    threat: norm, budget and goal, or text such as ``"linf:8/255"``. Clip values that differ between features are its
+        bounds.
     worst_case: return the point of lowest (attacker's) loss within the budget, misclassified or not, as adversarial
         training wants it. There is no early end then.
     options: ``loss``, ``gradient``, ``criterion`` and the fields of :class:`advplug.attack.Options`.
@@ -184,6 +185,8 @@ def as_art_attack(
     ------
     InvalidInput: the estimator is no classifier of ART, or does not fit the threat model.
     """
+    if isinstance(threat, str):
+        threat = as_threat(threat, bounds=from_art_classifier(estimator, bounds=(0.0, 1.0)).bounds)
     model = from_art_classifier(estimator, bounds=threat.bounds)
     if tuple(model.bounds) != tuple(threat.bounds):
         raise InvalidInput(f"the classifier's clip_values are {model.bounds}, the threat model says {threat.bounds}")
