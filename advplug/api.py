@@ -128,6 +128,7 @@ def evaluate(
     *,
     losses: Any = None,
     gradients: Any = None,
+    criterion: Criterion | str | None = None,
     restarts: int = 1,
     targets: Literal["each"] | int | None = None,
     limit: int | None = None,
@@ -166,6 +167,8 @@ def evaluate(
     attacks: one or several: names of plugins, pairs such as ``("pgd", {"steps": 100})``, attacks such as
         ``PGD(steps=100)``, or recipes.
     losses, gradients: names as on the command line, or losses and gradient estimators; each attack runs once with each.
+    criterion: what counts as a success, as on the command line, or a criterion; the goal of the threat model, past the
+        detector, unless given.
     restarts, targets, batch_size: as on the command line.
     limit: how many samples, drawn evenly across the classes; 0 for all. Where it is None, all that are passed, and 100
         of data that is named.
@@ -190,6 +193,7 @@ def evaluate(
     manager = manager or default_manager()
     given = {
         "data": data, "threat": threat, "attacks": attacks, "losses": losses, "gradients": gradients,
+        "criterion": criterion,
         "restarts": restarts, "targets": targets, "limit": limit, "seed": seed, "device": device,
         "batch_size": batch_size, "bounds": bounds, "sweep": sweep, "auxiliary": auxiliary, "name": name,
         "run_dir": None if run_dir is None else Path(run_dir), "diagnose": diagnose, "draws": draws,
@@ -218,9 +222,9 @@ def evaluate(
 
 
 _OF_A_JOB = {
-    "data": None, "threat": None, "attacks": "standard", "losses": None, "gradients": None, "restarts": 1,
-    "targets": None, "limit": None, "seed": 0, "device": "cpu", "batch_size": None, "bounds": None, "sweep": (),
-    "auxiliary": None, "name": None, "run_dir": None, "diagnose": "quick", "draws": 16,
+    "data": None, "threat": None, "attacks": "standard", "losses": None, "gradients": None, "criterion": None,
+    "restarts": 1, "targets": None, "limit": None, "seed": 0, "device": "cpu", "batch_size": None, "bounds": None, 
+    "sweep": (), "auxiliary": None, "name": None, "run_dir": None, "diagnose": "quick", "draws": 16,
 }  # fmt: skip
 """What says nothing beside a job."""
 

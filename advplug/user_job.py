@@ -23,6 +23,7 @@ from advplug.cli._named import function_of
 from advplug.cli._order import Order
 from advplug.cli._progress import watching, watching_one
 from advplug.cli._workers import read_executor
+from advplug.criteria import Criterion
 from advplug.engine.problem import Progress
 from advplug.errors import AdvplugError, InvalidInput
 from advplug.evaluation.executors import Executor
@@ -54,6 +55,7 @@ class Call:
     attacks: Any
     losses: Any
     gradients: Any
+    criterion: Any
     restarts: int
     targets: str | int | None
     limit: int | None
@@ -108,8 +110,8 @@ def search_job_of(given: Mapping[str, Any], manager: Manager) -> tuple[Job, Call
     from advplug.composition import Searching
 
     rest: dict[str, Any] = {
-        "losses": None, "gradients": None, "restarts": 1, "targets": None, "sweep": (), "auxiliary": None,
-        "diagnose": "quick", "draws": 16,
+        "losses": None, "gradients": None, "criterion": None, "restarts": 1, "targets": None, "sweep": (),
+        "auxiliary": None, "diagnose": "quick", "draws": 16,
     }  # fmt: skip
     call = Call(attacks=Recipe(name="search", attack=Searching()), **given, **rest)
     job, build = job_of(call, manager)
@@ -145,6 +147,8 @@ def _order_of(call: Call) -> Order | None:
     named = (call.model, *("" if one is None else one for one in (call.data, call.threat, call.auxiliary)))
     attacks = _listed(call.attacks, "attacks")
     pairs = [(one, {}) if isinstance(one, str) else one for one in attacks]
+    if not isinstance(call.criterion, str | None):
+        return None
     if not all(isinstance(one, str | Path) for one in named) or not all(isinstance(pair, tuple) for pair in pairs):
         return None
     names = [name for name, _ in pairs]
@@ -160,6 +164,7 @@ def _order_of(call: Call) -> Order | None:
         "attacks": ",".join(names),
         "losses": losses,
         "gradients": gradients,
+        "criterion": call.criterion,
         "settings": [f"{name}.{key}={value!r}" for name, settings in pairs for key, value in settings.items()],
         "restarts": call.restarts,
         "targets": None if call.targets is None else str(call.targets),
@@ -205,7 +210,8 @@ def _made(call: Call, manager: Manager) -> Job:
     job = _model.read_job(source, recipes, device=usable_device(str(call.device)), manager=manager)
     case = job.case if isinstance(call.model, str) else _title(call.model)
     job = replace(job, case=call.name or case, seed=call.seed, batch_size=call.batch_size)
-    job = _evaluation.with_plugins(_with_gradients(job, call.gradients), *(f"attack:{name}" for name in names))
+    job = _with_criterion(_with_gradients(job, call.gradients), call.criterion)
+    job = _evaluation.with_plugins(job, *(f"attack:{name}" for name in names))
     sweep, budgets = _sweep(call.sweep)
     budget_list = smaller_budgets(job.threat, budgets, sweep)
     return replace(job, sweep=budget_list, diagnose=call.diagnose, draws=call.draws)
@@ -314,6 +320,16 @@ def _with_gradients(job: Job, gradients: Any) -> Job:
         else:
             raise InvalidInput(f"gradients has {one!r}: give names such as 'eot:20', or estimators such as EOT(20)")
     return _recipes.with_gradients(job, found)
+
+
+def _with_criterion(job: Job, criterion: Any) -> Job:
+    if criterion is None:
+        return job
+    if isinstance(criterion, str):
+        return _recipes.with_criterion(job, criterion)
+    if not isinstance(criterion, Criterion):
+        raise InvalidInput(f"criterion is {criterion!r}: give a name such as 'misclassified', or a criterion")
+    return _recipes.with_goal(job, criterion)
 
 
 def _listed(given: Any, name: str) -> list[Any]:

@@ -13,7 +13,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from advplug import CriterionSpec, GradientSpec, LossSpec, ThreatModel, evaluate, hookimpl
+from advplug import AttackSpec, CriterionSpec, GradientSpec, LossSpec, ThreatModel, evaluate, hookimpl
+from advplug.cli import run as command_line
 from advplug.criteria import Both, Criterion, Misclassified
 from advplug.errors import BrokenPlugin, InvalidInput
 from advplug.gradients import EOT, Exact
@@ -23,7 +24,7 @@ from advplug.plugins.manager import Manager, using
 from advplug.spelling import read_criterion, read_gradient, read_loss, written
 from advplug.testing.linear import linear_model
 
-ABOUT = {"summary": "for a test", "reference": "Made for a test"}
+ABOUT: dict[str, Any] = {"summary": "for a test", "reference": "Made for a test"}
 
 
 @dataclass(frozen=True)
@@ -49,11 +50,10 @@ class FarOff(Criterion):
         return (decision.labels - labels).abs() >= self.k
 
 
-class Plugin:
+class Fine:
     @hookimpl
     def advplug_losses(self) -> list[LossSpec]:
-        made = [LossSpec(name=name, factory="component_plugin:Gap", **ABOUT) for name in ("gap", "margin")]
-        return [*made, LossSpec(name="gone", factory="component_plugin:Gone", **ABOUT)]
+        return [LossSpec(name=name, factory="component_plugin:Gap", **ABOUT) for name in ("gap", "margin")]
 
     @hookimpl
     def advplug_gradients(self) -> list[GradientSpec]:
@@ -62,6 +62,16 @@ class Plugin:
     @hookimpl
     def advplug_criteria(self) -> list[CriterionSpec]:
         return [CriterionSpec(name="far-off", factory="component_plugin:FarOff", **ABOUT)]
+
+
+class Plugin(Fine):
+    @hookimpl
+    def advplug_losses(self) -> list[LossSpec]:
+        return [*super().advplug_losses(), LossSpec(name="gone", factory="component_plugin:Gone", **ABOUT)]
+
+    @hookimpl
+    def advplug_attacks(self) -> list[AttackSpec]:
+        return [AttackSpec(name="pgd", factory="advplug_attack_pgd:PGD", **ABOUT)]
 
 
 @pytest.fixture(autouse=True)
@@ -86,7 +96,7 @@ def test_their_names_are_words_in_the_same_grammar() -> None:
 
 def test_text_reads_them_back() -> None:
     for made, read in ((Gap(3), read_loss), (EOT(5, of=Plain()), read_gradient)):
-        assert read(written(made)) == made  # type: ignore[operator, arg-type]
+        assert read(written(made)) == made
     assert written(Gap(3)) == "gap(k=3)"
     criterion = Both(Misclassified(), FarOff(3))
     assert written(criterion) == "misclassified & far-off(k=3)"
@@ -126,3 +136,29 @@ def test_an_evaluation_takes_them() -> None:
         return evaluate(network, data, ThreatModel("linf", 0.05), PGD(steps=10), **options).robust_accuracy
 
     assert left(losses="gap", gradients="plain") == left(losses="margin") < 1
+
+
+def test_a_criterion_says_what_counts() -> None:
+    network = linear_model(4, (3, 4, 4), dtype=torch.float32)
+    x = torch.rand(20, 3, 4, 4, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        data = (x, network(x).argmax(1))
+    threat = ThreatModel("linf", 0.05)
+    plain = evaluate(network, data, threat, "pgd")
+    spelled = evaluate(network, data, threat, "pgd", criterion="far-off:3")
+    made = evaluate(network, data, threat, "pgd", criterion=FarOff(3))
+    assert plain.robust_accuracy < spelled.robust_accuracy == made.robust_accuracy
+    broken = spelled.rows[0].arrays["success"]
+    assert bool((abs(spelled.rows[0].arrays["predicted"] - spelled.labels) >= 3)[broken].all())
+    assert "FarOff(k=3)" in spelled.rows[0].components["criterion"]
+    with pytest.raises(InvalidInput, match=r"criterion is 3: give a name such as 'misclassified'"):
+        evaluate(network, data, threat, "pgd", criterion=3)  # type: ignore[arg-type]
+    with pytest.raises(InvalidInput, match="this criterion needs targets"):
+        evaluate(network, data, threat, "pgd", criterion="targeted")
+
+
+def test_show_lists_the_words_of_plugins(capsys: pytest.CaptureFixture[str]) -> None:
+    with using(Manager(plugins=[Fine()])):
+        for kind, word in (("losses", "gap"), ("gradients", "plain"), ("criteria", "far-off")):
+            assert command_line(["show", kind]) == 0
+            assert f"\n{word}  " in capsys.readouterr().out

@@ -33,6 +33,7 @@ class Settings(BaseModel):
     time_budget: str | PositiveInt | None = None
     losses: list[str] | None = None
     gradients: list[str] | None = None
+    criterion: str | None = None
     restarts: PositiveInt | None = None
     targets: Literal["each"] | PositiveInt | None = None
     auxiliary: str | None = None

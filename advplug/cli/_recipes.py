@@ -16,6 +16,7 @@ from advplug.plugins.manager import Manager
 if TYPE_CHECKING:
     from advplug.adaptive import Recipe
     from advplug.attack import Attack
+    from advplug.criteria import Criterion
     from advplug.evaluation import Job
     from advplug.gradients import GradientEstimator
     from advplug.losses import Loss
@@ -132,6 +133,31 @@ def read_gradients(texts: Sequence[str]) -> list[Gradient]:
     if not texts:
         raise InvalidInput(f"--gradients names none: choose among {', '.join(gradient_words())}")
     return [Gradient(text, _estimator(text, sigma=1.0)) for text in texts]
+
+
+def with_criterion(job: Job, text: str) -> Job:
+    """``job`` with recipes whose goal is the criterion that ``text`` spells.
+
+    Raises
+    ------
+    InvalidInput: no such criterion, or it needs targets and a recipe has none.
+    """
+    from advplug.spelling import read_criterion
+
+    return with_goal(job, read_criterion(text))
+
+
+def with_goal(job: Job, criterion: Criterion) -> Job:
+    """``job`` with recipes whose goal is ``criterion``.
+
+    Raises
+    ------
+    InvalidInput: it needs targets, and a recipe has none.
+    """
+    for recipe in job.recipes:
+        if criterion.needs_targets and recipe.targets is None and recipe.num_targets is None:
+            raise InvalidInput(f"{recipe.name}: this criterion needs targets: give --targets each")
+    return replace(job, recipes=tuple(replace(recipe, criterion=criterion) for recipe in job.recipes))
 
 
 def takes_surrogate(gradients: Iterable[Gradient]) -> bool:

@@ -1,9 +1,8 @@
-"""``advplug show losses`` and ``advplug show gradients``: the words that ``advplug evaluate`` takes."""
+"""``advplug show losses``, ``gradients`` and ``criteria``: the words that ``advplug evaluate`` takes."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 from typing import Any
 
 import click
@@ -15,6 +14,7 @@ from advplug.cli._parameters import parameters_of
 KINDS = {
     "losses": "Sums with weights are losses, too: 0.5*margin+10*detector-score. OUTER of INNER wraps a loss.",
     "gradients": "OUTER of INNER takes the gradients of one inside another: eot:20 of bpda.",
+    "criteria": "NAME & NAME counts what both count.",
 }
 """What may be shown, and how these words are put together."""
 
@@ -41,10 +41,10 @@ def show(kind: str, *, as_json: bool) -> None:
 
 
 def _pages(kind: str) -> list[dict[str, Any]]:
-    from advplug.spelling import gradient_words, loss_words
-    from advplug.spelling.words import first_parameter
+    from advplug.spelling.words import BASES, component_of, first_parameter, words_of
 
-    words: Mapping[str, type[Any]] = loss_words() if kind == "losses" else gradient_words()
+    base = BASES[kind]
+    words = {word: component_of(base, word) for word in words_of(base)}
     return [
         {
             "name": word,
@@ -53,4 +53,5 @@ def _pages(kind: str) -> list[dict[str, Any]]:
             "parameters": parameters_of(found),
         }
         for word, found in words.items()
+        if found is not None
     ]

@@ -68,6 +68,11 @@ def _defaults(ctx: click.Context, _: click.Parameter, path: Path | None) -> Path
     help="With commas between, as in exact,eot:10 of bpda; advplug show gradients lists them. Exact if absent.",
 )
 @click.option(
+    "--criterion",
+    help="What counts as a success, as in misclassified or targeted & mine:Wrong; advplug show criteria lists them. If "
+    "absent, the goal of the threat model, past the detector.",
+)
+@click.option(
     "--set", "settings", multiple=True, metavar="ATTACK.NAME=VALUE", help="An attack's parameter; repeatable."
 )
 @click.option("--restarts", type=click.IntRange(min=1), default=1, show_default=True)
@@ -98,6 +103,7 @@ def command(
     time_budget: str | None,
     losses: str | None,
     gradients: str | None,
+    criterion: str | None,
     settings: tuple[str, ...],
     restarts: int,
     targets: str | None,
@@ -125,6 +131,7 @@ def command(
             attacks=chosen.attacks,
             losses=chosen.losses,
             gradients=gradients,
+            criterion=criterion,
             settings=(*chosen.settings, *settings),
             restarts=restarts,
             targets=targets,
@@ -157,6 +164,7 @@ def job_of(
     seed: int,
     device: str,
     batch_size: int | None,
+    criterion: str | None = None,
     **source: Any,
 ) -> Job:
     """The job that the command names; the parameters are its options."""
@@ -176,6 +184,8 @@ def job_of(
     job = replace(job, seed=seed, batch_size=batch_size)
     if estimators is not None:
         job = _recipes.with_gradients(job, estimators)
+    if criterion is not None:
+        job = _recipes.with_criterion(job, criterion)
     return _evaluation.with_plugins(job, *(f"attack:{name}" for name in names))
 
 

@@ -19,6 +19,8 @@ from advplug.tracing import acceptance, traced
 
 KINDS: dict[type[Any], str] = {Loss: "loss", GradientEstimator: "gradient", Criterion: "criterion"}
 """The kind of plugin that brings words for components of a class."""
+BASES: dict[str, type[Any]] = {"losses": Loss, "gradients": GradientEstimator, "criteria": Criterion}
+"""The classes of components by what people call them together."""
 
 ALIASES = {"finite-differences": "finite-difference", "detector": "detector-score"}
 """Other spellings of a word, and the word."""
