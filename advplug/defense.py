@@ -6,14 +6,16 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
-import torch
-
-from advplug.data import Images
 from advplug.errors import CorruptWeights, InvalidInput, MissingWeights
-from advplug.model import DefendedModel
 from advplug.threat import ThreatModel
+
+if TYPE_CHECKING:  # presets are shown without torch
+    import torch
+
+    from advplug.data import Images
+    from advplug.model import DefendedModel
 
 
 @dataclass(frozen=True, kw_only=True)

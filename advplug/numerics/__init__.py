@@ -1,12 +1,19 @@
 """Numerics for attacks: tensor operations, projections, hyperplanes, random numbers, Adam, a change of variable."""
 
-from advplug.numerics.adam import Adam
-from advplug.numerics.hyperplanes import Boundary
-from advplug.numerics.projections import PROJECTIONS
-from advplug.numerics.random_numbers import Noise
-from advplug.numerics.tanh import TanhReparameterization
-from advplug.numerics.tensors import best_other, largest, norms, per_sample, pick, raw, size, unit, wrap
-from advplug.numerics.trees import choose
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from advplug.lazy import lazily
+
+if TYPE_CHECKING:
+    from advplug.numerics.adam import Adam
+    from advplug.numerics.hyperplanes import Boundary
+    from advplug.numerics.projections import PROJECTIONS
+    from advplug.numerics.random_numbers import Noise
+    from advplug.numerics.tanh import TanhReparameterization
+    from advplug.numerics.tensors import best_other, largest, norms, per_sample, pick, raw, size, unit, wrap
+    from advplug.numerics.trees import choose
 
 __all__ = [
     "PROJECTIONS",
@@ -25,3 +32,25 @@ __all__ = [
     "unit",
     "wrap",
 ]
+
+# a threat model, which needs no torch, takes its arrays and numbers from here
+__getattr__ = lazily(
+    __name__,
+    {
+        "PROJECTIONS": ".projections",
+        "Adam": ".adam",
+        "Boundary": ".hyperplanes",
+        "Noise": ".random_numbers",
+        "TanhReparameterization": ".tanh",
+        "best_other": ".tensors",
+        "choose": ".trees",
+        "largest": ".tensors",
+        "norms": ".tensors",
+        "per_sample": ".tensors",
+        "pick": ".tensors",
+        "raw": ".tensors",
+        "size": ".tensors",
+        "unit": ".tensors",
+        "wrap": ".tensors",
+    },
+)

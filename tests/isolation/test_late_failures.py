@@ -61,7 +61,7 @@ def test_a_factory_that_fails_at_load(
 
 def test_an_interrupt_while_a_factory_is_imported_is_the_users(advplug: Advplug, site: Install) -> None:
     folder = site(plugin(LATE, late_parts="raise KeyboardInterrupt"))
-    answer = advplug(folder, "show", "attack:late")
+    answer = advplug(folder, "show", "--full", "attack:late")
     assert (answer.code, answer.stderr.strip()) == (130, "Error: interrupted: give the same command again")
 
 
@@ -90,7 +90,7 @@ def test_what_plugins_print_stays_out_of_the_data(advplug: Advplug, site: Instal
     own = {one["key"] for one in listed.document["plugins"] if one["library"] is None}
     assert own == {key for key in working if not key.endswith(":*")} | {"attack:late"}
     assert listed.stderr == "at import\nin the hook\n"
-    shown = advplug(folder, "show", "attack:late", "--json")
+    shown = advplug(folder, "show", "--full", "attack:late", "--json")
     assert shown.document["plugins"][0]["name"] == "late"
     assert shown.stderr.endswith("in the factory\n")
 

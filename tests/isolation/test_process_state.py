@@ -61,14 +61,14 @@ def test_torch_as_it_came_is_put_back(advplug: Advplug, site: Install, working: 
     assert (listed.code, listed.keys, listed.stderr) == (0, working | {"attack:late"}, "")
     assert listed.heavy == (["torch", "numpy"] if where == "import" else [])
     if where == "import":
-        shown = advplug(folder, "show", "attack:late")
+        shown = advplug(folder, "show", "--full", "attack:late")
         assert "True torch.float32 cpu False False False False\n" in shown.stderr
 
 
 def test_a_noisy_plugin_leaves_json_alone(advplug: Advplug, site: Install) -> None:
     noise = "import ctypes, os\nos.write(1, b'from the system\\n')\nctypes.CDLL(None).printf(b'from C\\n')\n"
     folder = site(plugin(attack_source("late", factory="late_parts:Late", before=noise), f"{noise}\nclass Late: pass"))
-    for arguments in (["list"], ["show", "attack:late"], ["doctor"]):
+    for arguments in (["list"], ["show", "--full", "attack:late"], ["doctor"]):
         answer = advplug(folder, *arguments, "--json", ADVPLUG_PLUGINS="advplug-attack-late")
         assert answer.code == 0
         assert answer.document["schema_version"] == 1
