@@ -4,6 +4,7 @@ tools/pages.py says how. Not run, each marked in the page:
 
 - README.md: `advplug evaluate mypackage.models:net` (the reader's own model)
 - README.md: `advplug new` and what follows it (docs/writing-an-attack.md does)
+- docs/index.md: `pip install advplug-adaptive-odds` (minutes)
 - plugins/adaptive/advplug-adaptive-kwta/README.md: `advplug break kwta` (a minute)
 - docs/kwta.md: `advplug break kwta --preset PRESET` (placeholders; hours for all rows)
 - docs/data-and-models.md: `advplug evaluate timm:resnet18` (pretrained weights)

@@ -3,8 +3,8 @@
 usage: python tools/pages.py PAGE...
 
 - ``python`` blocks run in one namespace; one with a ``title`` is a file and is written below the current folder.
-- ``sh`` blocks run in bash if a command in them is ``advplug``, ``pip install -e`` or ``pytest``, in a virtual
-  environment that sees the packages of this one. So do indented blocks that start with ``advplug``.
+- ``sh`` blocks run in bash if a command in them is ``advplug``, ``pip install -e``, ``pytest``, or ``python`` with a
+  file ``my....py`` that the page has written, in a virtual environment that sees the packages of this one. So do indented blocks that start with ``advplug``.
 - ``text`` blocks say what the block before printed: their lines appear in that order, digits aside; ``...`` skips.
 - ``<!-- not run: REASON -->`` before a block leaves it out; ``<!-- follows: PAGE -->`` runs that page first.
 """
@@ -28,7 +28,7 @@ FENCE = re.compile(r"```(\w+)(.*)")
 TITLE = re.compile(r'title="([^"]+)"')
 MARK = re.compile(r"<!-- (not run|follows): (.+) -->")
 SNIPPET = re.compile(r'--8<-- "([^":]+)(?::([\w-]+))?"')
-RUNS = ("advplug ", "pip install -e ", "pytest")
+RUNS = ("advplug ", "pip install -e ", "pytest", "python my")
 
 
 class PageError(AssertionError):
