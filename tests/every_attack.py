@@ -15,6 +15,8 @@ SHORT: dict[str, dict[str, Any]] = {
     "standard": {"steps": 20, "queries": 200},
     "substitute": {"augmentations": 2, "epochs": 10},
     "transfer": {"members": 1, "updates": 100},
+    "sigma-zero": {"steps": 100},
+    "sparse-rs": {"queries": 100},
     "zoo": {"steps": 20, "search_steps": 2, "coordinates": 8},
     "cw": {"steps": 60, "search_steps": 3},
     "ead": {"steps": 60, "search_steps": 5},
