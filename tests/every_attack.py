@@ -17,6 +17,7 @@ SHORT: dict[str, dict[str, Any]] = {
     "transfer": {"members": 1, "updates": 100},
     "sigma-zero": {"steps": 100},
     "sparse-rs": {"queries": 100},
+    "jsma": {"steps": 100},
     "zoo": {"steps": 20, "search_steps": 2, "coordinates": 8},
     "cw": {"steps": 60, "search_steps": 3},
     "ead": {"steps": 60, "search_steps": 5},

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import pytest
-from advplug_attack_sparse import SigmaZero, SparseRS
+from advplug_attack_sparse import JSMA, SigmaZero, SparseRS
 
 from advplug.testing import conformance
 
-FEWER = ((SigmaZero, "steps", 100), (SparseRS, "queries", 200))
+FEWER = ((SigmaZero, "steps", 100), (SparseRS, "queries", 200), (JSMA, "steps", 100))
 
 test_sigma_zero = conformance("attack:sigma-zero")
 test_sparse_rs = conformance("attack:sparse-rs")
+test_jsma = conformance("attack:jsma")
 
 
 @pytest.fixture(autouse=True)

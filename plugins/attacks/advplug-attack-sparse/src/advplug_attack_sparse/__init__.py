@@ -8,12 +8,13 @@ from advplug import AttackSpec, hookimpl
 from advplug.lazy import lazily
 
 if TYPE_CHECKING:
+    from advplug_attack_sparse._jsma import JSMA
     from advplug_attack_sparse._sigma_zero import SigmaZero
     from advplug_attack_sparse._sparse_rs import SparseRS
 
-__all__ = ["SigmaZero", "SparseRS", "advplug_attacks"]
+__all__ = ["JSMA", "SigmaZero", "SparseRS", "advplug_attacks"]
 
-__getattr__ = lazily(__name__, {"SigmaZero": "._sigma_zero", "SparseRS": "._sparse_rs"})
+__getattr__ = lazily(__name__, {"JSMA": "._jsma", "SigmaZero": "._sigma_zero", "SparseRS": "._sparse_rs"})
 
 
 @hookimpl
@@ -34,5 +35,12 @@ def advplug_attacks() -> list[AttackSpec]:
             reference="Sparse-RS: a versatile framework for query-efficient sparse black-box adversarial attacks, "
             "AAAI 2022 (2006.12834)",
             tags=frozenset({"l0", "targeted", "fixed-budget", "score-based"}),
+        ),
+        AttackSpec(
+            name="jsma",
+            factory="advplug_attack_sparse._jsma:JSMA",
+            summary="Jacobian saliency maps: the most salient values, or pairs of them, one after the other",
+            reference="The Limitations of Deep Learning in Adversarial Settings, IEEE EuroS&P 2016 (1511.07528)",
+            tags=frozenset({"l0", "targeted", "minimum-norm"}),
         ),
     ]
