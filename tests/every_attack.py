@@ -18,6 +18,7 @@ SHORT: dict[str, dict[str, Any]] = {
     "sigma-zero": {"steps": 100},
     "sparse-rs": {"queries": 100},
     "jsma": {"steps": 100},
+    "vfga": {"steps": 40, "samples": 4},
     "zoo": {"steps": 20, "search_steps": 2, "coordinates": 8},
     "cw": {"steps": 60, "search_steps": 3},
     "ead": {"steps": 60, "search_steps": 5},

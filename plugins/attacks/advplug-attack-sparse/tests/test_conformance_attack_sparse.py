@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import pytest
-from advplug_attack_sparse import JSMA, SigmaZero, SparseRS
+from advplug_attack_sparse import JSMA, VFGA, SigmaZero, SparseRS
 
 from advplug.testing import conformance
 
-FEWER = ((SigmaZero, "steps", 100), (SparseRS, "queries", 200), (JSMA, "steps", 100))
+FEWER = ((SigmaZero, "steps", 100), (SparseRS, "queries", 200), (JSMA, "steps", 100), (VFGA, "steps", 50))
 
 test_sigma_zero = conformance("attack:sigma-zero")
 test_sparse_rs = conformance("attack:sparse-rs")
 test_jsma = conformance("attack:jsma")
+test_vfga = conformance("attack:vfga")
 
 
 @pytest.fixture(autouse=True)

@@ -11,10 +11,14 @@ if TYPE_CHECKING:
     from advplug_attack_sparse._jsma import JSMA
     from advplug_attack_sparse._sigma_zero import SigmaZero
     from advplug_attack_sparse._sparse_rs import SparseRS
+    from advplug_attack_sparse._vfga import VFGA
 
-__all__ = ["JSMA", "SigmaZero", "SparseRS", "advplug_attacks"]
+__all__ = ["JSMA", "VFGA", "SigmaZero", "SparseRS", "advplug_attacks"]
 
-__getattr__ = lazily(__name__, {"JSMA": "._jsma", "SigmaZero": "._sigma_zero", "SparseRS": "._sparse_rs"})
+__getattr__ = lazily(
+    __name__,
+    {"JSMA": "._jsma", "SigmaZero": "._sigma_zero", "SparseRS": "._sparse_rs", "VFGA": "._vfga"},
+)
 
 
 @hookimpl
@@ -41,6 +45,13 @@ def advplug_attacks() -> list[AttackSpec]:
             factory="advplug_attack_sparse._jsma:JSMA",
             summary="Jacobian saliency maps: the most salient values, or pairs of them, one after the other",
             reference="The Limitations of Deep Learning in Adversarial Settings, IEEE EuroS&P 2016 (1511.07528)",
+            tags=frozenset({"l0", "targeted", "minimum-norm"}),
+        ),
+        AttackSpec(
+            name="vfga",
+            factory="advplug_attack_sparse._vfga:VFGA",
+            summary="Voting folded Gaussian attack: one value more in each step, by the best of several random lengths",
+            reference="Stochastic sparse adversarial attacks, ICTAI 2021 (2011.12423)",
             tags=frozenset({"l0", "targeted", "minimum-norm"}),
         ),
     ]

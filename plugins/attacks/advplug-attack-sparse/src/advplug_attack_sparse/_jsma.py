@@ -76,14 +76,9 @@ class JSMA(SparseAttack, IterativeAttack[State]):
         beta = raw(self.sums(weight * q.gradient[:, 1])).masked_fill(closed, torch.inf)
         chosen, saliency = (best_pair if self.pairs else best_single)(alpha, beta)
         x = task.clip(state.x + sign * self.theta * width(task) * self.spread(wrap(chosen), state.x))
-        count = self.changed(task, x).sum(1)
-        over = ep.logical_or(ep.logical_or(q.success, wrap(saliency <= 0)), count > self.most(task))
+        changed = self.changed(task, x)
+        many = ep.logical_or(changed.sum(1) > self.gamma * changed.shape[1], self.beaten(task, x))
+        over = ep.logical_or(ep.logical_or(q.success, wrap(saliency <= 0)), many)
         again = ep.logical_and(over, self.direction == "both" and state.sign > 0)
         task.finish(ep.logical_and(over, ep.logical_not(again)))
         return State(ep.where(per_sample(again, x), task.inputs, x), ep.where(again, -1.0, state.sign))
-
-    def most(self, task: Task) -> ep.Tensor:
-        """How many units may change (n,): the share ``gamma``, within the budget, or fewer than before."""
-        if task.problem.epsilon is not None:
-            return ep.minimum(task.epsilon, self.gamma * self.free(task).shape[1])
-        return ep.minimum(task.best_cost - 1, self.gamma * self.free(task).shape[1])

@@ -59,6 +59,11 @@ class SparseAttack(Attack):
         """The units that the threat model lets change, bool (n, U)."""
         return self.sums((task.upper > task.lower).astype(task.inputs.dtype)) > 0
 
+    def beaten(self, task: Task, x: ep.Tensor) -> ep.Tensor:
+        """Whether ``x`` (n, ...) changes no fewer units than the best point, or more than the budget, bool (n,)."""
+        count = self.changed(task, x).sum(1)
+        return count >= task.best_cost if task.problem.epsilon is None else count > task.epsilon
+
     def units_in_budget(self, task: Task) -> Tensor:
         """The most units that the budget has room for whatever their values, whole numbers (n,)."""
         self.check_channels(task)
