@@ -19,6 +19,8 @@ SHORT: dict[str, dict[str, Any]] = {
     "sparse-rs": {"queries": 100},
     "jsma": {"steps": 100},
     "vfga": {"steps": 40, "samples": 4},
+    "sparsefool": {"steps": 40},
+    "one-pixel": {"population": 20, "generations": 5},
     "zoo": {"steps": 20, "search_steps": 2, "coordinates": 8},
     "cw": {"steps": 60, "search_steps": 3},
     "ead": {"steps": 60, "search_steps": 5},

@@ -19,6 +19,8 @@ SHORT: dict[str, dict[str, Any]] = {
     "sparse-rs": {"queries": 200},
     "jsma": {"pairs": False},
     "vfga": {},
+    "sparsefool": {},
+    "one-pixel": {"population": 40, "generations": 40},
 }
 BOUNDS = [(0.0, 1.0), (-1.0, 3.0)]
 

@@ -9,15 +9,24 @@ from advplug.lazy import lazily
 
 if TYPE_CHECKING:
     from advplug_attack_sparse._jsma import JSMA
+    from advplug_attack_sparse._one_pixel import OnePixel
     from advplug_attack_sparse._sigma_zero import SigmaZero
     from advplug_attack_sparse._sparse_rs import SparseRS
+    from advplug_attack_sparse._sparsefool import SparseFool
     from advplug_attack_sparse._vfga import VFGA
 
-__all__ = ["JSMA", "VFGA", "SigmaZero", "SparseRS", "advplug_attacks"]
+__all__ = ["JSMA", "VFGA", "OnePixel", "SigmaZero", "SparseFool", "SparseRS", "advplug_attacks"]
 
 __getattr__ = lazily(
     __name__,
-    {"JSMA": "._jsma", "SigmaZero": "._sigma_zero", "SparseRS": "._sparse_rs", "VFGA": "._vfga"},
+    {
+        "JSMA": "._jsma",
+        "OnePixel": "._one_pixel",
+        "SigmaZero": "._sigma_zero",
+        "SparseFool": "._sparsefool",
+        "SparseRS": "._sparse_rs",
+        "VFGA": "._vfga",
+    },
 )
 
 
@@ -53,5 +62,19 @@ def advplug_attacks() -> list[AttackSpec]:
             summary="Voting folded Gaussian attack: one value more in each step, by the best of several random lengths",
             reference="Stochastic sparse adversarial attacks, ICTAI 2021 (2011.12423)",
             tags=frozenset({"l0", "targeted", "minimum-norm"}),
+        ),
+        AttackSpec(
+            name="sparsefool",
+            factory="advplug_attack_sparse._sparsefool:SparseFool",
+            summary="SparseFool under L0 and L1: few values across the boundary that DeepFool finds",
+            reference="SparseFool: a few pixels make a big difference, CVPR 2019 (1811.02248)",
+            tags=frozenset({"l0", "l1", "targeted", "minimum-norm"}),
+        ),
+        AttackSpec(
+            name="one-pixel",
+            factory="advplug_attack_sparse._one_pixel:OnePixel",
+            summary="One-pixel attack: evolution of places and colours of few pixels or values, from scores only",
+            reference="One pixel attack for fooling deep neural networks, IEEE TEVC 2019 (1710.08864)",
+            tags=frozenset({"l0", "targeted", "fixed-budget", "score-based"}),
         ),
     ]

@@ -45,6 +45,7 @@ class JSMA(SparseAttack, IterativeAttack[State]):
         the sparser result counts.
     """
 
+    norms = ("l0",)
     minimum_norm = True
     fixed_loss = True
 

@@ -41,6 +41,7 @@ class SigmaZero(SparseAttack, IterativeAttack[State]):
         in the algorithm box.
     """
 
+    norms = ("l0",)
     minimum_norm = True
 
     steps: Count = 1000

@@ -46,6 +46,8 @@ class SparseRS(SparseAttack, IterativeAttack[State]):
         time where samples alone do not fill the device, and as many queries.
     """
 
+    norms = ("l0",)
+
     queries: Annotated[int, AtLeast(2)] = 5000
     alpha_init: PositiveShare = 0.3
     proposals: Count = 1

@@ -23,8 +23,6 @@ class SparseAttack(Attack):
     pixels: change, and make few, pixels rather than values. A budget still counts values.
     """
 
-    norms = ("l0",)
-
     pixels: bool = False
 
     def cost(self, delta: Tensor, norm: str) -> Tensor:

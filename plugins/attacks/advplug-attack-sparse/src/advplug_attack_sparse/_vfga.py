@@ -27,6 +27,7 @@ class VFGA(SparseAttack, IterativeAttack[Point]):
     samples: lengths that are tried upwards, and as many downwards.
     """
 
+    norms = ("l0",)
     minimum_norm = True
 
     steps: Count = 500
