@@ -2,7 +2,7 @@
 
 from advplug.numerics.adam import Adam
 from advplug.numerics.hyperplanes import Boundary
-from advplug.numerics.projections import PROJECTIONS
+from advplug.numerics.projections import PROJECTIONS, least_scale
 from advplug.numerics.random_numbers import Noise
 from advplug.numerics.tanh import TanhReparameterization
 from advplug.numerics.tensors import best_other, largest, norms, per_sample, pick, raw, size, unit, wrap
@@ -17,6 +17,7 @@ __all__ = [
     "best_other",
     "choose",
     "largest",
+    "least_scale",
     "norms",
     "per_sample",
     "pick",
