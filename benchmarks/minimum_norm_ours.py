@@ -31,20 +31,30 @@ def _defaults(steps: int) -> Arguments:
 
 
 OURS: dict[str, list[tuple[str, Callable[[int], Arguments]]]] = {
-    "linf": [("pdpgd", _steps), ("fmn", _steps), ("fab", _per_class), ("deepfool", _defaults)],
+    "linf": [
+        ("pdpgd", _steps),
+        ("fmn", _steps),
+        ("fab", _per_class),
+        ("trust-region", _steps),
+        ("deepfool", _defaults),
+    ],
     "l2": [
         ("pdpgd", _steps),
         ("ddn", _steps),
         ("fmn", _steps),
         ("fab", _per_class),
+        ("alma", _steps),
         ("cw", _search),
         ("lbfgs", _defaults),
+        ("trust-region", _steps),
+        ("superdeepfool", _per_class),
         ("deepfool", _defaults),
     ],
     "l1": [
         ("pdpgd", _steps),
         ("fmn", _steps),
         ("fab", _per_class),
+        ("alma", _steps),
         ("ead", lambda steps: {"rule": "l1", "beta": 0.01, **_search(steps)}),
         ("ead", lambda steps: {"rule": "en", "beta": 0.01, **_search(steps)}),
     ],

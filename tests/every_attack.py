@@ -26,6 +26,9 @@ SHORT: dict[str, dict[str, Any]] = {
     "ead": {"steps": 60, "search_steps": 5},
     "lbfgs": {"search_steps": 3},
     "pdpgd": {"steps": 300},
+    "alma": {"steps": 200},
+    "trust-region": {"steps": 150},
+    "superdeepfool": {"steps": 20},
 }
 NEEDS_ITS_OWN_MODEL = ("interpolation", "feature-adversary")
 NORMS: dict[str, tuple[Norm, ...]] = {"auto": ("linf",)}

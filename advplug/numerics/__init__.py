@@ -9,7 +9,7 @@ from advplug.lazy import lazily
 if TYPE_CHECKING:
     from advplug.numerics.adam import Adam
     from advplug.numerics.hyperplanes import Boundary
-    from advplug.numerics.projections import PROJECTIONS
+    from advplug.numerics.projections import PROJECTIONS, least_scale
     from advplug.numerics.random_numbers import Noise
     from advplug.numerics.tanh import TanhReparameterization
     from advplug.numerics.tensors import best_other, largest, norms, per_sample, pick, raw, size, unit, wrap
@@ -24,6 +24,7 @@ __all__ = [
     "best_other",
     "choose",
     "largest",
+    "least_scale",
     "norms",
     "per_sample",
     "pick",
@@ -45,6 +46,7 @@ __getattr__ = lazily(
         "best_other": ".tensors",
         "choose": ".trees",
         "largest": ".tensors",
+        "least_scale": ".projections",
         "norms": ".tensors",
         "per_sample": ".tensors",
         "pick": ".tensors",
