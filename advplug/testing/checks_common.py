@@ -29,17 +29,25 @@ def check_reference_is_given(subject: Subject) -> None:
 
 
 def check_names_agree(subject: Subject) -> None:
-    """Distribution, entry point and package are named after the kind and the name of the plugin, or its beginning."""
+    """Distribution, entry point and package are named after the kind and the plugin, its beginning, or its group."""
     spec, source = subject.spec, subject.installed
     name = spec.name.partition(":")[0]  # a bridge is named after its library
     own = source.distribution.removeprefix(f"advplug-{spec.kind}-")
-    family = name.startswith(f"{own}-")  # cw-l0 may come with cw
-    expected = f"{spec.kind}-{own if family else name}"
+    related = name.startswith(f"{own}-")  # cw-l0 may come with cw
+    expected = f"{spec.kind}-{own if related or _names_a_group(own, subject) else name}"
     package = f"advplug_{expected}".replace("-", "_")
     require(source.distribution == f"advplug-{expected}", f"rename {source.distribution} to advplug-{expected}")
     require(source.entry_point == expected, f"rename the entry point {source.entry_point} to {expected}")
     found = spec.factory.partition(":")[0].partition(".")[0]
     require(found == package, f"the factory is in the package {found}: move it to {package}")
+
+
+def _names_a_group(own: str, subject: Subject) -> bool:
+    """Whether the distribution of the plugin brings several of its kind, and is named after none of them."""
+    manager, kind, distribution = subject.manager, subject.spec.kind, subject.source.distribution
+    names = [spec.name for spec in manager.specs() if spec.kind == kind]
+    brought = [name for name in names if manager.provenance(f"{kind}:{name}").distribution == distribution]
+    return len(brought) > 1 and own not in brought
 
 
 def check_top_module_is_light(subject: Subject) -> None:

@@ -18,7 +18,7 @@ from advplug import AttackSpec, hookimpl
 @hookimpl
 def advplug_attacks():
     factory = "advplug_attack_{name}._attack:Attack"
-    names = ["{name}", *{more!r}]
+    names = {brings!r}
     return [AttackSpec(name=name, factory=factory, summary="a test", reference="Made for tests") for name in names]
 """
 ATTACK = "from badplugins.attacks import Good as Attack\n"
@@ -38,13 +38,13 @@ def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Install:
         top: str = "",
         attack: str = ATTACK,
         requires: Sequence[str] = REQUIRES,
-        more: Sequence[str] = (),
+        brings: Sequence[str] = (),
     ) -> Manager:
         package = f"advplug_attack_{name}"
         SmallDistribution(
             name=f"advplug-attack-{name}",
             modules={
-                f"{package}/__init__.py": top + TOP.format(name=name, more=list(more)),
+                f"{package}/__init__.py": top + TOP.format(name=name, brings=list(brings or (name,))),
                 f"{package}/_attack.py": attack,
             },
             entry_points={entry or f"attack-{name}": package},
@@ -77,9 +77,17 @@ def test_names_agree(install: Install) -> None:
 
 def test_a_relative_may_come_in_the_same_distribution(install: Install) -> None:
     """``ead-l0`` with ``ead``, but not ``other`` with ``ead``."""
-    manager = install("family", more=("family-l0", "stranger"))
+    manager = install("family", brings=("family", "family-l0", "stranger"))
     assert "names_agree" not in failed("family-l0", manager)
     assert "names_agree" in failed("stranger", manager)
+
+
+def test_a_group_goes_by_a_name_of_its_own(install: Install) -> None:
+    """``jsma`` and ``vfga`` in ``sparse``; but a single one goes by its own name."""
+    manager = install("group", brings=("first", "second"))
+    assert "names_agree" not in failed("second", manager)
+    manager = install("alone", brings=("third",))
+    assert failed("third", manager)["names_agree"] == "rename advplug-attack-alone to advplug-attack-third"
 
 
 def test_an_attack_of_thousands_of_steps_is_not_quick(install: Install) -> None:
