@@ -11,6 +11,13 @@ from advplug.threat import Norm
 
 SHORT: dict[str, dict[str, Any]] = {
     "auto": {"trials": 4, "sentences": 1, "cost": 0.1, "steps": 10},
+    "boundary": {"queries": 300},
+    "geoda": {"queries": 300},
+    "hopskipjump": {"queries": 300},
+    "rays": {"queries": 300},
+    "sign-opt": {"queries": 300},
+    "simba": {"queries": 300},
+    "spsa": {"steps": 20, "draws": 8},
     "square": {"queries": 200},
     "standard": {"steps": 20, "queries": 200},
     "substitute": {"augmentations": 2, "epochs": 10},
