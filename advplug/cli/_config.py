@@ -25,10 +25,10 @@ class Settings(BaseModel):
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
-    model: str | None = None
+    model: str | list[str] | None = None
     preset: str | None = None
     data: str | None = None
-    threat: str | None = None
+    threat: str | list[str] | None = None
     attacks: list[str] | None = None
     time_budget: str | PositiveInt | None = None
     losses: list[str] | None = None
@@ -80,6 +80,10 @@ def read(path: Path) -> dict[str, Any]:
     for name in ("attacks", "losses", "gradients", "bounds", "epsilons"):
         if isinstance(fields.get(name), list | tuple):
             fields[name] = ",".join(map(str, fields[name]))
+    for name in ("model", "threat"):
+        if name in fields:
+            one = fields.pop(name)
+            fields[f"{name}s"] = [one] if isinstance(one, str) else one
     for name in ("targets", "output"):
         if name in fields:
             fields[name] = str(fields[name])

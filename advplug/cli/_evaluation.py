@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -38,6 +38,23 @@ def carry_out(order: Order, options: Options, manager: Manager) -> Evaluation | 
 
     Returns None where only a share of it was to be done.
     """
+
+    def present(found: Evaluation) -> None:
+        finish(found, as_json=options.as_json, report=options.report)
+
+    evaluation = perform(order, options, manager, present)
+    if evaluation is not None:
+        _verdict.conclude(evaluation, options)
+    return evaluation
+
+
+def perform(
+    order: Order, options: Options, manager: Manager, present: Callable[[Evaluation], None]
+) -> Evaluation | None:
+    """Do what was ordered, in its run directory and with progress on stderr, and ``present`` what came out.
+
+    Returns None where only a share of it was to be done.
+    """
     from advplug.evaluation import evaluate, work_on_share
 
     executor, share = options.read_executor(), read_share(options.shard)
@@ -61,8 +78,7 @@ def carry_out(order: Order, options: Options, manager: Manager) -> Evaluation | 
             evaluation = evaluate(job, tell=_console.warn, **common)
             if tracker is not None:
                 tracker.finish(evaluation)
-        finish(evaluation, as_json=options.as_json, report=options.report)
-    _verdict.conclude(evaluation, options)
+        present(evaluation)
     return evaluation
 
 
@@ -105,7 +121,13 @@ def _present_share(job: Job, share: tuple[int, int], slices: int, options: Optio
 
 def finish(evaluation: Evaluation, *, as_json: bool, report: bool) -> None:
     """Write the page and print; leave with exit code 1 if something could not be written."""
-    unsaved = _present(evaluation, as_json=as_json, report=report)
+    evaluation, page = with_page(evaluation, report=report)
+    if as_json:
+        _console.print_json(evaluation.to_json())
+    else:
+        print_table(evaluation)
+    say_where(page, err=as_json)
+    unsaved = evaluation.not_saved
     if unsaved:
         _console.warn(unsaved)
         click.get_current_context().exit(1)
@@ -154,31 +176,34 @@ def _trials(directory: Path) -> int:
         return 0
 
 
-def _present(evaluation: Evaluation, *, as_json: bool, report: bool) -> str:
-    """Write the page, print the table or the JSON document, and name plugins whose findings or sections failed.
+def with_page(evaluation: Evaluation, *, report: bool) -> tuple[Evaluation, Path | None]:
+    """Write the page, if it is wanted; the evaluation says what could not be written.
 
-    The page comes first: what is printed may go to where nobody reads, or into a full disk. Returns one line on what
-    could not be written, "" where all was.
+    The page comes before what is printed, which may go to where nobody reads, or into a full disk.
     """
-    page = None
-    if report:
-        from advplug.report import write_report
+    if not report:
+        return evaluation, None
+    from advplug.report import write_report
 
-        try:
-            page = write_report(evaluation)
-        except OSError as error:
-            reasons = {**evaluation.unsaved, "report.html": error.strerror or str(error)}
-            evaluation = replace(evaluation, unsaved=reasons)
-    if as_json:
-        _console.print_json(evaluation.to_json())
-    else:
-        from advplug.cli import _table
+    try:
+        return evaluation, write_report(evaluation)
+    except OSError as error:
+        reasons = {**evaluation.unsaved, "report.html": error.strerror or str(error)}
+        return replace(evaluation, unsaved=reasons), None
 
-        _table.print_table(evaluation)
+
+def print_table(evaluation: Evaluation) -> None:
+    """The table of an evaluation on stdout."""
+    from advplug.cli import _table
+
+    _table.print_table(evaluation)
+
+
+def say_where(page: Path | None, *, err: bool) -> None:
+    """Name the page, and the plugins whose findings or sections failed."""
     if page is not None:
-        click.echo(f"report: {page}", err=as_json)
+        click.echo(f"report: {page}", err=err)
     _console.warn_of_hooks(default_manager().failures)
-    return evaluation.not_saved
 
 
 def with_plugins(job: Job, *keys: str) -> Job:

@@ -53,6 +53,16 @@ def _named(line: Line) -> str:
     return f"{line.name} ({line.library})" if line.library else line.name
 
 
+def table_of(head: Sequence[str], rows: Iterable[Sequence[str]]) -> Table:
+    """A table of texts, of which long ones take several lines."""
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1), show_edge=False)
+    for name in head:
+        table.add_column(Text(name), overflow="fold")
+    for row in rows:
+        table.add_row(*map(Text, row))
+    return table
+
+
 def _widest(head: str, texts: Iterable[str]) -> int:
     return max(len(head), *map(len, texts))
 

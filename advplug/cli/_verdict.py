@@ -32,13 +32,18 @@ def write_files(evaluation: Evaluation, sarif: Path | None, junit: Path | None) 
 
 
 def conclude(evaluation: Evaluation, options: Options) -> None:
-    """Write the files, and end with exit code 1 and one line if a finding is as bad as ``--fail-on`` says."""
+    """Write the files, and end with exit code 1 if a finding is as bad as ``--fail-on`` says."""
     unwritten = write_files(evaluation, options.sarif, options.junit)
     if unwritten:
         _console.warn(unwritten)
+    if is_bad(evaluation, options) or unwritten:
+        click.get_current_context().exit(1)
+
+
+def is_bad(evaluation: Evaluation, options: Options) -> bool:
+    """Whether a finding is as bad as ``--fail-on`` says, which one line names then."""
     bad = {"warn": ("warn", "fail"), "fail": ("fail",), "never": ()}[options.fail_on]
     named = [f"{one.id or 'plugin'} {one.name}" for one in evaluation.findings if one.status in bad]
     if named:
         _console.warn(f"--fail-on {options.fail_on}: {', '.join(dict.fromkeys(named))}")
-    if named or unwritten:
-        click.get_current_context().exit(1)
+    return bool(named)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,8 +12,6 @@ from advplug.cli._paths import UserPath
 from advplug.errors import InvalidInput
 
 if TYPE_CHECKING:
-    from rich.table import Table
-
     from advplug.report.comparison import Comparison
 
 
@@ -62,6 +59,7 @@ def _print(comparison: Comparison) -> None:
     """Tables of accuracies and of what differs, and the verdict, on stdout."""
     from rich.text import Text
 
+    from advplug.cli._figures import table_of
     from advplug.cli._table import WIDTH
     from advplug.report.comparison_page import accuracies, pairs, verdict
 
@@ -77,7 +75,7 @@ def _print(comparison: Comparison) -> None:
     for title, rows in tables:
         for part in _parts(len(comparison.names), width or console.width):
             head = (title, *(comparison.names[run] for run in part))
-            console.print(_table(head, [(row[0], *(row[1 + run] for run in part)) for row in rows]), width=width)
+            console.print(table_of(head, [(row[0], *(row[1 + run] for run in part)) for row in rows]), width=width)
     console.print(Text(verdict(comparison), style="bold"), width=width, soft_wrap=False)
 
 
@@ -85,16 +83,3 @@ def _parts(runs: int, width: int) -> list[range]:
     """The numbers of the runs, as many in each part as stand side by side with room for their words."""
     count = max(1, width // _COLUMN - 1)
     return [range(start, min(start + count, runs)) for start in range(0, runs, count)]
-
-
-def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> Table:
-    from rich import box
-    from rich.table import Table
-    from rich.text import Text
-
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1), show_edge=False)
-    for name in head:
-        table.add_column(Text(name), overflow="fold")
-    for row in rows:
-        table.add_row(*map(Text, row))
-    return table

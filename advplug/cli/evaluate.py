@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from advplug.cli import _evaluation, _model, _recipes
+from advplug.cli import _evaluation, _model, _recipes, _several
 from advplug.cli._device import usable_device
 from advplug.cli._options import Options, shared_options
 from advplug.cli._order import Order
@@ -32,7 +32,7 @@ def _defaults(ctx: click.Context, _: click.Parameter, path: Path | None) -> Path
 
 
 @click.command("evaluate")
-@click.argument("model")
+@click.argument("models", metavar="MODEL...", nargs=-1, required=True)
 @preset_option
 @click.option("--config", type=UserPath(), is_eager=True, expose_value=False, callback=_defaults,
               help="TOML file with any of these options but --fresh, --json and --config.")  # fmt: skip
@@ -43,8 +43,10 @@ def _defaults(ctx: click.Context, _: click.Parameter, path: Path | None) -> Path
 )
 @click.option(
     "--threat",
+    "threats",
+    multiple=True,
     help="norm:epsilon in the units of the input: linf:8/255, l2:0.5; l2:min for the least distance; linf:FILE.npy for "
-    "a budget of each value.",
+    "a budget of each value. Repeatable.",
 )
 @click.option(
     "--attacks",
@@ -95,10 +97,10 @@ def _defaults(ctx: click.Context, _: click.Parameter, path: Path | None) -> Path
 @shared_options
 def command(
     *,
-    model: str,
+    models: tuple[str, ...],
     preset: str | None,
     data: str | None,
-    threat: str | None,
+    threats: tuple[str, ...],
     attacks: str | None,
     time_budget: str | None,
     losses: str | None,
@@ -117,11 +119,13 @@ def command(
     """Attack MODEL: package.module:callable, a torch module, a function of inputs, or what returns one of them.
 
     Or a defense plugin, NAME[:PRESET]; or a model of another library with its preprocessing, timm:NAME or hf:FOLDER.
+
+    With several models, or --threat several times, each model is attacked under each threat model, and one table says
+    how they compare.
     """
     manager = default_manager()
-    model = with_preset(model, preset, manager)
 
-    def order_of(chosen: Usual) -> Order:
+    def order_of(model: str, threat: str | None, chosen: Usual) -> Order:
         return Order.of(
             "evaluate",
             options,
@@ -142,13 +146,19 @@ def command(
             output=output,
         )
 
-    if attacks is None:
-        chosen = usual(time_budget, losses, threat, lambda once: order_of(once)(), manager)
-    elif time_budget is None:
-        chosen = Usual(attacks, losses)
+    def chosen_for(model: str, threat: str | None) -> Usual:
+        if attacks is None:
+            return usual(time_budget, losses, threat, lambda once: order_of(model, threat, once)(), manager)
+        if time_budget is not None:
+            raise InvalidInput("--time-budget is for runs without --attacks: leave one of them out")
+        return Usual(attacks, losses)
+
+    pairs = [(with_preset(model, preset, manager), threat) for model in models for threat in threats or (None,)]
+    orders = [order_of(*pair, chosen_for(*pair)) for pair in pairs]
+    if len(orders) == 1:
+        _evaluation.carry_out(orders[0], options, manager)
     else:
-        raise InvalidInput("--time-budget is for runs without --attacks: leave one of them out")
-    _evaluation.carry_out(order_of(chosen), options, manager)
+        _several.carry_out(orders, options, manager)
 
 
 def job_of(
