@@ -2,9 +2,11 @@
 
 usage: python tools/pages.py PAGE...
 
-- ``python`` blocks run in one namespace; one with a ``title`` is a file and is written below the current folder.
+- ``python`` blocks run in one namespace. A ``python`` or ``toml`` block with a ``title`` is a file, which is written below
+  the current folder.
 - ``sh`` blocks run in bash if a command in them is ``advplug``, ``pip install -e``, ``pytest``, or ``python`` with a
-  file ``my....py`` that the page has written, in a virtual environment that sees the packages of this one. So do indented blocks that start with ``advplug``.
+  file ``my....py`` that the page has written, in a virtual environment that sees the packages of this one. So do
+  indented blocks that start with ``advplug``.
 - ``text`` blocks say what the block before printed: their lines appear in that order, digits aside; ``...`` skips.
 - ``<!-- not run: REASON -->`` before a block leaves it out; ``<!-- follows: PAGE -->`` runs that page first.
 """
@@ -55,7 +57,8 @@ class Block:
     def runs(self) -> bool:
         """Whether it is code that is to be executed."""
         commands = self.kind == "sh" and any(line.startswith(RUNS) for line in self.code.splitlines())
-        return self.not_run is None and (self.kind == "python" or commands)
+        file = self.kind == "toml" and self.title is not None
+        return self.not_run is None and (self.kind == "python" or commands or file)
 
 
 def blocks(page: Path) -> list[Block]:
