@@ -4,7 +4,8 @@ usage: python tools/pages.py PAGE...
 
 - ``python`` blocks run in one namespace; one with a ``title`` is a file and is written below the current folder.
 - ``sh`` blocks run in bash if a command in them is ``advplug``, ``pip install -e``, ``pytest``, or ``python`` with a
-  file ``my....py`` that the page has written, in a virtual environment that sees the packages of this one. So do indented blocks that start with ``advplug``.
+  file ``my....py`` that the page has written, in a virtual environment that sees the packages of this one. So do
+  indented blocks that start with ``advplug``.
 - ``text`` blocks say what the block before printed: their lines appear in that order, digits aside; ``...`` skips.
 - ``<!-- not run: REASON -->`` before a block leaves it out; ``<!-- follows: PAGE -->`` runs that page first.
 """
