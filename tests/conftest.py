@@ -22,6 +22,7 @@ SLOW = (
     "tests/test_benchmarks_minimum_norm.py",
     "tests/test_documents.py::test_the_code_of_the_page_runs",
     "tests/test_notebook.py::test_it_runs_in_jupyter",
+    "tests/test_site.py::test_wide_tables_are_lists_on_a_phone",
     "tests/test_documents.py::test_the_site_builds_and_loads_nothing_from_outside",
 )
 """Folders, files and functions."""

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import json
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
+from browser import CHROMIUM, chromium
 
 from advplug.evaluation.diagnostics.signs import percent
 
@@ -59,6 +62,30 @@ def test_the_stopwatch_counts_what_is_typed() -> None:
         assert len(typed) == int(commands), title
         assert sum(bool(line.strip()) for file in files for line in file.splitlines()) == int(lines), title
         assert int(seconds) < 300
+
+
+def test_wide_tables_are_lists_on_a_phone(tmp_path: Path) -> None:
+    pytest.importorskip("mkdocs", reason="only the extra docs brings it")
+    if CHROMIUM is None:
+        pytest.skip("no Chromium on this machine")
+    command = [
+        sys.executable,
+        "-m",
+        "mkdocs",
+        "build",
+        "-q",
+        "-f",
+        str(ROOT / "mkdocs.yml"),
+        "-d",
+        str(tmp_path / "site"),
+    ]
+    subprocess.run(command, check=True, capture_output=True)
+    with chromium(tmp_path / "profile") as browser:
+        for page in ("results", "gallery"):
+            seen = browser.open(tmp_path / "site" / page / "index.html", width=390, phone=True)
+            assert (seen["content"], seen["cut"]) == (390, [])
+        seen = browser.open(tmp_path / "site" / "index.html", width=390, phone=True)
+        assert (seen["content"], browser.errors) == (390, [])
 
 
 def test_a_change_of_every_library_is_described() -> None:

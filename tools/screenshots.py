@@ -7,6 +7,7 @@ Needs Chromium for all but the terminal, mkdocs for the site, nbconvert and ipyk
 
 from __future__ import annotations
 
+import io
 import re
 import subprocess
 import sys
@@ -34,7 +35,7 @@ def terminal(folder: Path) -> None:
     """The command in a terminal of 80 columns, as letters."""
     environment = {"COLUMNS": str(COLUMNS), "FORCE_COLOR": "1", "PATH": f"{Path(sys.executable).parent}:/usr/bin:/bin"}
     done = subprocess.run([*COMMAND, "--out", "run"], cwd=folder, env=environment, capture_output=True, check=True)
-    console = Console(record=True, width=COLUMNS, file=open("/dev/null", "w", encoding="utf-8"), force_terminal=True)
+    console = Console(record=True, width=COLUMNS, file=io.StringIO(), force_terminal=True)
     console.print(Text(f"$ {' '.join(COMMAND)}"))
     console.print(Text.from_ansi(done.stdout.decode()))
     drawn = console.export_svg(title="advplug", theme=DEFAULT_TERMINAL_THEME)
