@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 from typing import Any
 
 import click
 
 from advplug.cli import _console
 from advplug.cli._lines import folded
-from advplug.cli._parameters import parameters_of
+from advplug.plugins.source import classes_in_source, parameters_in_source
+from advplug.spelling.names import FIRST, HOMES, WITHOUT_WORD, word_of
 
 KINDS = {
     "losses": "Sums with weights are losses, too: 0.5*margin+10*detector-score. OUTER of INNER wraps a loss.",
@@ -41,16 +41,19 @@ def show(kind: str, *, as_json: bool) -> None:
 
 
 def _pages(kind: str) -> list[dict[str, Any]]:
-    from advplug.spelling import gradient_words, loss_words
-    from advplug.spelling.words import first_parameter
-
-    words: Mapping[str, type[Any]] = loss_words() if kind == "losses" else gradient_words()
-    return [
-        {
-            "name": word,
-            "summary": _ROLE.sub(r"\1", (found.__doc__ or "").strip().partition("\n\n")[0]).replace("\n    ", " "),
-            "first": first_parameter(word, found),
-            "parameters": parameters_of(found),
-        }
-        for word, found in words.items()
-    ]
+    base, homes = HOMES[kind]
+    pages = []
+    for home in homes:
+        for name, told in classes_in_source(home, base):
+            if name in WITHOUT_WORD:
+                continue
+            word, parameters = word_of(name), parameters_in_source(f"{home}:{name}") or {}
+            pages.append(
+                {
+                    "name": word,
+                    "summary": _ROLE.sub(r"\1", told.strip().partition("\n\n")[0]).replace("\n    ", " "),
+                    "first": FIRST.get(word) or next((one for one in parameters if one != "of"), None),
+                    "parameters": parameters,
+                }
+            )
+    return pages

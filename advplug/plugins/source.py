@@ -66,6 +66,26 @@ class Found:
         """Whether its fields are parameters."""
         return any("dataclass" in ast.unparse(one).partition("(")[0] for one in self.node.decorator_list)
 
+    def derives_from(self, name: str) -> bool:
+        """Whether a class of that name is among those that it derives from; one that leads elsewhere is none."""
+        try:
+            return any(one.node.name == name for one in self.lineage()[1:])
+        except Unknown:  # a named tuple, for instance
+            return False
+
+    @property
+    def is_abstract(self) -> bool:
+        """Whether it, or what it derives from, leaves a method to others."""
+        known: set[str] = set()
+        for one in self.lineage():
+            methods = [node for node in one.node.body if isinstance(node, ast.FunctionDef)]
+            for method in methods:
+                decorated = any(ast.unparse(mark).endswith("abstractmethod") for mark in method.decorator_list)
+                if decorated and method.name not in known:
+                    return True
+            known |= {method.name for method in methods}
+        return False
+
     def initialiser(self) -> ast.FunctionDef | None:
         """Its own ``__init__``."""
         return next(
@@ -95,6 +115,26 @@ class Module:
                 return _module(self._absolute(node)).find(alias.name)
         raise Unknown(name)
 
+    def public_classes(self) -> Iterator[Found]:
+        """The classes that the module has, or brings from modules below it, in their order.
+
+        Raises
+        ------
+        Unknown: one is not to be found.
+        """
+        for node in self.tree.body:
+            if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
+                yield Found(self, node)
+            elif isinstance(node, ast.ImportFrom) and self._absolute(node).startswith(f"{self.name}."):
+                names = [alias.name for alias in node.names if alias.name[0].isupper()]
+                for name in names:
+                    if _module(self._absolute(node)).has_class(name):
+                        yield self.find(name)
+
+    def has_class(self, name: str) -> bool:
+        """Whether a class of that name stands here."""
+        return isinstance(self.statement(name), ast.ClassDef)
+
     def statement(self, name: str) -> ast.stmt | None:
         """The statement of the module that gives ``name`` its value."""
         return next((node for node in self.tree.body if name in _bound(node)), None)
@@ -113,6 +153,8 @@ class Module:
                 return -self.value(node.operand)
             case ast.BinOp() if type(node.op) in _OPERATORS:
                 return _OPERATORS[type(node.op)](self.value(node.left), self.value(node.right))
+            case ast.Call(func=ast.Name(id="float"), args=[ast.Constant(value=str(text))], keywords=[]):
+                return float(text)  # "inf"
             case ast.Attribute(value=ast.Name(id="math"), attr=name) if hasattr(math, name):
                 return getattr(math, name)
             case ast.Name(id=name):
@@ -188,6 +230,18 @@ def parameters_in_source(factory: str) -> dict[str, dict[str, Any]] | None:
         return {}
     except Unknown:
         return None
+
+
+def classes_in_source(module: str, base: str) -> Iterator[tuple[str, str]]:
+    """Name and docstring of each public and concrete class of ``module`` that derives from one called ``base``.
+
+    Raises
+    ------
+    Unknown: a class is not to be found.
+    """
+    for found in _module(module).public_classes():
+        if found.derives_from(base) and not found.is_abstract:
+            yield found.node.name, ast.get_docstring(found.node, clean=False) or ""
 
 
 def presets_in_source(factory: str) -> Mapping[str, Any] | None:

@@ -11,7 +11,8 @@ from typing import Any
 from advplug.errors import InvalidInput
 from advplug.gradients import GradientEstimator
 from advplug.losses import Joint, Loss
-from advplug.spelling.words import gradient_words, loss_words, word_of
+from advplug.spelling.names import word_of
+from advplug.spelling.words import gradient_words, loss_words
 
 _BARE = re.compile(r"[\w./-]+")
 
@@ -41,7 +42,7 @@ def _term(loss: Loss) -> str:
 
 
 def _name(kind: type) -> str:
-    word = word_of(kind)
+    word = word_of(kind.__name__)
     known: Any = {**loss_words(), **gradient_words()}
     return word if known.get(word) is kind else f"{kind.__module__}:{kind.__qualname__}"
 
