@@ -14,7 +14,7 @@ import pytest
 from advplug import load
 from advplug.cli import _words
 from advplug.cli._parameters import parameters_of
-from advplug.plugins import source
+from advplug.plugins import syntax
 from advplug.plugins.manager import default_manager
 from advplug.plugins.source import parameters_in_source, presets_in_source
 from advplug.spelling import gradient_words, loss_words
@@ -97,7 +97,7 @@ def test_what_a_library_makes_at_run_time_is_said_to_take_an_import() -> None:
 def written(folder: Any, monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
     """Modules in the working directory, of which none is imported."""
     monkeypatch.syspath_prepend(str(folder.path))
-    source._module.cache_clear()
+    syntax.module_of.cache_clear()
 
     def write(**modules: str) -> None:
         for name, text in modules.items():
