@@ -5,17 +5,20 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from advplug import load
+from advplug.cli import _words
 from advplug.cli._parameters import parameters_of
-from advplug.plugins import source
+from advplug.plugins import syntax
 from advplug.plugins.manager import default_manager
 from advplug.plugins.source import parameters_in_source, presets_in_source
+from advplug.spelling import gradient_words, loss_words
+from advplug.spelling.words import first_parameter
 
 OWN = [spec for spec in default_manager().specs() if not spec.bridged]
 
@@ -48,6 +51,8 @@ def test_parameters_and_presets_are_those_of_the_import(spec: Any) -> None:
 @pytest.mark.parametrize(
     "words",
     [
+        ["show", "losses"],
+        ["show", "gradients"],
         ["show", "mmc"],
         ["show", "pgd"],
         ["show", "kwta:cifar10"],
@@ -60,6 +65,16 @@ def test_parameters_and_presets_are_those_of_the_import(spec: Any) -> None:
 def test_list_and_show_import_neither_torch_nor_a_library(words: list[str]) -> None:
     found = probed(*words)
     assert (found["code"], found["heavy"]) == (0, [])
+
+
+@pytest.mark.parametrize(("kind", "words"), [("losses", loss_words()), ("gradients", gradient_words())])
+def test_words_are_those_of_the_import(kind: str, words: Mapping[str, Any]) -> None:
+    pages = {page["name"]: page for page in _words._pages(kind)}
+    assert list(pages) == list(words)
+    for word, made in words.items():
+        assert pages[word]["parameters"] == parameters_of(made)
+        assert pages[word]["first"] == first_parameter(word, made)
+        assert pages[word]["summary"]
 
 
 def test_show_of_a_defense_has_its_presets_without_torch() -> None:
@@ -82,7 +97,7 @@ def test_what_a_library_makes_at_run_time_is_said_to_take_an_import() -> None:
 def written(folder: Any, monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
     """Modules in the working directory, of which none is imported."""
     monkeypatch.syspath_prepend(str(folder.path))
-    source._module.cache_clear()
+    syntax.module_of.cache_clear()
 
     def write(**modules: str) -> None:
         for name, text in modules.items():

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from typing import Any
 
 import click
 
 from advplug.cli import _console
 from advplug.cli._lines import folded
-from advplug.cli._parameters import parameters_of
+from advplug.plugins.manager import default_manager
+from advplug.plugins.source import classes_in_source, parameters_in_source
+from advplug.spelling.names import FIRST, HOMES, PLUGINS, WITHOUT_WORD, word_of
 
 KINDS = {
     "losses": "Sums with weights are losses, too: 0.5*margin+10*detector-score. OUTER of INNER wraps a loss.",
@@ -41,17 +44,26 @@ def show(kind: str, *, as_json: bool) -> None:
 
 
 def _pages(kind: str) -> list[dict[str, Any]]:
-    from advplug.spelling.words import BASES, component_of, first_parameter, words_of
+    return [*_of_the_core(kind), *_of_plugins(kind)]
 
-    base = BASES[kind]
-    words = {word: component_of(base, word) for word in words_of(base)}
-    return [
-        {
-            "name": word,
-            "summary": _ROLE.sub(r"\1", (found.__doc__ or "").strip().partition("\n\n")[0]).replace("\n    ", " "),
-            "first": first_parameter(word, found),
-            "parameters": parameters_of(found),
-        }
-        for word, found in words.items()
-        if found is not None
-    ]
+
+def _of_the_core(kind: str) -> Iterator[dict[str, Any]]:
+    base, homes = HOMES[kind]
+    for home in homes:
+        for name, told in classes_in_source(home, base):
+            if name not in WITHOUT_WORD:
+                summary = _ROLE.sub(r"\1", told.strip().partition("\n\n")[0]).replace("\n    ", " ")
+                yield _page(word_of(name), summary, f"{home}:{name}")
+
+
+def _of_plugins(kind: str) -> Iterator[dict[str, Any]]:
+    taken = {page["name"] for page in _of_the_core(kind)}
+    for spec in default_manager().specs(PLUGINS[kind]):
+        if spec.name not in taken:
+            yield _page(spec.name, spec.summary, spec.factory)
+
+
+def _page(word: str, summary: str, factory: str) -> dict[str, Any]:
+    parameters = parameters_in_source(factory) or {}
+    first = FIRST.get(word) or next((one for one in parameters if one != "of"), None)
+    return {"name": word, "summary": summary, "first": first, "parameters": parameters}

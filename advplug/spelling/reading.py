@@ -15,8 +15,9 @@ from advplug.gradients import GradientEstimator
 from advplug.intake.code import found, kind_of, said, working_directory
 from advplug.losses import Joint, Loss
 from advplug.spelling.grammar import Call, Weighted, parsed
+from advplug.spelling.names import ALIASES
 from advplug.spelling.values import FUNCTION, hints_of, kind_in, literal, tensor_in, unquoted
-from advplug.spelling.words import ALIASES, KINDS, component_of, first_parameter, words_of
+from advplug.spelling.words import KINDS, component_of, first_parameter, words_of
 
 Defaults = Mapping[str, Mapping[str, Any]]
 """Word -> values of parameters that stand where the text says nothing, such as the size of noise."""

@@ -3,51 +3,38 @@
 from __future__ import annotations
 
 import inspect
-import re
 from collections.abc import Callable
 from functools import cache
-from types import ModuleType
+from importlib import import_module
 from typing import Any
 
-from advplug import criteria, families, gradients, losses
-from advplug.criteria import Both, Confident, Criterion
+from advplug.criteria import Criterion
 from advplug.gradients import GradientEstimator
-from advplug.losses import Joint, Loss
+from advplug.losses import Loss
 from advplug.plugins.manager import default_manager
 from advplug.specs import PluginSpec
-from advplug.tracing import acceptance, traced
+from advplug.spelling.names import FIRST, HOMES, WITHOUT_WORD, word_of
 
 KINDS: dict[type[Any], str] = {Loss: "loss", GradientEstimator: "gradient", Criterion: "criterion"}
 """The kind of plugin that brings words for components of a class."""
-BASES: dict[str, type[Any]] = {"losses": Loss, "gradients": GradientEstimator, "criteria": Criterion}
-"""The classes of components by what people call them together."""
-
-ALIASES = {"finite-differences": "finite-difference", "detector": "detector-score"}
-"""Other spellings of a word, and the word."""
-
-FIRST = {"smoothed": "draws", "finite-difference": "queries"}
-"""Which parameter stands after the colon, where it is not the first one."""
-
-_HUMP = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
 
 
 @cache
 def loss_words() -> dict[str, type[Loss]]:
     """Every loss of ``advplug.losses``, ``families`` and ``tracing`` by its word; sums are spelled with ``+``."""
-    found: dict[str, type[Loss]] = {**_words(losses, Loss), **_words(families, Loss), **_words(acceptance, Loss)}
-    return {word: kind for word, kind in found.items() if kind is not Joint}
+    return _words("losses", Loss)
 
 
 @cache
 def gradient_words() -> dict[str, type[GradientEstimator]]:
     """Every estimator of ``advplug.gradients`` and ``advplug.tracing`` by its word."""
-    return {**_words(gradients, GradientEstimator), **_words(traced, GradientEstimator)}
+    return _words("gradients", GradientEstimator)
 
 
 @cache
 def criterion_words() -> dict[str, type[Criterion]]:
     """Every criterion of ``advplug.criteria`` that judges decisions, by its word; ``&`` combines them."""
-    return {word: kind for word, kind in _words(criteria, Criterion).items() if kind not in (Both, Confident)}
+    return _words("criteria", Criterion)
 
 
 WORDS: dict[type[Any], Callable[[], dict[str, Any]]] = {
@@ -90,13 +77,13 @@ def first_parameter(word: str, kind: type[Any]) -> str | None:
     return FIRST.get(word) or next((name for name in inspect.signature(kind).parameters if name != "of"), None)
 
 
-def word_of(kind: type[Any]) -> str:
-    """``multi-target-logit`` of ``MultiTargetLogit``, ``targeted-dlr`` of ``TargetedDLR``."""
-    return _HUMP.sub("-", kind.__name__).lower()
-
-
-def _words(module: ModuleType, base: type[Any]) -> dict[str, type[Any]]:
-    """The public and concrete classes of ``module`` that derive from ``base``, in their order there."""
-    classes = [kind for name, kind in vars(module).items() if inspect.isclass(kind) and not name.startswith("_")]
-    mine = [kind for kind in classes if kind.__module__.startswith(module.__name__) and issubclass(kind, base)]
-    return {word_of(kind): kind for kind in mine if not inspect.isabstract(kind)}
+def _words(kind: str, base: type[Any]) -> dict[str, type[Any]]:
+    """The public and concrete classes that derive from ``base``, in the order of their modules."""
+    found = {}
+    for home in HOMES[kind][1]:
+        for name, one in vars(import_module(home)).items():
+            if not inspect.isclass(one) or name.startswith("_") or name in WITHOUT_WORD:
+                continue
+            if one.__module__.startswith(home) and issubclass(one, base) and not inspect.isabstract(one):
+                found[word_of(name)] = one
+    return found

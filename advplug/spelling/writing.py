@@ -12,7 +12,8 @@ from advplug.criteria import Both, Criterion
 from advplug.errors import InvalidInput
 from advplug.gradients import GradientEstimator
 from advplug.losses import Joint, Loss
-from advplug.spelling.words import KINDS, WORDS, installed_words, word_of
+from advplug.spelling.names import word_of
+from advplug.spelling.words import KINDS, WORDS, installed_words
 
 _BARE = re.compile(r"[\w./-]+")
 
@@ -44,7 +45,7 @@ def _term(loss: Loss) -> str:
 
 
 def _name(kind: type) -> str:
-    word, own = word_of(kind), f"{kind.__module__}:{kind.__qualname__}"
+    word, own = word_of(kind.__name__), f"{kind.__module__}:{kind.__qualname__}"
     for base in KINDS:
         known: Any = WORDS[base]()
         if known.get(word) is kind:
