@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from advplug import AttackSpec, hookimpl
+from advplug import AttackSpec, hookimpl, load
 from advplug.cli import _usual, run
 from advplug.cli._usual import Usual, as_multiple, cost_of, read_multiple, usual
 from advplug.composition.plan import Plan
@@ -164,3 +164,35 @@ def test_without_optuna_the_suite_runs(monkeypatch: pytest.MonkeyPatch, capsys: 
 
 def test_the_plugin_is_part_of_this_repository() -> None:
     assert {"auto", "standard"} <= {spec.name for spec in default_manager().specs("attack")}
+
+
+@pytest.mark.parametrize(("norm", "attacks"), _usual.NEAREST.items())
+def test_the_least_distance_takes_the_attacks_that_come_nearest_together(norm: str, attacks: str) -> None:
+    found = usual(None, None, f"{norm}:min", lambda once: pytest.fail("no model is needed"), default_manager())
+    assert found == Usual(attacks)
+    assert all(norm in load(f"attack:{name}")().norms for name in attacks.split(","))
+    assert all(load(f"attack:{name}")().minimum_norm for name in attacks.split(","))
+
+
+def test_of_the_nearest_attacks_those_that_are_missing_are_named(capsys: pytest.CaptureFixture[str]) -> None:
+    class Plugin:
+        @hookimpl
+        def advplug_attacks(self) -> list[AttackSpec]:
+            return [AttackSpec(name="fmn", factory="advplug_attack_fmn:FMN", summary="a test", reference="a test b")]
+
+    def chosen(*plugins: object, budget: str | None = None) -> Usual:
+        return usual(budget, None, "l0:min", lambda once: pytest.fail("no model"), Manager(plugins=list(plugins)))
+
+    assert chosen(Plugin()) == Usual("fmn")
+    assert "pip install advplug-attack-pdpgd advplug-attack-sparse" in capsys.readouterr().err
+    with pytest.raises(InvalidInput, match="no attack for the least distance under l0 is installed: pip install"):
+        chosen()
+    with pytest.raises(InvalidInput, match="--time-budget is for a search within a budget"):
+        chosen(Plugin(), budget="2x")
+
+
+def test_a_run_for_the_least_distance_without_attacks(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["evaluate", "own_usual:net", "--data", "x.npz", "--threat", "l2:min", "--no-report", "--json"]
+    assert run(words) == 0
+    rows = json.loads(capsys.readouterr().out)["rows"]
+    assert [row["name"] for row in rows] == ["pdpgd", "fab"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import replace
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, NamedTuple
@@ -29,6 +29,9 @@ LEAST = 1.5
 
 MOST = 100.0
 """Largest one that seconds become: a search ends with its trials long before."""
+
+NEAREST = {"linf": "pdpgd,fab", "l2": "pdpgd,fab", "l1": "pdpgd,fmn", "l0": "pdpgd,fmn,sigma-zero"}
+"""Attacks that come nearest together under each norm, where the least distance is asked for: docs/minimum-norm.md."""
 
 _SEARCH, _SUITE, _SCORES_ALONE = "auto", "standard", "square"
 _MULTIPLE = re.compile(r"(\d+(?:\.\d+)?)x")
@@ -58,6 +61,9 @@ def usual(
     if budget is not None and not _SECONDS.fullmatch(budget.strip()):
         read_multiple(budget)
     installed = {spec.name for spec in manager.specs("attack")}
+    norm, _, epsilon = (threat or "").partition(":")
+    if epsilon.strip() == "min" and norm in NEAREST:
+        return _nearest(norm, budget, installed)
     if _SUITE not in installed or (threat or "").partition(":")[0] == "l0":
         why = "does not work under l0" if _SUITE in installed else "is not installed: pip install advplug-attack-auto"
         _console.warn(f"pgd runs, on cross-entropy and on the margin: standard, which would run first, {why}")
@@ -68,6 +74,24 @@ def usual(
         return Usual(_SUITE)
     multiple = read_multiple(as_multiple(budget or DEFAULT, lambda: build(Usual(_SEARCH))))
     return Usual(_SEARCH, settings=(f"{_SEARCH}.cost={cost_of(multiple):.4g}",))
+
+
+def _nearest(norm: str, budget: str | None, installed: Collection[str]) -> Usual:
+    """The attacks that look for the least distance, of those that are installed."""
+    if budget is not None:
+        raise InvalidInput(f"--time-budget is for a search within a budget, and {norm}:min has none: leave it out")
+    wanted = NEAREST[norm].split(",")
+    missing = " ".join(f"advplug-attack-{_brought_by(name)}" for name in wanted if name not in installed)
+    found = [name for name in wanted if name in installed]
+    if not found:
+        raise InvalidInput(f"no attack for the least distance under {norm} is installed: pip install {missing}")
+    if missing:
+        _console.warn(f"{', '.join(found)} runs alone; together with others it comes nearer: pip install {missing}")
+    return Usual(",".join(found))
+
+
+def _brought_by(name: str) -> str:
+    return "sparse" if name == "sigma-zero" else name
 
 
 _WITHOUT_SUITE = Usual("pgd", "cross-entropy,margin")
