@@ -16,6 +16,7 @@ _SHAPES = {
     "P": "M3.5 .8h3v2.7h2.7v3H6.5v2.7h-3V6.5H.8v-3h2.7z",
     "X": "M2.6 .6L5 3L7.4 .6L9.4 2.6L7 5l2.4 2.4l-2 2L5 7L2.6 9.4l-2-2L3 5L.6 2.6z",
     "p": "M5 .6L9.6 4L7.8 9.4H2.2L.4 4z",
+    "h": "M5 .3L9.1 2.65v4.7L5 9.7L.9 7.35v-4.7z",
 }
 """Markers of matplotlib, and their outlines in a square of 10 by 10."""
 

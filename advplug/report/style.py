@@ -18,7 +18,7 @@ COLOURS = {"baseline": BASELINE, "intermediate": INTERMEDIATE, "adaptive": ADAPT
 
 PALETTE = {
     BASELINE: "#56b4e9", ADAPTIVE: "#f0813a", "#9b4fe0": "#a35cf5", "#0f8f6b": "#7fe0b0", "#6b1230": "#a0584f",
-    "#23127e": "#f5e663", INTERMEDIATE: "#9aa1ab",
+    "#23127e": "#f5e663", INTERMEDIATE: "#9aa1ab", "#5c3f00": "#c39a6b", "#7118ff": "#177598",
 }  # fmt: skip
 """Colours of attacks on light paper, and what they are on dark paper; readers of any colour vision tell them apart."""
 

@@ -19,6 +19,7 @@ from advplug.report import write_search_report
 from advplug.report.search_drawing import WIDTH, alternative, boxes, drawing
 from advplug.report.search_page import render, search_markdown
 from advplug.report.search_trials import OTHER, best_so_far, gradients, trials_picture
+from advplug.report.style import PALETTE
 
 SEARCH = made_searches.search()
 
@@ -166,7 +167,7 @@ def test_more_gradients_than_colours_share_one() -> None:
     many = tuple(
         replace(one, number=number, sentence=Sentence(attack="pgd", gradient=f"eot:{number}")) for number in range(20)
     )
-    assert len(set(gradients(many).values())) == 7
+    assert len(set(gradients(many).values())) == len(PALETTE)
     picture = trials_picture(made_searches.search(trials=many))
     assert picture.figure is not None
     labels = [text.get_text() for text in picture.figure.legends[0].get_texts()]
