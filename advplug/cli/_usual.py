@@ -30,7 +30,7 @@ LEAST = 1.5
 MOST = 100.0
 """Largest one that seconds become: a search ends with its trials long before."""
 
-NEAREST = {"linf": "pdpgd,fab", "l2": "pdpgd,fab", "l1": "pdpgd,fmn", "l0": "pdpgd,fmn,sigma-zero"}
+NEAREST = {"linf": "pdpgd,fab", "l2": "pdpgd,fab", "l1": "pdpgd,fmn", "l0": "pdpgd,fmn"}
 """Attacks that come nearest together under each norm, where the least distance is asked for: docs/minimum-norm.md."""
 
 _SEARCH, _SUITE, _SCORES_ALONE = "auto", "standard", "square"
@@ -81,17 +81,13 @@ def _nearest(norm: str, budget: str | None, installed: Collection[str]) -> Usual
     if budget is not None:
         raise InvalidInput(f"--time-budget is for a search within a budget, and {norm}:min has none: leave it out")
     wanted = NEAREST[norm].split(",")
-    missing = " ".join(f"advplug-attack-{_brought_by(name)}" for name in wanted if name not in installed)
+    missing = " ".join(f"advplug-attack-{name}" for name in wanted if name not in installed)
     found = [name for name in wanted if name in installed]
     if not found:
         raise InvalidInput(f"no attack for the least distance under {norm} is installed: pip install {missing}")
     if missing:
         _console.warn(f"{', '.join(found)} runs alone; together with others it comes nearer: pip install {missing}")
     return Usual(",".join(found))
-
-
-def _brought_by(name: str) -> str:
-    return "sparse" if name == "sigma-zero" else name
 
 
 _WITHOUT_SUITE = Usual("pgd", "cross-entropy,margin")

@@ -53,6 +53,10 @@ class OnePixel(SparseAttack, IterativeAttack[State]):
     generations: Count = 100
     factor: Positive = 0.5
 
+    @classmethod
+    def search_space(cls) -> None:
+        """None: its queries are too many for a search of attacks, and Sparse-RS asks for fewer."""
+
     @property
     def planned_steps(self) -> int:
         """One step for each generation."""
