@@ -35,6 +35,7 @@ OURS: dict[str, list[tuple[str, Callable[[int], Arguments]]]] = {
         ("pdpgd", _steps),
         ("fmn", _steps),
         ("fab", _per_class),
+        ("cw-linf", _steps),
         ("trust-region", _steps),
         ("deepfool", _defaults),
     ],

@@ -30,6 +30,7 @@ SHORT: dict[str, dict[str, Any]] = {
     "one-pixel": {"population": 20, "generations": 5},
     "zoo": {"steps": 20, "search_steps": 2, "coordinates": 8},
     "cw": {"steps": 60, "search_steps": 3},
+    "cw-linf": {"steps": 300},
     "ead": {"steps": 60, "search_steps": 5},
     "lbfgs": {"search_steps": 3},
     "pdpgd": {"steps": 300},

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -39,7 +40,8 @@ class CarliniWagnerL2(ConstantSearchAttack[Descent]):
     search_steps: constants c tried for each sample.
     steps: steps of Adam for each constant; 10000 in the paper.
     step_size: step of Adam in the variable w; None for the 0.01 of the paper. With fewer than 1000 steps it then falls
-        to that from 10 / steps, so that they reach nearly as far.
+        to that from a longer one, at most 10 / steps, so that they reach nearly as far. How long follows the distance D
+        of the best point, 2 D / sqrt(number of values); before a sample has one it doubles with each larger constant.
     initial_c: first constant.
     confidence: how far the logit of the wrong class must be above, kappa in the paper; in the loss and asked of every
         point that counts.
@@ -79,7 +81,7 @@ class CarliniWagnerL2(ConstantSearchAttack[Descent]):
         gradient = 2 / box.width * delta + per_sample(c, x) * q.gradient
         adam = adam.seen(gradient * box.slope(x))
         m, v = adam.scaled(per_sample(step + 1, x))
-        w = w - self._step_size_at(per_sample(step, x)) * m / v
+        w = w - self._step_size_at(task, c, per_sample(step, x)) * m / v
         # The first steps of Adam may cross a near boundary at any constant: that says nothing of this one.
         success = ep.logical_and(q.success, step >= OVERSHOOT * self.steps)
         return Descent(box.inside(w), w, adam, value), success
@@ -88,12 +90,16 @@ class CarliniWagnerL2(ConstantSearchAttack[Descent]):
         # A descent whose steps still fall may stand still until they are small.
         return inner.value if self.abort_early and not self._falls else None
 
-    def _step_size_at(self, step: ep.Tensor) -> float | ep.Tensor:
-        """That of step number ``step``; see ``step_size``."""
+    def _step_size_at(self, task: Task, c: ep.Tensor, step: ep.Tensor) -> float | ep.Tensor:
+        """That of step number ``step`` (n, 1, ...) at the constants ``c`` (n,); see ``step_size``."""
         if not self._falls:
             return self.step_size or PAPERS_STEP_SIZE
-        first = 10 / self.steps
-        return first + (PAPERS_STEP_SIZE - first) * step / self.steps
+        low, high = task.threat.bounds
+        distance = (task.best_cost if task.threat.epsilon is None else task.epsilon) / (high - low)
+        near = 2 * distance / math.sqrt(task.inputs.flatten(1).shape[1])
+        unknown = PAPERS_STEP_SIZE * (math.log10(2) * (c / self.initial_c).log()).exp()  # twice as long for ten times c
+        first = ep.where(distance < math.inf, near, unknown).clip(PAPERS_STEP_SIZE, 10 / self.steps)
+        return PAPERS_STEP_SIZE + (per_sample(first, step) - PAPERS_STEP_SIZE) * (1 - step / self.steps)
 
     @property
     def _falls(self) -> bool:
