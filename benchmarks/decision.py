@@ -17,6 +17,7 @@ import math
 import time
 import warnings
 from collections.abc import Callable, Iterator
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -64,10 +65,12 @@ class Counting(nn.Module):
 
 def foolbox(name: str, **options: Any) -> Callable[[nn.Module, Tensor, Tensor], None]:
     """An attack of Foolbox on a model, one input and its label."""
-    import foolbox as fb
+    from foolbox.models.pytorch import PyTorchModel
+
+    attacks = import_module("foolbox.attacks")
 
     def attack(model: nn.Module, x: Tensor, y: Tensor) -> None:
-        getattr(fb.attacks, name)(**options)(fb.PyTorchModel(model, (0, 1), device="cpu"), x, y, epsilons=None)
+        getattr(attacks, name)(**options)(PyTorchModel(model, (0, 1), device="cpu"), x, y, epsilons=None)
 
     return attack
 

@@ -17,5 +17,5 @@ test_sign_opt = conformance("attack:sign-opt")
 @pytest.fixture(autouse=True)
 def fewer_queries(monkeypatch: pytest.MonkeyPatch) -> None:
     """The contract does not depend on their number: `advplug check` has the defaults."""
-    for attack in (Boundary, GeoDA, HopSkipJump, RayS, SignOPT):
-        monkeypatch.setitem(attack.__init__.__kwdefaults__, "queries", 300)  # type: ignore[misc]
+    for attack, queries in ((Boundary, 300), (GeoDA, 600), (HopSkipJump, 300), (RayS, 300), (SignOPT, 500)):
+        monkeypatch.setitem(attack.__init__.__kwdefaults__, "queries", queries)  # type: ignore[misc]

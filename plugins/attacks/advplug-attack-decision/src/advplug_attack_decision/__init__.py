@@ -59,7 +59,7 @@ def advplug_attacks() -> list[AttackSpec]:
         AttackSpec(
             name="geoda",
             factory="advplug_attack_decision._geoda:GeoDA",
-            summary="GeoDA under L2, Linf and L1: shortest ways to a plane that stands for the boundary, from decisions only",
+            summary="GeoDA under L2, Linf and L1: straight to a plane that stands for the boundary, from decisions",
             reference="GeoDA: a geometric framework for black-box adversarial attacks, CVPR 2020 (2003.06468)",
             tags=frozenset({"l2", "linf", "l1", "minimum-norm", "decision-based"}),
         ),

@@ -15,6 +15,8 @@ from advplug_attack_decision._segment import Segment, directed, length, spread
 from advplug_attack_decision._walk import START, BoundaryWalk, Walk
 
 ESTIMATE, REACH, NARROW = 2, 3, 4
+ESTIMATING = 0.8
+"""Share of the queries that estimates take; bisections take the rest."""
 GROWTH = 1.5
 """How fast the way along the new direction grows until it is adversarial."""
 
@@ -23,12 +25,15 @@ GROWTH = 1.5
 class State(Walk):
     """A walk with ``t`` the iteration and ``draws`` how many it has made, (n,) each.
 
-    ``w`` (n, ...) is the sum of the draws with their signs, which estimates the normal of the boundary. ``low`` and
-    ``high`` (n,) are distances along the way that follows from it: the boundary is between them, in the last phase.
+    ``drawn`` (n, ...) is the sum of the draws, ``signs`` (n,) of their signs, and ``w`` (n, ...) of the draws with
+    their signs, which estimates the normal of the boundary. ``low`` and ``high`` (n,) are distances along the way that
+    follows from it: the boundary is between them, in the last phase.
     """
 
     t: Tensor
     draws: Tensor
+    drawn: Tensor
+    signs: Tensor
     w: Tensor
     low: Tensor
     high: Tensor
@@ -58,7 +63,8 @@ class GeoDA(BoundaryWalk[State]):
         x = raw(task.inputs)
         zero = torch.zeros(len(x), dtype=x.dtype, device=x.device)
         phase = torch.full((len(x),), START, device=x.device)
-        return State(phase, task.inputs, Segment.to(x), zero, zero, torch.zeros_like(x), zero, zero)
+        none = torch.zeros_like(x)
+        return State(phase, task.inputs, Segment.to(x), zero, zero, none, zero, none, zero, zero)
 
     @property
     def own_phases(self) -> tuple[Phase[State], ...]:
@@ -73,8 +79,9 @@ class GeoDA(BoundaryWalk[State]):
         return self.sigma / 10
 
     def arrived(self, task: Task, state: State) -> State:
-        draws, w = torch.zeros_like(state.draws), torch.zeros_like(state.w)
-        return replace(state, phase=torch.full_like(state.phase, ESTIMATE), t=state.t + 1, draws=draws, w=w)
+        zero, none = torch.zeros_like(state.draws), torch.zeros_like(state.w)
+        estimate = torch.full_like(state.phase, ESTIMATE)
+        return replace(state, phase=estimate, t=state.t + 1, draws=zero, drawn=none, signs=zero, w=none)
 
     def around(self, task: Task, state: State) -> Tensor:
         """``x_B + sigma eta``, eta ~ N(0, I)."""
@@ -84,23 +91,36 @@ class GeoDA(BoundaryWalk[State]):
 
     def counted(self, task: Task, state: State, x: Tensor, success: Tensor) -> State:
         """Eq. 8: the sum of the draws, those that are not adversarial reversed."""
-        eta = x - state.boundary
+        eta = x - state.boundary  # what the bounds left of it
         sign = torch.where(success, 1.0, -1.0).to(eta)
-        more = replace(state, draws=state.draws + 1, w=state.w + spread(sign, eta) * eta)
+        more = replace(
+            state,
+            draws=state.draws + 1,
+            drawn=state.drawn + eta,
+            signs=state.signs + sign,
+            w=state.w + spread(sign, eta) * eta,
+        )
         enough = more.draws >= self.planned_draws(more.t)
         return on(enough, lambda: self.aimed(task, more), more)
 
     def planned_draws(self, t: Tensor) -> Tensor:
         """Draws of iteration ``t`` (n,), from 1: eq. 14, and those of the last one again after it."""
         count = self.iterations or max(1, round(self.queries / 500))
-        growth = self.contraction ** (-2 / 3)
+        growth: float = self.contraction ** (-2 / 3)
         share = (growth - 1) / (growth**count - 1)
-        return (self.queries * 0.8 * share * growth ** (t.clamp(max=count) - 1)).floor().clamp(min=1)
+        draws: Tensor = self.queries * ESTIMATING * share * growth ** (t.clamp(max=count) - 1)
+        return draws.floor().clamp(min=1)
 
     def aimed(self, task: Task, state: State) -> State:
-        """Along the new way, first as far as the boundary was."""
+        """Along the new way, first as far as the boundary was.
+
+        The mean of the signs is taken off: where the bounds cut the draws their mean is not zero.
+        """
+        share = state.signs / state.draws
+        w = state.w - spread(torch.where(share.abs() < 1, share, 0), state.w) * state.drawn
         away = length(state.boundary - raw(task.inputs), task.threat.norm)
-        return replace(state, phase=torch.full_like(state.phase, REACH), low=torch.zeros_like(away), high=away)
+        reach = torch.full_like(state.phase, REACH)
+        return replace(state, phase=reach, w=w, low=torch.zeros_like(away), high=away)
 
     def ahead(self, task: Task, state: State) -> Tensor:
         return self.way(task, state.w, state.high)

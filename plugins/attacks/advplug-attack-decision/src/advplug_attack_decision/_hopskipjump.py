@@ -67,7 +67,8 @@ class HopSkipJump(BoundaryWalk[State]):
     def tolerance(self, task: Task) -> float:
         """theta, as a share of the way."""
         values = math.prod(task.inputs.shape[1:])
-        return self.gamma * values ** (-1.5 if task.threat.norm == "l2" else -2.0)
+        share: float = self.gamma * values ** (-1.5 if task.threat.norm == "l2" else -2.0)
+        return share
 
     def arrived(self, task: Task, state: State) -> State:
         none, zero = torch.zeros_like(state.drawn), torch.zeros_like(state.draws)

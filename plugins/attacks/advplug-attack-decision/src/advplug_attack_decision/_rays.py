@@ -90,9 +90,7 @@ class RayS(DecisionAttack[State]):
         proposal, onward = self.proposed(state), self.after(state)
         zero = torch.zeros_like(state.radius)
         phase = torch.full_like(state.phase, BISECT)
-        return on(
-            success, lambda: replace(onward, phase=phase, proposal=proposal, low=zero, high=state.radius), onward
-        )
+        return on(success, lambda: replace(onward, phase=phase, proposal=proposal, low=zero, high=state.radius), onward)
 
     def after(self, state: State) -> State:
         """The next part, or the first of twice as many; of halves again after single values."""

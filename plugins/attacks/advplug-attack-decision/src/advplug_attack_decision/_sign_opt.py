@@ -101,9 +101,10 @@ class SignOPT(BoundaryWalk[State]):
         return directed(task.noise.normal(task.t, tuple(task.inputs.shape[1:]))[0].to(raw(task.inputs)))
 
     def beside(self, task: Task, state: State) -> Tensor:
-        """At the distance g in the direction ``theta + beta u``."""
-        scale = length(state.theta, "l2")
-        return self.at(task, state.theta + spread(self.beta * scale, state.theta) * self.drawn(task), state.g)
+        """At the distance g in the direction ``theta + beta u``; under linf that may leave the cube a little."""
+        u = spread(self.beta * length(state.theta, "l2"), state.theta) * self.drawn(task)
+        direction = state.theta + u if task.threat.norm == "linf" else directed(state.theta + u)
+        return raw(task.inputs) + spread(state.g, u) * direction
 
     def counted(self, task: Task, state: State, x: Tensor, success: Tensor) -> State:
         """Eq. 5: the sum of ``sign(g(theta + beta u) - g(theta)) u``."""
@@ -114,7 +115,7 @@ class SignOPT(BoundaryWalk[State]):
 
     def descended(self, task: Task, state: State) -> Tensor:
         """The direction a step down the slope, (n, ...)."""
-        v = state.slope.sign() if task.threat.norm == "linf" else directed(state.slope)
+        v = directed(state.slope, task.threat.norm)
         return normed(state.theta - spread(state.alpha, v) * v, task.threat.norm)
 
     def stepped(self, task: Task, state: State) -> Tensor:
@@ -124,10 +125,11 @@ class SignOPT(BoundaryWalk[State]):
         """Where it is nearer, how near; where not, new signs after a gain, else a quarter of the step."""
         short = replace(state, alpha=state.alpha / 4)
         over = state.gained | (short.alpha < SHORTEST)
-        again = self.afresh(replace(short, alpha=(state.alpha / 2).clamp(min=SHORTEST)))
+        next_alpha = torch.where(state.gained, state.alpha / 2, self.step_size).to(state.alpha)
+        again = self.afresh(replace(short, alpha=next_alpha))
         missed = on(over, lambda: again, short)
-        low, bisect = torch.zeros_like(state.g), torch.full_like(state.phase, BISECT)
-        return on(success, lambda: replace(state, phase=bisect, low=0.5 * state.g + low, high=state.g), missed)
+        bisect = torch.full_like(state.phase, BISECT)
+        return on(success, lambda: replace(state, phase=bisect, low=state.g / 2, high=state.g), missed)
 
     def between(self, task: Task, state: State) -> Tensor:
         return self.at(task, self.descended(task, state), (state.low + state.high) / 2)
@@ -153,5 +155,5 @@ class SignOPT(BoundaryWalk[State]):
 
 
 def normed(direction: Tensor, norm: str) -> Tensor:
-    """``direction`` (n, ...) of norm 1; under linf cut to the cube, so that a large value does not shrink the others."""
+    """``direction`` (n, ...) of norm 1; under linf cut to the cube, so that no value shrinks the others."""
     return direction.clamp(-1, 1) if norm == "linf" else directed(direction)
