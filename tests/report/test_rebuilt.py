@@ -15,6 +15,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from advplug import DefenseSpec, hookimpl
+from advplug.cli import run
 from advplug.data import Images
 from advplug.defense import Defense, EpochCallback, Preset
 from advplug.errors import MissingWeights, UnknownPlugin
@@ -117,3 +118,15 @@ def test_a_defense_or_a_file_that_is_absent_is_an_error() -> None:
         rebuilt(evaluation("double"), "shrinking")
     with pytest.raises(MissingWeights, match="no weights at"):
         rebuilt(evaluation("lost"), "scaling")
+
+
+@pytest.mark.parametrize("threat", ["l2:min", "linf:0.1"])
+def test_sections_of_a_case_know_runs_without_a_budget(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], threat: str
+) -> None:
+    """The section on the landscape failed under a minimum norm, and the run warned of its own plugin."""
+    monkeypatch.chdir(tmp_path)
+    assert run(["evaluate", "kwta:mnist", "--attacks", "pgd", "--threat", threat, "--limit", "4", "--out", "run"]) == 0
+    assert "failed in advplug_report_sections" not in capsys.readouterr().err
+    page = (tmp_path / "run" / "report.html").read_text(encoding="utf-8")
+    assert ("Why gradients fail" in page) == (threat != "l2:min")
