@@ -2,8 +2,8 @@
 
 usage: python tools/pages.py PAGE...
 
-- ``python`` blocks run in one namespace. A ``python`` or ``toml`` block with a ``title`` is a file, which is written below
-  the current folder.
+- ``python`` blocks run in one namespace. A ``python`` or ``toml`` block with a ``title`` is a file, which is written
+  below the current folder.
 - ``sh`` blocks run in bash if a command in them is ``advplug``, ``pip install -e``, ``pytest``, or ``python`` with a
   file ``my....py`` that the page has written, in a virtual environment that sees the packages of this one. So do
   indented blocks that start with ``advplug``.
