@@ -11,7 +11,6 @@ from torch import Tensor
 
 from advplug.evaluation import Evaluation
 from advplug.report import ADAPTIVE, BASELINE, INTERMEDIATE, Section, figure, figure_section, quiet, rebuilt
-from advplug.threat import ThreatModel
 
 POINTS, SAMPLES, SHOWN, STEPS = 61, 50, 3, 20
 MEMBERS = (
@@ -45,11 +44,11 @@ class Way(NamedTuple):
 
 
 def objectives(evaluation: Evaluation) -> list[Section]:
-    """The section for the report; none where the preset ships no weights, or has no vote."""
+    """The section for the report; none without weights, a vote, or a budget."""
     found = rebuilt(evaluation, "empir")
-    if found is None or not isinstance(found.model, MixedPrecision):
+    epsilon = evaluation.epsilon
+    if found is None or not isinstance(found.model, MixedPrecision) or epsilon is None:
         return []
-    epsilon = ThreatModel.parse(evaluation.threat).budget
     seen = way(found.model, found.inputs, found.labels, epsilon)
     alt = (
         "Left: the probability by the members that agree jumps, that by all members falls in small steps. Right: the "

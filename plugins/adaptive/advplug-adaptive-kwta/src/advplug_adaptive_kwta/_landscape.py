@@ -11,7 +11,6 @@ from torch import Tensor
 from advplug.evaluation import Evaluation
 from advplug.model import DefendedModel
 from advplug.report import ADAPTIVE, INTERMEDIATE, Section, figure, figure_section, quiet, rebuilt
-from advplug.threat import ThreatModel
 
 POINTS, SAMPLES = 400, 4
 CAPTION = (
@@ -22,13 +21,13 @@ CAPTION = (
 
 
 def landscape(evaluation: Evaluation) -> list[Section]:
-    """The section for the report; none where the preset has no weights, or no twin with ReLU."""
+    """The section for the report; none without weights, a twin with ReLU, or a budget."""
     preset = evaluation.preset or ""
     control = f"{preset.partition('-')[0]}-relu"
     found, twin = (rebuilt(evaluation, "kwta", name) for name in (preset, control))
-    if preset == control or found is None or twin is None:
+    epsilon = evaluation.epsilon
+    if preset == control or found is None or twin is None or epsilon is None:
         return []
-    epsilon = ThreatModel.parse(evaluation.threat).budget
     curves = {"k-Winners-Take-All": margins(*found, epsilon), "ReLU": margins(*twin, epsilon)}
     alt = "Line charts of the margin along a random direction: jagged with k-Winners-Take-All, smooth with ReLU."
     return [figure_section("Why gradients fail", _drawn(curves, epsilon), alt=alt, caption=CAPTION)]

@@ -8,7 +8,6 @@ from torch import Tensor
 
 from advplug.evaluation import Evaluation
 from advplug.report import ADAPTIVE, BASELINE, INTERMEDIATE, Section, figure, figure_section, quiet, rebuilt
-from advplug.threat import ThreatModel
 from advplug_adaptive_logit_pairing._adaptive import CIFAR, MNIST
 from advplug_adaptive_logit_pairing._measures import CERTAIN, correct, restarts, surface, undecided
 
@@ -26,23 +25,23 @@ HISTOGRAMS = (
 
 
 def sections(evaluation: Evaluation) -> list[Section]:
-    """Both sections; none where the preset has no weights."""
+    """Both sections; none where the preset has no weights, or the run has no budget."""
     preset = evaluation.preset or ""
     control = f"{preset.partition('-')[0]}-at100"
     found, trained = (rebuilt(evaluation, "logit-pairing", name) for name in (preset, control))
-    if found is None or trained is None:
+    epsilon = evaluation.epsilon
+    if found is None or trained is None or epsilon is None:
         return []
-    threat = ThreatModel.parse(evaluation.threat)
     model, inputs, labels = found
     rows = correct(model, inputs, labels)
     both = rows[torch.isin(rows, correct(*trained))][:SHOWN]
     planes = {
-        title: [surface(shown, inputs[row], labels[row], threat.budget) for row in both]
+        title: [surface(shown, inputs[row], labels[row], epsilon) for row in both]
         for title, shown in ((preset, model), (control, trained.model))
     }
     steps, step = (CIFAR if preset.startswith("cifar10") else MNIST).long
     rows = rows[:TRIED]
-    losses, broken = restarts(model, inputs[rows], labels[rows], threat.budget, steps=steps, step=step, runs=RUNS)
+    losses, broken = restarts(model, inputs[rows], labels[rows], epsilon, steps=steps, step=step, runs=RUNS)
     first = undecided(broken)[:SHOWN]
     return [
         figure_section(

@@ -12,7 +12,6 @@ from torch import Tensor
 
 from advplug.evaluation import Evaluation
 from advplug.report import ADAPTIVE, BASELINE, INK, INTERMEDIATE, Section, figure, figure_section, quiet, rebuilt
-from advplug.threat import ThreatModel
 from advplug.training import Adversary
 
 SHOWN = 100
@@ -23,12 +22,12 @@ CAPTION = (
 
 
 def scores(evaluation: Evaluation) -> list[Section]:
-    """The section for the report; none where the preset ships no weights or the adaptive attack found nothing."""
+    """The section for the report; none without weights, a budget, or a success of the adaptive attack."""
     found, row = rebuilt(evaluation, "odds"), evaluation.rows[-1]
     success = np.asarray(row.arrays.get("success", np.zeros(0)), bool)
-    if found is None or not success.any():
+    epsilon = evaluation.epsilon
+    if found is None or not success.any() or epsilon is None:
         return []
-    epsilon = ThreatModel.parse(evaluation.threat).budget
     model = cast(OddsModel, found.model)
     adaptive = torch.from_numpy(np.asarray(row.arrays["adversarials"])[success][:SHOWN])
     with torch.random.fork_rng(devices=[]):

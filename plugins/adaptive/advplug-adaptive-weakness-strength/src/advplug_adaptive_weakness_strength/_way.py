@@ -11,7 +11,6 @@ from torch import Tensor
 
 from advplug.evaluation import Evaluation
 from advplug.report import ADAPTIVE, BASELINE, GRID, INK, INTERMEDIATE, Section, figure, figure_section, quiet, rebuilt
-from advplug.threat import ThreatModel
 from advplug.training import Adversary
 
 POINTS, SAMPLES = 51, 40
@@ -29,11 +28,11 @@ CAPTION = (
 
 
 def way(evaluation: Evaluation) -> list[Section]:
-    """The section for the report; none where the preset ships no weights."""
+    """The section for the report; none where the preset ships no weights, or the run has no budget."""
     found = rebuilt(evaluation, "weakness-strength")
-    if found is None:
+    epsilon = evaluation.epsilon
+    if found is None or epsilon is None:
         return []
-    epsilon = ThreatModel.parse(evaluation.threat).budget
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         given = answers(cast(WeaknessStrength, found.model), found.inputs, found.labels, epsilon)
