@@ -101,6 +101,8 @@ def test_slices_give_what_all_samples_at_once_give(tmp_path: Path, monkeypatch: 
     for one, other in zip(cut.rows, whole.rows, strict=True):
         assert (one.robust_accuracy, one.queries, one.stages) == (other.robust_accuracy, other.queries, other.stages)
         assert dict(one.sweep) == pytest.approx(dict(other.sweep), abs=1e-12)
+        assert one.queries_at == other.queries_at
+        assert sum(passes for _, passes in one.queries_at) == pytest.approx(one.queries)
         assert one.shrunk == other.shrunk
         np.testing.assert_allclose(one.arrays["adversarials"], other.arrays["adversarials"], atol=1e-12)
         np.testing.assert_array_equal(one.arrays["stage"], other.arrays["stage"])

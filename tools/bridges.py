@@ -89,7 +89,7 @@ advplug takes the name of an attack:
 
 ```sh
 advplug list --library foolbox
-advplug show art:SquareAttack
+advplug show --full art:SquareAttack
 advplug evaluate adversarial-training:mnist --threat l2:1.5 --limit 20 --no-report \\
     --attacks foolbox:L2DeepFoolAttack,art:FastGradientMethod,pgd --set foolbox:L2DeepFoolAttack.steps=20
 ```

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import base64
 from html.parser import HTMLParser
+from pathlib import Path
 
+import pytest
 from matplotlib.figure import Figure
 
+from advplug.cli import run
 from advplug.report import figure_section
 from advplug.report.style import figure
 
@@ -60,3 +63,15 @@ def test_what_is_written_is_shown_as_it_is() -> None:
     assert "b" not in body.tags
     assert body.image.keys() == {"src", "alt"}
     assert body.image["alt"] == body.text == section.title == BAD  # the page escapes the title
+
+
+@pytest.mark.parametrize("threat", ["l2:min", "linf:0.1"])
+def test_sections_of_a_case_know_runs_without_a_budget(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], threat: str
+) -> None:
+    """The section on the landscape failed under a minimum norm, and the run warned of its own plugin."""
+    monkeypatch.chdir(tmp_path)
+    assert run(["evaluate", "kwta:mnist", "--attacks", "pgd", "--threat", threat, "--limit", "4", "--out", "run"]) == 0
+    assert "failed in advplug_report_sections" not in capsys.readouterr().err
+    page = (tmp_path / "run" / "report.html").read_text(encoding="utf-8")
+    assert ("Why gradients fail" in page) == (threat != "l2:min")

@@ -110,3 +110,23 @@ def test_what_a_search_did_is_said(stages: tuple[tuple[str, float], ...], said: 
     assert said in text
     other = row("standard", "attack", 0.1, stages=stages, components={"attack": "Standard(steps=100)"})
     assert not any("ran the standard suite" in text for text in remarks(evaluation(other)))
+
+
+def test_a_sweep_shows_its_accuracies_and_the_queries_of_the_full_budget_apart() -> None:
+    """Both were in the figure of the page alone."""
+    swept = row(
+        "pgd", "attack", 0.1, sweep=((8 / 255, 0.6), (0.5, 0.3), (1.0, 0.1)),
+        queries_at=((8 / 255, 1000.0), (0.5, 200.0), (1.0, 34.4)),
+    )  # fmt: skip
+    text = markdown(evaluation(swept, row("fgm", "attack", 0.8)))
+    head, _, clean, first, second = (
+        [cell.strip() for cell in line.split("|")[1:-1]] for line in text.splitlines() if line.startswith("|")
+    )
+    cells = dict(zip(head, first, strict=True))
+    assert [cells[name] for name in ("at 8/255", "at 0.5", "queries", "at full budget")] == [
+        "60.0 %", "30.0 %", "1,234", "34",
+    ]  # fmt: skip
+    assert dict(zip(head, clean, strict=True))["at 0.5"] == "90.0 %"
+    assert dict(zip(head, second, strict=True))["at 0.5"] == "", "it ran at one budget"
+    assert any("those at 1 alone stand apart" in remark for remark in remarks(evaluation(swept)))
+    assert "at full budget" not in markdown(evaluation(row("fgm", "attack", 0.8)))
