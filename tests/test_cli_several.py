@@ -48,7 +48,7 @@ def test_a_file_with_several_gives_one_table(folder: Path, capsys: pytest.Captur
 
 
 def test_the_command_line_does_the_same_as_one_document(capsys: pytest.CaptureFixture[str]) -> None:
-    assert run([*WORDS, *MODELS, "--threat", "linf:0.1", "--threat", "l2:1", "--out", "all", "--json"]) == 0
+    assert run([*WORDS, *MODELS, "--threat", "linf:0.1,l2:1", "--out", "all", "--json"]) == 0
     found = json.loads(capsys.readouterr().out)["evaluations"]
     assert [(one["preset"], one["threat"]) for one in found] == [
         ("mnist", "linf:0.1"), ("mnist", "l2:1"), ("mnist-linf", "linf:0.1"), ("mnist-linf", "l2:1"),
@@ -63,7 +63,7 @@ def test_the_command_line_does_the_same_as_one_document(capsys: pytest.CaptureFi
         ([*MODELS, "--shard", "1/2"], "--shard is for a single run"),
         ([MODELS[0], MODELS[0]], "two runs would be written as adversarial-training-mnist"),
         ([MODELS[0], "kwta:absent"], "absent"),
-        ([*MODELS, "--threat", "linf:0.1", "--threat", "l7:1"], "l7"),
+        ([*MODELS, "--threat", "linf:0.1,l7:1"], "l7"),
     ],
 )
 def test_what_cannot_run_is_refused_before_the_first_run(

@@ -77,13 +77,12 @@ def read(path: Path) -> dict[str, Any]:
         wrong = "; ".join(map(_said, error.errors()))
         raise InvalidInput(f"--config {path}: {wrong}") from error
     fields = settings.model_dump(exclude_none=True)
-    for name in ("attacks", "losses", "gradients", "bounds", "epsilons"):
+    for name in ("threat", "attacks", "losses", "gradients", "bounds", "epsilons"):
         if isinstance(fields.get(name), list | tuple):
             fields[name] = ",".join(map(str, fields[name]))
-    for name in ("model", "threat"):
-        if name in fields:
-            one = fields.pop(name)
-            fields[f"{name}s"] = [one] if isinstance(one, str) else one
+    if "model" in fields:
+        model = fields.pop("model")
+        fields["models"] = [model] if isinstance(model, str) else model
     for name in ("targets", "output"):
         if name in fields:
             fields[name] = str(fields[name])

@@ -43,10 +43,8 @@ def _defaults(ctx: click.Context, _: click.Parameter, path: Path | None) -> Path
 )
 @click.option(
     "--threat",
-    "threats",
-    multiple=True,
     help="norm:epsilon in the units of the input: linf:8/255, l2:0.5; l2:min for the least distance; linf:FILE.npy for "
-    "a budget of each value. Repeatable.",
+    "a budget of each value. Several with commas between.",
 )
 @click.option(
     "--attacks",
@@ -100,7 +98,7 @@ def command(
     models: tuple[str, ...],
     preset: str | None,
     data: str | None,
-    threats: tuple[str, ...],
+    threat: str | None,
     attacks: str | None,
     time_budget: str | None,
     losses: str | None,
@@ -120,8 +118,8 @@ def command(
 
     Or a defense plugin, NAME[:PRESET]; or a model of another library with its preprocessing, timm:NAME or hf:FOLDER.
 
-    With several models, or --threat several times, each model is attacked under each threat model, and one table says
-    how they compare.
+    With several models or threat models, each model is attacked under each of them, and one table says how they
+    compare.
     """
     manager = default_manager()
 
@@ -153,7 +151,8 @@ def command(
             raise InvalidInput("--time-budget is for runs without --attacks: leave one of them out")
         return Usual(attacks, losses)
 
-    pairs = [(with_preset(model, preset, manager), threat) for model in models for threat in threats or (None,)]
+    threats = [None] if threat is None else _list(threat)
+    pairs = [(with_preset(model, preset, manager), one) for model in models for one in threats]
     orders = [order_of(*pair, chosen_for(*pair)) for pair in pairs]
     if len(orders) == 1:
         _evaluation.carry_out(orders[0], options, manager)

@@ -126,7 +126,9 @@ def test_sections_of_a_case_know_runs_without_a_budget(
 ) -> None:
     """The section on the landscape failed under a minimum norm, and the run warned of its own plugin."""
     monkeypatch.chdir(tmp_path)
-    assert run(["evaluate", "kwta:mnist", "--attacks", "pgd", "--threat", threat, "--limit", "4", "--out", "run"]) == 0
+    words = ["evaluate", "kwta:mnist", "--attacks", "pgd", "--threat", threat, "--limit", "4", "--out", "run"]
+    with using(Manager()):  # of the installed plugins
+        assert run(words) == 0
     assert "failed in advplug_report_sections" not in capsys.readouterr().err
     page = (tmp_path / "run" / "report.html").read_text(encoding="utf-8")
     assert ("Why gradients fail" in page) == (threat != "l2:min")

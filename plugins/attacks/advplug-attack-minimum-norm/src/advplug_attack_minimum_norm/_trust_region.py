@@ -12,6 +12,7 @@ from advplug.errors import InvalidInput
 from advplug.hyperparameters import AtLeast, Count, Natural, NonNegative, Positive
 from advplug.losses import ClassGaps, Loss, Margin
 from advplug.numerics import per_sample, raw, size, unit, wrap
+from advplug.search_space import Space, space_of
 
 DUAL = {"l2": "l2", "linf": "l1"}
 LARGEST_RADIUS = {"l2": 0.05, "linf": 0.01}
@@ -66,6 +67,11 @@ class TrustRegion(IterativeAttack[State]):
     good: Positive = 0.9
     bad: Positive = 0.5
     overshoot: NonNegative = 0.02
+
+    @classmethod
+    def search_space(cls) -> Space:
+        """The shares of good and bad steps stay where they are: one bounds the other."""
+        return {name: tried for name, tried in space_of(cls).items() if name not in ("good", "bad")}
 
     def __post_init__(self) -> None:
         super().__post_init__()
