@@ -24,6 +24,7 @@ WORDS = ["evaluate", "--attacks", "fgm", "--limit", "5", "--no-report"]
 @pytest.fixture(autouse=True)
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "120")  # several test processes at once have it at 80
     return tmp_path
 
 

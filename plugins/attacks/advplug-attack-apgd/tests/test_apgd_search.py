@@ -14,6 +14,7 @@ from advplug.attack import Task
 from advplug.errors import InvalidInput
 from advplug.losses import CrossEntropy, Margin
 from advplug.numerics import raw, wrap
+from advplug.testing.digits import shipped_digits
 from advplug.testing.linear import linear_model
 from advplug.testing.models import linear_case
 
@@ -134,6 +135,30 @@ def test_under_l1_steps_become_sparse() -> None:
     etas = torch.stack([raw(state.eta) for state in attack.states])
     assert etas.max() == 1.0
     assert etas.min() >= 0.1 - 1e-12
+
+
+def test_under_l1_the_ball_shrinks_to_the_budget() -> None:
+    """Three times the budget, twice from 30 % of the steps on, the budget itself from 60 % on."""
+    case = linear_case(4, dtype=torch.float64)
+
+    def lengths(attack: Watching) -> list[float]:
+        threat = ThreatModel("l1", 0.2)
+        result = run(attack, case.model, case.inputs, case.labels, threat, loss=Margin(), early_end=False)
+        assert (result.distance[result.success] <= 0.2 * (1 + 1e-6)).all()
+        return [(raw(state.x) - case.inputs).flatten(1).abs().sum(1).max().item() for state in attack.states]
+
+    several = lengths(Watching(larger_radii=True))
+    assert [max(part) for part in (several[:30], several[31:60], several[61:])] == pytest.approx([0.6, 0.4, 0.2])
+    assert max(lengths(Watching())) == pytest.approx(0.2)
+
+
+def test_larger_radii_first_leave_fewer_robust_digits() -> None:
+    net, x, y = shipped_digits("mnist-at")
+    left = [
+        run(APGD(larger_radii=larger), net, x, y, ThreatModel("l1", 8.0), loss=Margin()).robust_accuracy
+        for larger in (True, False)
+    ]
+    assert left[0] <= left[1]
 
 
 def test_sparse_steps_move_the_largest_values_only() -> None:

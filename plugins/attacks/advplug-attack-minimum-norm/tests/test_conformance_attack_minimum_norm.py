@@ -14,4 +14,6 @@ test_trust_region = conformance("attack:trust-region")
 @pytest.fixture(autouse=True)
 def fewer_steps(monkeypatch: pytest.MonkeyPatch) -> None:
     """The contract does not depend on their number."""
-    monkeypatch.setitem(ALMA.__init__.__kwdefaults__, "steps", 200)
+    defaults = ALMA.__init__.__kwdefaults__
+    assert defaults is not None
+    monkeypatch.setitem(defaults, "steps", 200)

@@ -11,7 +11,10 @@ import torch
 
 from advplug.attack import IterativeAttack, Task
 from advplug.hyperparameters import Count, PositiveShare
-from advplug.numerics import per_sample, raw, size, unit, wrap
+from advplug.numerics import PROJECTIONS, per_sample, raw, size, unit, wrap
+
+LARGER = ((0.0, 3.0), (0.3, 2.0), (0.6, 1.0))
+"""Pairs of a share of the steps and the factor of the budget from there on (Croce and Hein 2021)."""
 
 
 class State(NamedTuple):
@@ -52,6 +55,8 @@ class APGD(IterativeAttack[State]):
     rho: share of the steps since the last checkpoint that must lower the loss, or the step is halved.
     momentum: weight alpha of the new step; the rest is the last one's. Under L1 there is none.
     random_start: start from a random point of the ball rather than from the input.
+    larger_radii: under L1 spend 30 % of the steps each within three and two times the budget, and go on from the best
+        point found there, as the authors of the form for L1 do. Points beyond the budget never count.
     """
 
     norms = ("linf", "l2", "l1")
@@ -60,6 +65,7 @@ class APGD(IterativeAttack[State]):
     rho: PositiveShare = 0.75
     momentum: PositiveShare = 0.75
     random_start: bool = True
+    larger_radii: bool = False
 
     def init(self, task: Task) -> State:
         x, epsilon = task.start(self.random_start), task.epsilon
@@ -71,7 +77,7 @@ class APGD(IterativeAttack[State]):
             best_x=x,
             best_gradient=ep.zeros_like(x),
             best_loss=unknown,
-            eta=epsilon if task.threat.norm == "l1" else 2 * epsilon,
+            eta=self._factor(task, 0) * epsilon if task.threat.norm == "l1" else 2 * epsilon,
             gains=none,
             checked_loss=unknown,
             halved=none > 0,
@@ -80,6 +86,8 @@ class APGD(IterativeAttack[State]):
         )
 
     def step(self, task: Task, state: State) -> State:
+        if task.t > 0 and self._factor(task, task.t) < self._factor(task, task.t - 1):
+            state = self._in_smaller_ball(task, state)
         q = task.query(state.x)
         x, gradient = state.x, q.gradient
         better = q.loss <= state.best_loss  # not "<": where the loss is flat, do not fall back to the start
@@ -102,7 +110,7 @@ class APGD(IterativeAttack[State]):
         eta = per_sample(state.eta, x)
         match task.threat.norm:
             case "l1":
-                return task.project(x - eta * sparse_sign(gradient, state.density))
+                return self._project_l1(task, x - eta * sparse_sign(gradient, state.density))
             case "l2":
                 z = task.project(x - eta * unit(gradient))
             case _:
@@ -126,9 +134,40 @@ class APGD(IterativeAttack[State]):
         """L1, lines 9 to 16: where the best point grew sparser, take long steps again, else shorter ones."""
         moved = size(state.best_x - task.inputs, "l0")
         sparser = moved < 0.95 * state.support
-        eta = ep.where(sparser, task.epsilon, ep.maximum(state.eta / 1.5, task.epsilon / 10))
+        radius = self._factor(task, task.t) * task.epsilon
+        eta = ep.where(sparser, radius, ep.maximum(state.eta / 1.5, radius / 10))
         values = task.inputs.flatten(1).shape[1]
         return state._replace(eta=eta, density=moved / (1.5 * values), support=moved), sparser
+
+    def _factor(self, task: Task, t: int) -> float:
+        """The radius of the ball in step ``t``, in budgets."""
+        if task.threat.norm != "l1" or not self.larger_radii:
+            return 1.0
+        return next(factor for share, factor in reversed(LARGER) if t >= int(share * self.steps))
+
+    def _in_smaller_ball(self, task: Task, state: State) -> State:
+        """Go on from the best point of the larger ball, as if it were a start."""
+        x = self._project_l1(task, state.best_x)
+        moved = size(x - task.inputs, "l0")
+        unknown = ep.full_like(state.best_loss, float("inf"))
+        return state._replace(
+            x=x,
+            previous=x,
+            best_x=x,
+            best_loss=unknown,
+            loss=unknown,
+            eta=self._factor(task, task.t) * task.epsilon,
+            density=moved / (1.5 * task.inputs.flatten(1).shape[1]),
+            support=moved,
+        )
+
+    def _project_l1(self, task: Task, x: ep.Tensor) -> ep.Tensor:
+        """The nearest point (n, ...) in the bounds and in the ball of this step."""
+        clean = raw(task.inputs).flatten(1)
+        low, high = raw(task.lower).flatten(1) - clean, raw(task.upper).flatten(1) - clean
+        radius = self._factor(task, task.t) * raw(task.epsilon)[:, None]
+        delta = PROJECTIONS["l1"](raw(x).flatten(1) - clean, radius, low, high)
+        return wrap((clean + delta).view_as(raw(x)))
 
     def _windows(self, norm: str) -> dict[int, int]:
         """The steps that are checkpoints, each with the number of steps since the one before it."""
