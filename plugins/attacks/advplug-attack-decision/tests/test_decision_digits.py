@@ -99,8 +99,9 @@ PEERS: list[tuple[str, Norm, Call, float]] = [
     ("hopskipjump", "linf", foolbox("HopSkipJumpAttack"), 1.25),
     ("sign-opt", "l2", art("SignOPTAttack", targeted=False), 1.0),
 ]
-"""Ours, the norm, the peer, and the largest ratio of our mean distance to its, with as many queries. Both draw at random:
-on four digits the same algorithm differs by a tenth or two."""
+"""Ours, the norm, the peer, and the largest ratio of our mean distance to its, with as many queries.
+
+Both draw at random: on four digits the same algorithm differs by a tenth or two."""
 
 
 @pytest.mark.parametrize(
