@@ -9,7 +9,7 @@ from torch import Tensor
 
 from advplug.attack import Task
 from advplug.hyperparameters import Count, Fraction, Positive
-from advplug.numerics import raw
+from advplug.numerics import raw, wrap
 from advplug_attack_decision._phases import Phase, on
 from advplug_attack_decision._segment import Segment, directed, length, spread
 from advplug_attack_decision._walk import START, BoundaryWalk, Walk
@@ -143,10 +143,17 @@ class SignOPT(BoundaryWalk[State]):
         return on(found, lambda: self.nearer(task, closer), closer)
 
     def nearer(self, task: Task, state: State) -> State:
-        """The direction that was tried is the best; the next one is twice as far."""
-        theta = self.descended(task, state)
-        gained, onward = torch.ones_like(state.gained), torch.full_like(state.phase, TRY)
-        return replace(state, phase=onward, theta=theta, g=state.high, alpha=2 * state.alpha, gained=gained)
+        """The direction that was tried is the best, as far as the bounds let it; the next one is twice as far."""
+        there = raw(task.clip(wrap(self.at(task, self.descended(task, state), state.high))))
+        away = there - raw(task.inputs)
+        return replace(
+            state,
+            phase=torch.full_like(state.phase, TRY),
+            theta=directed(away, task.threat.norm),
+            g=length(away, task.threat.norm),
+            alpha=2 * state.alpha,
+            gained=torch.ones_like(state.gained),
+        )
 
     def at(self, task: Task, direction: Tensor, distance: Tensor) -> Tensor:
         """The point (n, ...) at that distance (n,) in a direction (n, ...) of any length."""
