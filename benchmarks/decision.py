@@ -1,6 +1,6 @@
 """Attacks on decisions: the median distance after so many queries, ours beside those of Foolbox and ART.
 
-python benchmarks/decision.py [--preset mnist] [--norm l2|linf] [--queries N] [--limit N] [--seconds S] [--json FILE]
+python benchmarks/decision.py [--preset mnist] [--norm l2|linf] [--queries N] [--limit N] [--skip N] [--json FILE]
 
 Ours run on all digits at once; GeoDA, which plans ahead, once for each number of queries. The others run on one digit
 after the other behind a model that counts: whatever it is asked is a query, whichever adversarial point comes by is
@@ -146,10 +146,20 @@ def of_peer(attack: Callable[..., None], norm: str, digits: Digits, budgets: lis
 @click.option("--norm", "under", multiple=True, default=("l2", "linf"), show_default=True)
 @click.option("--queries", "most", default=QUERIES[-1], show_default=True, help="The most queries of a digit.")
 @click.option("--limit", default=20, show_default=True, help="Digits.")
+@click.option(
+    "--skip", default=0, show_default=True, help="Digits that come before them: our settings saw the first 20."
+)
 @click.option("--seconds", default=120.0, show_default=True, help="Begin no digit of a peer after so long.")
 @click.option("--json", "path", type=click.Path(path_type=Path), help="Write the rows there.")
 def main(
-    *, presets: tuple[str, ...], under: tuple[str, ...], most: int, limit: int, seconds: float, path: Path | None
+    *,
+    presets: tuple[str, ...],
+    under: tuple[str, ...],
+    most: int,
+    limit: int,
+    skip: int,
+    seconds: float,
+    path: Path | None,
 ) -> None:
     """Print a row for each network, norm and attack."""
     torch.set_num_threads(1)
@@ -161,8 +171,8 @@ def main(
     rows: list[Row] = []
     for preset in presets:
         net = load("defense:adversarial-training")().build(preset).requires_grad_(False)
-        data = load("data:mnist")().load("shipped", 2 * limit)
-        right = (net(data.inputs).argmax(1) == data.labels).nonzero().squeeze(1)[:limit]
+        data = load("data:mnist")().load("shipped", 2 * (skip + limit))
+        right = (net(data.inputs).argmax(1) == data.labels).nonzero().squeeze(1)[skip : skip + limit]
         digits = net, data.inputs[right], data.labels[right]
         for norm in under:
             for row in table(norm, digits, budgets, seconds):
