@@ -8,19 +8,23 @@ from advplug.families.ensemble import Ensemble
 from advplug.families.log_probabilities import AtLogProbabilities
 from advplug.families.lookalike import Lookalike
 from advplug.families.networks import SequentialModel, convolutions
+from advplug.families.random_search import START, Best, RandomSearch
 from advplug.families.surrogate import Network, SurrogateAttack, trained, untrained
 from advplug.families.wrapped_losses import LinearReadout, MeanOverMembers, WrappedLoss
 
 __all__ = [
+    "START",
     "AtLogProbabilities",
     "AttackAround",
     "AveragedPerturbation",
+    "Best",
     "ConstantSearchAttack",
     "Ensemble",
     "LinearReadout",
     "Lookalike",
     "MeanOverMembers",
     "Network",
+    "RandomSearch",
     "SequentialModel",
     "SurrogateAttack",
     "WrappedLoss",

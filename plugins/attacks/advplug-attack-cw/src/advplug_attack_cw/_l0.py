@@ -10,11 +10,10 @@ import torch
 from torch import Tensor
 
 from advplug.attack import IterativeAttack, Task
-from advplug.criteria import Confident, Criterion
 from advplug.errors import InvalidInput
 from advplug.hyperparameters import Count, Decay, NonNegative, Positive
-from advplug.losses import Loss, Margin
 from advplug.numerics import Adam, TanhReparameterization, choose, norms, per_sample, raw, wrap
+from advplug_attack_cw._confidence import WithConfidence, check_constants
 
 Importance = Literal["reach", "change"]
 
@@ -45,7 +44,7 @@ class State(NamedTuple):
 
 
 @dataclass(frozen=True, kw_only=True)
-class CarliniWagnerL0(IterativeAttack[State]):
+class CarliniWagnerL0(WithConfidence, IterativeAttack[State]):
     """Run the L2 attack until it succeeds, freeze the values that contribute least, go on from there with the rest.
 
     Where the rest does not succeed, the values come back, and from then on one is frozen at a time; the attack of the
@@ -84,20 +83,7 @@ class CarliniWagnerL0(IterativeAttack[State]):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.largest_c < self.initial_c:
-            raise InvalidInput(
-                f"largest_c is {self.largest_c}, initial_c {self.initial_c}: give largest_c >= initial_c"
-            )
-
-    @property
-    def default_loss(self) -> Loss:
-        """f6 of the paper."""
-        return Margin(self.confidence)
-
-    @property
-    def condition(self) -> Criterion | None:
-        """What a point must meet beyond the goal to count: the confidence."""
-        return Confident(self.confidence) if self.confidence else None
+        check_constants(self.initial_c, self.largest_c)
 
     def cost(self, delta: Tensor, norm: str) -> Tensor:
         return norms(delta.abs().amax(1) if self.pixels else delta, norm)

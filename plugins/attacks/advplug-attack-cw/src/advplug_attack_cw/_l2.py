@@ -9,11 +9,10 @@ from typing import NamedTuple
 import eagerpy as ep
 
 from advplug.attack import Task
-from advplug.criteria import Confident, Criterion
 from advplug.families import ConstantSearchAttack
 from advplug.hyperparameters import Count, NonNegative, Positive
-from advplug.losses import Loss, Margin
 from advplug.numerics import Adam, TanhReparameterization, per_sample
+from advplug_attack_cw._confidence import WithConfidence
 
 PAPERS_STEP_SIZE = 0.01
 OVERSHOOT = 0.3
@@ -30,7 +29,7 @@ class Descent(NamedTuple):
 
 
 @dataclass(frozen=True, kw_only=True)
-class CarliniWagnerL2(ConstantSearchAttack[Descent]):
+class CarliniWagnerL2(WithConfidence, ConstantSearchAttack[Descent]):
     """Minimise ``||x - x0||_2^2 + c f(x)`` over ``w``, ``x = tanh(w)`` within the bounds, with Adam.
 
     Distances are measured in widths of the box, so that c and the step mean the same for all bounds.
@@ -58,15 +57,6 @@ class CarliniWagnerL2(ConstantSearchAttack[Descent]):
     confidence: NonNegative = 0.0
     abort_early: bool = True
     stretch: Positive = 0.01
-
-    @property
-    def default_loss(self) -> Loss:
-        """f6 of the paper."""
-        return Margin(self.confidence)
-
-    @property
-    def condition(self) -> Criterion | None:
-        return Confident(self.confidence) if self.confidence else None
 
     def start(self, task: Task) -> Descent:
         x = task.inputs

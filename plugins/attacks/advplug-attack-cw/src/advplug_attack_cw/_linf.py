@@ -8,11 +8,9 @@ from typing import NamedTuple
 import eagerpy as ep
 
 from advplug.attack import IterativeAttack, Task
-from advplug.criteria import Confident, Criterion
-from advplug.errors import InvalidInput
 from advplug.hyperparameters import Count, Fraction, NonNegative, Positive
-from advplug.losses import Loss, Margin
 from advplug.numerics import Adam, TanhReparameterization, choose, per_sample, raw, size
+from advplug_attack_cw._confidence import WithConfidence, check_constants
 
 
 class State(NamedTuple):
@@ -27,7 +25,7 @@ class State(NamedTuple):
 
 
 @dataclass(frozen=True, kw_only=True)
-class CarliniWagnerLinf(IterativeAttack[State]):
+class CarliniWagnerLinf(WithConfidence, IterativeAttack[State]):
     """Minimise ``c f(x) + sum_i max(|x_i - x0_i| - tau, 0)`` with Adam, again and again with a smaller ``tau``.
 
     The maximum itself has a gradient at one value only. A descent ends as soon as its point is adversarial within
@@ -63,20 +61,7 @@ class CarliniWagnerLinf(IterativeAttack[State]):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.largest_c < self.initial_c:
-            raise InvalidInput(
-                f"largest_c is {self.largest_c}, initial_c {self.initial_c}: give largest_c >= initial_c"
-            )
-
-    @property
-    def default_loss(self) -> Loss:
-        """f6 of the paper."""
-        return Margin(self.confidence)
-
-    @property
-    def condition(self) -> Criterion | None:
-        """What a point must meet beyond the goal to count: the confidence."""
-        return Confident(self.confidence) if self.confidence else None
+        check_constants(self.initial_c, self.largest_c)
 
     def init(self, task: Task) -> State:
         x = task.inputs

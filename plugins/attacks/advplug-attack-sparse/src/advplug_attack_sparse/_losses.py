@@ -6,16 +6,8 @@ from dataclasses import dataclass
 
 import eagerpy as ep
 
-from advplug.losses import ClassGaps, CrossEntropy, Loss, Margin, View
+from advplug.losses import ClassGaps, Loss, View
 from advplug.numerics import pick
-
-
-@dataclass(frozen=True)
-class MarginOrCrossEntropy(Loss):
-    """The margin without targets, cross-entropy with them: what Sparse-RS takes for each goal."""
-
-    def __call__(self, view: View) -> ep.Tensor:
-        return Margin()(view) if view.targets is None else CrossEntropy()(view)
 
 
 @dataclass(frozen=True)

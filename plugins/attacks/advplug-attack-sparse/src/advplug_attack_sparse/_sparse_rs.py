@@ -3,36 +3,23 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated, NamedTuple
 
 import eagerpy as ep
 import torch
 from torch import Tensor
 
-from advplug.attack import IterativeAttack, Task
-from advplug.errors import InvalidInput
-from advplug.hyperparameters import AtLeast, Count, PositiveShare
-from advplug.losses import Loss
-from advplug.numerics import per_sample, raw, wrap
-from advplug_attack_sparse._losses import MarginOrCrossEntropy
+from advplug.attack import Task
+from advplug.families import START, RandomSearch
+from advplug.hyperparameters import PositiveShare
+from advplug.numerics import raw, wrap
 from advplug_attack_sparse._units import SparseAttack, lowest
-
-START = -3
-"""Step of the random numbers of the start, kept apart from those of the steps 0, 1, ..."""
 
 DIVISORS = {0: 2, 50: 4, 200: 5, 500: 6, 1000: 8, 2000: 10, 4000: 12, 6000: 15, 8000: 20}
 """After how many of 10,000 queries the share of units that move is divided by what."""
 
 
-class State(NamedTuple):
-    """``x`` the best point so far (n, ...), ``loss`` what it has, (n,)."""
-
-    x: ep.Tensor
-    loss: ep.Tensor
-
-
 @dataclass(frozen=True, kw_only=True)
-class SparseRS(SparseAttack, IterativeAttack[State]):
+class SparseRS(SparseAttack, RandomSearch):
     """Random search for the units to change: give some back, send others to the ends of their range. No gradient.
 
     Each sample has its own units and ends. A budget of k values allows k // C pixels of C channels.
@@ -48,40 +35,15 @@ class SparseRS(SparseAttack, IterativeAttack[State]):
 
     norms = ("l0",)
 
-    queries: Annotated[int, AtLeast(2)] = 5000
     alpha_init: PositiveShare = 0.3
-    proposals: Count = 1
 
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if self.proposals >= self.queries:
-            raise InvalidInput(f"proposals is {self.proposals}: give fewer than queries, {self.queries}")
-
-    @property
-    def planned_steps(self) -> int:
-        """Steps of as many queries as there are proposals, after the first query."""
-        return (self.queries - 1) // self.proposals
-
-    @property
-    def default_loss(self) -> Loss:
-        """The margin; cross-entropy with targets."""
-        return MarginOrCrossEntropy()
-
-    def init(self, task: Task) -> State:
-        x = task.start(random=False)
-        if task.starting_points is None:
-            x = self.exchanged(task, x, 0.0, START, 1)[0]
+    def first(self, task: Task) -> ep.Tensor:
         task.finish(wrap(self.units_in_budget(task) < 1))
-        return State(x, task.evaluate(x).loss)
+        x = task.start(random=False)
+        return x if task.starting_points is not None else self.exchanged(task, x, 0.0, START, 1)[0]
 
-    def step(self, task: Task, state: State) -> State:
-        share = self.share(task.t * self.proposals)
-        x, loss = task.evaluate_best(self.exchanged(task, state.x, share, task.t, self.proposals))
-        better = loss < state.loss
-        return State(ep.where(per_sample(better, x), x, state.x), ep.where(better, loss, state.loss))
-
-    def conclude(self, task: Task, state: State) -> None:
-        """Nothing: every point was evaluated when it was proposed."""
+    def proposed(self, task: Task, x: ep.Tensor, tried: int) -> ep.Tensor:
+        return self.exchanged(task, x, self.share(tried), task.t, self.proposals)
 
     def share(self, tried: int) -> float:
         """The share alpha of the changed units that the next step exchanges, after so many proposals."""

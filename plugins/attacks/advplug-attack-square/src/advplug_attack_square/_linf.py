@@ -6,8 +6,9 @@ import eagerpy as ep
 import torch
 
 from advplug.attack import Task
+from advplug.families import START
 from advplug.numerics import raw, wrap
-from advplug_attack_square._windows import START, as_images, window, window_sides
+from advplug_attack_square._windows import as_images, window, window_sides
 
 
 def stripes(task: Task) -> ep.Tensor:

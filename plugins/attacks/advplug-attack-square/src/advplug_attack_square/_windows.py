@@ -7,9 +7,6 @@ import math
 import torch
 from torch import Tensor
 
-START = -3
-"""Step of the random numbers of the start, kept apart from those of the steps 0, 1, ..."""
-
 
 def as_images(x: Tensor) -> Tensor:
     """``x`` (n, ...) as (n, channels, rows, columns)."""
