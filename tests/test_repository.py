@@ -26,7 +26,10 @@ else:
 
 ROOT = Path(__file__).resolve().parent.parent
 PLUGINS = sorted(path.parent for path in ROOT.glob("plugins/*/*/pyproject.toml"))
-FOLDERS = {"attack": "attacks", "defense": "defenses", "adaptive": "adaptive", "data": "data", "tracker": "trackers"}
+FOLDERS = {
+    "attack": "attacks", "defense": "defenses", "adaptive": "adaptive", "data": "data", "tracker": "trackers",
+    "loss": "losses", "gradient": "gradients", "criterion": "criteria",
+}  # fmt: skip
 SIBLING = re.compile(r"(advplug[a-z0-9-]*)(\[[^]]*\])?(.*)")
 MACHINE_PATH = re.compile(r"(?<![\w.:/])/(?:work|root|home|Users|opt|mnt)/[\w.]")
 LARGEST = 2_500_000
@@ -136,7 +139,7 @@ def test_the_page_of_plugins_lists_every_plugin_under_its_kind() -> None:
     page = (ROOT / "docs" / "plugins.md").read_text(encoding="utf-8")
     sections = re.findall(r"(?ms)^## (.+?)\n(.*?)(?=^## |\Z)", page)
     listed = {(title, name) for title, text in sections for name in re.findall(r"(?m)^\| `([^`]+)` \|", text)}
-    titles = {"attacks": "Attacks", "defenses": "Defenses", "adaptive": "Cases", "data": "Data", "trackers": "Trackers"}
+    titles = {folder: folder.capitalize() for folder in FOLDERS.values()} | {"adaptive": "Cases"}
     assert listed == {(titles[folder.parent.name], folder.name) for folder in PLUGINS}
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     assert "(docs/plugins.md)" in readme

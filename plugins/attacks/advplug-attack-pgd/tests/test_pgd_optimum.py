@@ -118,3 +118,24 @@ def test_only_the_last_iterate_need_be_judged() -> None:
     assert broken["last"].any()
     with pytest.raises(InvalidInput, match="judge"):
         PGD(judge="first")  # type: ignore[arg-type]
+
+
+def test_nesterov_asks_where_the_momentum_leads_and_finds_the_same_optimum() -> None:
+    model = linear_model(2, (2, 3, 4))
+    x = torch.rand(16, 2, 3, 4, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    y = model(x).argmax(1)
+    plain, ahead = (
+        run(
+            PGD(steps=20, momentum=1.0, nesterov=nesterov, random_start=False), model, x, y, ThreatModel("linf", 0.1),
+            loss=Margin(), early_end=False,
+        )
+        for nesterov in (False, True)
+    )  # fmt: skip
+    assert not torch.equal(plain.trace[:3], ahead.trace[:3])  # the second point is already a step further
+    torch.testing.assert_close(plain.trace[-1], ahead.trace[-1], rtol=1e-5, atol=1e-6)
+    assert torch.equal(plain.success, ahead.success)
+
+
+def test_nesterov_without_momentum_is_refused() -> None:
+    with pytest.raises(InvalidInput, match=r"give momentum=1\.0 as well"):
+        PGD(nesterov=True)

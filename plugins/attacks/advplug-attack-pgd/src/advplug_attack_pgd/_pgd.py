@@ -9,6 +9,7 @@ from typing import Literal, NamedTuple
 import eagerpy as ep
 
 from advplug.attack import IterativeAttack, Task
+from advplug.errors import InvalidInput
 from advplug.hyperparameters import Count, NonNegative, Positive
 from advplug.numerics import per_sample, unit
 from advplug.search_space import Choices, Space, space_of
@@ -42,6 +43,7 @@ class PGD(IterativeAttack[State]):
         None: sign under linf, normalised otherwise.
     random_start: start from a random point of the ball rather than from the input.
     momentum: decay mu of ``m = mu m + g / ||g||_1``; 0 is plain PGD.
+    nesterov: take the gradient where the momentum alone would lead (Lin et al. 2020, equation 6), not at the point.
     schedule: ``constant``, ``linear`` or ``cosine`` decay of the step size towards zero.
     judge: ``every`` iterate may be a success, or only the ``last``: behind a detector whose decision costs many
         passes, judging takes longer than searching.
@@ -52,8 +54,14 @@ class PGD(IterativeAttack[State]):
     rule: Rule | None = None
     random_start: bool = True
     momentum: NonNegative = 0.0
+    nesterov: bool = False
     schedule: Schedule = "constant"
     judge: Judge = "every"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.nesterov and not self.momentum:
+            raise InvalidInput("nesterov looks ahead along the momentum, which is 0: give momentum=1.0 as well")
 
     @classmethod
     def search_space(cls) -> Space:
@@ -67,10 +75,17 @@ class PGD(IterativeAttack[State]):
         return State(x, m=ep.zeros_like(x), alpha=self._first_step(task))
 
     def step(self, task: Task, state: State) -> State:
-        g = task.query(state.x, judge=self.judge == "every").gradient
+        g = task.query(self._asked(task, state), judge=self.judge == "every").gradient
         m = self.momentum * state.m + unit(g, "l1") if self.momentum else g
         x = state.x - self._decay(task.t) * state.alpha * self._direction(m, task.threat.norm)
         return State(task.project(x), m, state.alpha)
+
+    def _asked(self, task: Task, state: State) -> ep.Tensor:
+        """Where the gradient is taken: the point itself, or the one that the momentum leads to."""
+        if not self.nesterov:
+            return state.x
+        ahead = self._decay(task.t) * state.alpha * self._direction(self.momentum * state.m, task.threat.norm)
+        return task.project(state.x - ahead)
 
     def conclude(self, task: Task, state: State) -> None:
         if self.judge == "last":
