@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from advplug.numerics.projections import PROJECTIONS, least_scale
     from advplug.numerics.random_numbers import Noise
     from advplug.numerics.tanh import TanhReparameterization
-    from advplug.numerics.tensors import best_other, largest, norms, per_sample, pick, raw, size, unit, wrap
+    from advplug.numerics.tensors import as_images, best_other, largest, norms, per_sample, pick, raw, size, unit, wrap
     from advplug.numerics.trees import choose
 
 __all__ = [
@@ -21,6 +21,7 @@ __all__ = [
     "Boundary",
     "Noise",
     "TanhReparameterization",
+    "as_images",
     "best_other",
     "choose",
     "largest",
@@ -43,6 +44,7 @@ __getattr__ = lazily(
         "Boundary": ".hyperplanes",
         "Noise": ".random_numbers",
         "TanhReparameterization": ".tanh",
+        "as_images": ".tensors",
         "best_other": ".tensors",
         "choose": ".trees",
         "largest": ".tensors",

@@ -24,6 +24,11 @@ def per_sample(values: ep.Tensor, like: ep.Tensor) -> ep.Tensor:
     return values.reshape((-1,) + (1,) * (like.ndim - 1))
 
 
+def as_images(x: Tensor) -> Tensor:
+    """``x`` (n, ...) as (n, channels, rows, columns): a vector is one row, what stands before rows are channels."""
+    return x[:, None, None] if x.ndim == 2 else x.reshape(len(x), -1, *x.shape[-2:])
+
+
 def pick(scores: ep.Tensor, classes: ep.Tensor) -> ep.Tensor:
     """``scores[i, classes[i]]`` for scores (n, K) and int64 classes (n,); shape (n,)."""
     return wrap(raw(scores).gather(1, raw(classes)[:, None]).squeeze(1))

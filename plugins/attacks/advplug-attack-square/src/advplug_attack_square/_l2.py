@@ -8,9 +8,9 @@ from torch import Tensor
 
 from advplug.attack import Task
 from advplug.families import START
-from advplug.numerics import raw, wrap
+from advplug.numerics import as_images, raw, wrap
 from advplug_attack_square._bumps import bumps, scaled
-from advplug_attack_square._windows import as_images, window, window_sides
+from advplug_attack_square._windows import window, window_sides
 
 
 def tiles(task: Task) -> ep.Tensor:

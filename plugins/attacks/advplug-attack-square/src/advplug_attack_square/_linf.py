@@ -7,8 +7,8 @@ import torch
 
 from advplug.attack import Task
 from advplug.families import START
-from advplug.numerics import raw, wrap
-from advplug_attack_square._windows import as_images, window, window_sides
+from advplug.numerics import as_images, raw, wrap
+from advplug_attack_square._windows import window, window_sides
 
 
 def stripes(task: Task) -> ep.Tensor:

@@ -8,11 +8,6 @@ import torch
 from torch import Tensor
 
 
-def as_images(x: Tensor) -> Tensor:
-    """``x`` (n, ...) as (n, channels, rows, columns)."""
-    return x[:, None, None] if x.ndim == 2 else x.reshape(len(x), -1, *x.shape[-2:])
-
-
 def window_sides(p: float, height: int, width: int, odd: bool = False) -> tuple[int, int]:
     """Rows and columns of a window over the share ``p`` of an image, a square if it fits; ``odd`` from three on."""
     smallest = 3 if odd else 1
