@@ -17,9 +17,10 @@ HALF = (torch.float16, torch.bfloat16)
 BUDGETS: dict[str, float] = {"linf": 0.2, "l2": 1.8, "l1": 8.0, "l0": 12}
 NEAR: dict[tuple[str, str], float] = {
     ("fmn", "l0"): 0.02, ("pdpgd", "l2"): 0.03, ("sigma-zero", "l0"): 0.03, ("alma", "l1"): 0.03,
+    ("geoda", "linf"): 0.02, ("hopskipjump", "linf"): 0.02, ("sign-opt", "linf"): 0.03,
 }  # fmt: skip
 """More than one sample: FMN ends on the boundary itself, where the steps of half precision decide, and rounding sends
-PDPGD, sigma-zero and ALMA another way, in float64 as well."""
+PDPGD, sigma-zero, ALMA and the attacks on decisions, which bisect to the boundary, another way."""
 
 
 def network(dtype: torch.dtype) -> nn.Module:

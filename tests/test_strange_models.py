@@ -268,10 +268,10 @@ WRONG: dict[str, Callable[[], Any]] = {
     "loss is .*Margin": lambda: run(PGD(), network(), X, Y, THREAT, loss="Margin"),  # type: ignore[arg-type]
     "gradient is": lambda: run(PGD(), network(), X, Y, THREAT, gradient=EOT),  # type: ignore[arg-type]
     "criterion is": lambda: run(PGD(), network(), X, Y, THREAT, criterion="any"),  # type: ignore[arg-type]
-    "threat is": lambda: run(PGD(), network(), X, Y, "linf:0.1"),  # type: ignore[arg-type]
+    "threat is": lambda: run(PGD(), network(), X, Y, 0.1),  # type: ignore[arg-type]
     "the attack is": lambda: run(PGD, network(), X, Y, THREAT),
     "num_targets is 2.5": lambda: run(PGD(), network(), X, Y, THREAT, num_targets=2.5),  # type: ignore[arg-type]
-    "starting_points are": lambda: run(PGD(), network(), X, Y, THREAT, starting_points=X.numpy()),  # type: ignore[arg-type]
+    "starting_points are": lambda: run(PGD(), network(), X, Y, THREAT, starting_points=X.tolist()),
     "starting_points hold NaN": lambda: run(PGD(), network(), X, Y, THREAT, starting_points=X * torch.nan),
     "labels are": lambda: run(PGD(), network(), X, Y.to(torch.complex64), THREAT),
     "mask is an array": lambda: ThreatModel("linf", 0.1, mask=X[0].to_sparse()),  # type: ignore[arg-type]

@@ -72,6 +72,7 @@ OTHER: dict[str, dict[str, Any]] = {
     "fgm-steps": {"steps": 25, "multiplier": 5e-3},
     "interpolation": {"attack": PGD(steps=8, judge="last")},
     "transfer": {"settings": {"steps": 8}},
+    "trust-region": {"steps": 40, "radius": 0.02},
 }
 """For those that find nothing in so few steps, and those that are long because of an attack inside."""
 

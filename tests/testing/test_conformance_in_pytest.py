@@ -114,8 +114,11 @@ def test_check_all_goes_on_after_a_broken_plugin(plugins: MakeManager, capsys: p
     answer = json.loads(streams.out)
     assert [plugin["key"] for plugin in answer["plugins"]] == [
         "adaptive:net",
+        "criterion:far-off",
         "data:squares",
         "defense:net",
+        "gradient:shaken",
+        "loss:gap",
         "tracker:text",
     ]
     assert "attack:steps could not be imported" in answer["broken"][0]
