@@ -154,6 +154,13 @@ def test_the_curve_goes_into_a_figure_of_ones_own(real: Evaluation) -> None:
     assert np.asarray(lines[together].get_ydata(), float)[-1] == pytest.approx(100 * real.robust_accuracy)
 
 
+def test_every_result_has_a_plot(real: Evaluation) -> None:
+    first, second = (
+        lines[0].get_ydata() for lines in (real.plot().get_lines(), real.plot_security_curve().get_lines())
+    )
+    np.testing.assert_array_equal(first, second)
+
+
 def test_the_curve_of_a_minimum_norm_run_has_a_step_for_each_distance() -> None:
     from matplotlib.figure import Figure
 

@@ -256,6 +256,10 @@ class Evaluation:
         """Draw accuracy against budget, each attack and all together, into matplotlib's ``ax``, a new one for None."""
         return imported(_PLOT)(self, ax)
 
+    def plot(self, ax: Any = None) -> Any:
+        """:meth:`plot_security_curve`, under the name that every result has."""
+        return self.plot_security_curve(ax)
+
     def save(self, directory: str | Path) -> Evaluation:
         """Write all of it into ``directory`` as a run does; returns it with that directory.
 
