@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from advplug_attack_apgd._apgd import APGD, State, sparse_sign
@@ -50,6 +51,7 @@ def test_goes_on_where_cross_entropy_is_zero() -> None:
     peer = evasion.AutoProjectedGradientDescent(
         classifier, eps=0.1, eps_step=0.01, max_iter=100, nb_random_init=1, loss_type=None, verbose=False
     )
+    np.random.seed(0)  # of which ART draws its start: a lucky one may have a loss that is not zero
     theirs = model(torch.tensor(peer.generate(x.numpy(), torch.eye(3)[y].numpy()))).argmax(1) != y
     assert not theirs.any()
 
