@@ -170,7 +170,7 @@ def test_every_word_is_shown_with_its_parameters(
     text = capsys.readouterr().out
     assert run(["show", kind, "--json"]) == 0
     pages = json.loads(capsys.readouterr().out)[kind]
-    assert [page["name"] for page in pages] == list(words)
+    assert [page["name"] for page in pages][: len(words)] == list(words)  # those of installed plugins follow
     for page in pages:
         assert page["summary"]
         assert "\n" not in page["summary"]

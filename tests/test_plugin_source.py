@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +14,13 @@ import pytest
 from advplug import load
 from advplug.cli import _words
 from advplug.cli._parameters import parameters_of
+from advplug.criteria import Criterion
+from advplug.gradients import GradientEstimator
+from advplug.losses import Loss
 from advplug.plugins import syntax
 from advplug.plugins.manager import default_manager
 from advplug.plugins.source import parameters_in_source, presets_in_source
-from advplug.spelling import gradient_words, loss_words
-from advplug.spelling.words import first_parameter
+from advplug.spelling.words import component_of, first_parameter, words_of
 
 OWN = [spec for spec in default_manager().specs() if not spec.bridged]
 
@@ -67,11 +69,15 @@ def test_list_and_show_import_neither_torch_nor_a_library(words: list[str]) -> N
     assert (found["code"], found["heavy"]) == (0, [])
 
 
-@pytest.mark.parametrize(("kind", "words"), [("losses", loss_words()), ("gradients", gradient_words())])
-def test_words_are_those_of_the_import(kind: str, words: Mapping[str, Any]) -> None:
+@pytest.mark.parametrize(
+    ("kind", "base"), [("losses", Loss), ("gradients", GradientEstimator), ("criteria", Criterion)]
+)
+def test_words_are_those_of_the_import(kind: str, base: type[Any]) -> None:
     pages = {page["name"]: page for page in _words._pages(kind)}
+    words = {word: component_of(base, word) for word in words_of(base)}
     assert list(pages) == list(words)
     for word, made in words.items():
+        assert made is not None
         assert pages[word]["parameters"] == parameters_of(made)
         assert pages[word]["first"] == first_parameter(word, made)
         assert pages[word]["summary"]
