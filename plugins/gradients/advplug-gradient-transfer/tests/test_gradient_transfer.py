@@ -69,6 +69,7 @@ def test_they_combine_with_others() -> None:
 
 @pytest.mark.parametrize("estimator", [DiverseInputs(), TranslationInvariant()], ids=lambda one: type(one).__name__)
 def test_what_is_no_image_is_refused(estimator: GradientEstimator) -> None:
+    pytest.importorskip("advplug_attack_pgd")
     x, model = torch.rand(4, 6, generator=torch.Generator().manual_seed(0)), nn.Linear(6, 3)
     labels = model(x).argmax(1)
     with pytest.raises(InvalidInput, match=r"needs images \(n, C, H, W\), the inputs have shape \(4, 6\)"):
