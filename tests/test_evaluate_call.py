@@ -34,7 +34,7 @@ def net():
 CASE = linear_case(20)
 DATA = CASE.inputs, CASE.labels
 THREAT = "linf:0.05"
-CHANGES = {"seconds", "digest", "inputs_digest", "run_dir", "command"}
+CHANGES = {"seconds", "date", "digest", "inputs_digest", "run_dir", "command"}
 """What differs between two runs of the same job."""
 
 

@@ -32,7 +32,7 @@ def _defaults(ctx: click.Context, _: click.Parameter, path: Path | None) -> Path
 
 
 @click.command("evaluate")
-@click.argument("models", metavar="MODEL...", nargs=-1, required=True)
+@click.argument("models", metavar="MODEL...", nargs=-1)
 @preset_option
 @click.option("--config", type=UserPath(), is_eager=True, expose_value=False, callback=_defaults,
               help="TOML file with any of these options but --fresh, --json and --config.")  # fmt: skip
@@ -122,6 +122,9 @@ def command(
     compare.
     """
     manager = default_manager()
+    models = models or tuple((click.get_current_context().default_map or {}).get("models", ()))  # as --config has them
+    if not models:
+        raise click.UsageError("Missing argument 'MODEL...'.")
 
     def order_of(model: str, threat: str | None, chosen: Usual) -> Order:
         return Order.of(
