@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import Any
 
 import click
@@ -44,7 +44,8 @@ def show(kind: str, *, as_json: bool) -> None:
 
 
 def _pages(kind: str) -> list[dict[str, Any]]:
-    return [*_of_the_core(kind), *_of_plugins(kind)]
+    core = list(_of_the_core(kind))
+    return [*core, *_of_plugins(kind, {page["name"] for page in core})]
 
 
 def _of_the_core(kind: str) -> Iterator[dict[str, Any]]:
@@ -56,8 +57,7 @@ def _of_the_core(kind: str) -> Iterator[dict[str, Any]]:
                 yield _page(word_of(name), summary, f"{home}:{name}")
 
 
-def _of_plugins(kind: str) -> Iterator[dict[str, Any]]:
-    taken = {page["name"] for page in _of_the_core(kind)}
+def _of_plugins(kind: str, taken: Collection[str]) -> Iterator[dict[str, Any]]:
     for spec in default_manager().specs(PLUGINS[kind]):
         if spec.name not in taken:
             yield _page(spec.name, spec.summary, spec.factory)

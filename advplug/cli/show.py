@@ -30,8 +30,8 @@ _BESIDE = ("key", "kind", "name", "summary", "parameters", "presets")
 def command(name: str, preset: str | None, full: bool, as_json: bool) -> None:
     """Show the plugins called NAME: ead (of any kind), attack:ead, distribution:attack:ead, or foolbox:LinfPGD.
 
-    kwta:cifar10 shows one preset of a defense. NAME may also be losses or gradients: the words that --losses and
-    --gradients of advplug evaluate take.
+    kwta:cifar10 shows one preset of a defense. NAME may also be losses, gradients or criteria: the words that
+    --losses, --gradients and --criterion of advplug evaluate take.
     """
     if name in _words.KINDS:
         _words.show(name, as_json=as_json)

@@ -161,7 +161,8 @@ class Evaluation:
         adaptive = self._left("adaptive")
         if not adaptive:
             return False
-        baseline = self.clean_accuracy if self.baseline_accuracy is None else self.baseline_accuracy
+        measured = self.baseline_accuracy
+        baseline = self.clean_accuracy if measured is None else measured
         return min(adaptive) <= max(0.05, baseline / 3, (self.undefended_accuracy or 0.0) + 0.05)
 
     @property

@@ -8,9 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from advplug.evaluation.environment import SHOWN
 from advplug.records.evaluation import Evaluation
-
-SHOWN = 16  # hexadecimal digits
 
 
 def facts(evaluation: Evaluation) -> list[tuple[str, str]]:
