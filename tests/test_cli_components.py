@@ -8,34 +8,17 @@ from typing import Any
 
 import numpy as np
 import pytest
+from light_model import LIGHT
 
 from advplug.cli import run
 from advplug.spelling import gradient_words, loss_words, read_gradient
 
-PARTS = """
+PARTS = (
+    LIGHT
+    + """
 from dataclasses import dataclass
 
-import torch
 from advplug.losses import Loss
-from advplug.model import Decision, DefendedModel
-
-class Light(DefendedModel):
-    "Class 1 where x is above 0.5; rejects what is above 0.7 in its second value."
-
-    def __init__(self):
-        super().__init__(2)
-        self.inner = torch.nn.Identity()
-        self.thresholds = torch.tensor([0.7])
-
-    def forward(self, x):
-        light = self.inner(x)[:, 0] - 0.5
-        return torch.stack((-light, light), 1)
-
-    def detector_scores(self, x):
-        return x[:, 1]
-
-    def decide(self, x):
-        return Decision(self(x).argmax(1), self.detector_scores(x) <= self.thresholds)
 
 class Steps(torch.nn.Module):
     def forward(self, x):
@@ -51,6 +34,7 @@ class Own(Loss):
 def first(activation, view):
     return activation.flatten(1)[:, 0]
 """
+)
 
 
 @pytest.fixture
