@@ -29,6 +29,9 @@ from advplug.threat import Norm, ThreatModel
 SLACK = ROUNDING
 """Relative excess over the budget that the engine mends by itself, as rounding of an attack's projection."""
 
+BEGINNING = 100
+"""Queries on the way that do not depend on the batch. Steps that circle a boundary double a last bit again and again."""
+
 
 def check_norms_are_declared(subject: Subject) -> None:
     """``norms`` names the norms it works under, and its tags name no other."""
@@ -216,7 +219,8 @@ def check_does_not_depend_on_the_batch(subject: Subject) -> None:
         same = torch.allclose(result.adversarials[0], together.adversarials[i], rtol=0, atol=1e-6)
         alone, among = result.trace[:, 0], together.trace[:, i]
         same &= bool(among[len(alone) :].isnan().all())  # the others may search on when this one is done
-        same = same and torch.allclose(alone, among[: len(alone)], rtol=0, atol=1e-3, equal_nan=True)
+        first = slice(0, min(len(alone), BEGINNING))
+        same = same and torch.allclose(alone[first], among[first], rtol=0, atol=1e-3, equal_nan=True)
         require(same, "a sample alone ends elsewhere than in a batch: use per-sample norms and draw from task.noise")
 
 
