@@ -252,3 +252,75 @@ def test_an_interrupt_says_that_nothing_is_kept(
     assert line.endswith("line-thin-seed0.safetensors was not written, and no epoch is kept: the same command trains "
                          "from the start")  # fmt: skip
     assert not list(Path().iterdir())
+
+
+def blocks(folder: Path) -> str:
+    """A file of 64 small images in two classes, for ``--data``."""
+    inputs = torch.rand(64, 1, 28, 28, generator=torch.Generator().manual_seed(0)) / 2
+    labels = torch.arange(64) % 2
+    inputs[labels == 1, :, :14] += 0.5
+    np.savez(folder / "blocks.npz", x=inputs.numpy(), y=labels.numpy())
+    return str(folder / "blocks.npz")
+
+
+@pytest.fixture
+def plain() -> Iterator[list[str]]:
+    """The command that trains the plain digits network for three epochs."""
+    pytest.importorskip("advplug_defense_adversarial_training")
+    data = blocks(Path.cwd())
+    with using(Manager()):
+        yield ["train", "adversarial-training:mnist", "--data", data, "--set", "epochs=3", "--out", "w.safetensors"]
+
+
+def test_an_interrupted_training_goes_on_to_the_same_bits(
+    plain: list[str], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert run([*plain[:-1], "whole.safetensors"]) == 0
+    assert not Path("whole.safetensors.epochs").exists()
+    from advplug.training import fitting
+
+    whole_epoch, begun = fitting._Fit._epoch, []
+
+    def interrupted(self: Any) -> Any:
+        begun.append(self.at.epoch)
+        if len(begun) == 3:
+            raise KeyboardInterrupt
+        return whole_epoch(self)
+
+    monkeypatch.setattr(fitting._Fit, "_epoch", interrupted)
+    assert run(plain) == 130
+    assert "kept in w.safetensors.epochs: the same command goes on from there" in capsys.readouterr().err
+    assert not Path("w.safetensors").exists()
+    assert run([*plain, "--seed", "1"]) == 2
+    assert "other settings, seed or data: remove w.safetensors.epochs" in capsys.readouterr().err
+    begun.clear()
+    monkeypatch.setattr(fitting._Fit, "_epoch", lambda self: (begun.append(self.at.epoch), whole_epoch(self))[1])
+    assert run(plain) == 0
+    assert begun == [2]
+    assert not Path("w.safetensors.epochs").exists()
+    one, other = load_file("whole.safetensors"), load_file("w.safetensors")
+    for name, value in one.items():
+        assert torch.equal(value, other[name]), name
+    assert json.loads(Path("w.json").read_text())["settings"] == ["epochs=3"]
+
+
+@pytest.mark.parametrize(
+    ("setting", "told"),
+    [
+        ("epoch=3", "epoch is no setting of training: choose one of epochs"),
+        ("epochs", "write NAME=VALUE"),
+        ("epochs=0", "epochs is 0: give at least 1"),
+        ("adversary_steps=3", "mnist is trained without an adversary"),
+        ("optimiser=rmsprop", "choose one of sgd, adam"),
+    ],
+)
+def test_wrong_settings_are_refused_before_the_data_are_read(
+    plain: list[str], setting: str, told: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run([*plain, "--set", setting]) == 2
+    assert told in capsys.readouterr().err
+
+
+def test_settings_of_a_training_of_ones_own_are_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["train", "line", "--set", "epochs=2"]) == 2
+    assert "Line has a training of its own, without settings" in capsys.readouterr().err

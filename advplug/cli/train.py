@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from torch import nn
 
     from advplug.data import Dataset, Images
+    from advplug.defense import Defense
 
 
 @click.command("train")
@@ -36,11 +37,29 @@ if TYPE_CHECKING:
 @click.option("--data", help="Data plugin as NAME[:SPLIT], .npz file or folder of images, instead of the preset's.")
 @click.option("--out", type=UserPath(), help="Weights file, .safetensors; a .json record goes beside.")
 @click.option("--device", default="cpu", show_default=True, help="Torch device to train on.")
+@click.option(
+    "--set",
+    "settings",
+    multiple=True,
+    metavar="NAME=VALUE",
+    help="A setting of the training, such as epochs=2, or of its adversary, such as adversary_steps=10; repeatable.",
+)
 @_console.json_option
 def command(
-    *, defense: str, preset: str | None, seed: int, data: str | None, out: Path | None, device: str, as_json: bool
+    *,
+    defense: str,
+    preset: str | None,
+    seed: int,
+    data: str | None,
+    out: Path | None,
+    device: str,
+    settings: tuple[str, ...],
+    as_json: bool,
 ) -> None:
-    """Train a preset of DEFENSE, NAME[:PRESET], from scratch and write its weights."""
+    """Train a preset of DEFENSE, NAME[:PRESET], and write its weights.
+
+    Each epoch is kept beside the weights until they are written: after an interruption the same command goes on.
+    """
     check_seed(seed)
     refuse_empty(data=data)
     manager = default_manager()
@@ -48,42 +67,72 @@ def command(
     plugin = manager.load(key)()
     preset = preset or first_preset(plugin)
     configuration = plugin.preset(preset)
+    plugin = _with_settings(plugin, preset, settings)
     path = _target(out or Path(f"{key.rpartition(':')[2]}-{preset}-seed{seed}.safetensors"))
     images = _images(data or f"data:{configuration.data}", configuration.train_split)
     if data is not None:
         _check_form(images, data, configuration.data)
     target = usable_device(device)
 
+    from advplug.training import checkpoints
+
     metrics: dict[str, float] = {}
     start = perf_counter()
-    with (
-        interruptible(f"{path} was not written, and no epoch is kept: the same command trains from the start"),
-        progress(f"{key.rpartition(':')[2]} {preset}") as step,
-    ):
+    kept = path.with_name(f"{path.name}.epochs")
+    with checkpoints(kept):
+        with interruptible(lambda: _left_behind(path, kept)), progress(f"{key.rpartition(':')[2]} {preset}") as step:
 
-        def report(epoch: int, epochs: int, values: Mapping[str, float]) -> None:
-            metrics.update({name: float(value) for name, value in values.items()})
-            step(epoch, epochs, values)
+            def report(epoch: int, epochs: int, values: Mapping[str, float]) -> None:
+                metrics.update({name: float(value) for name, value in values.items()})
+                step(epoch, epochs, values)
 
-        model = plugin.train(preset, images, seed=seed, device=target, on_epoch=report)
-    source = manager.provenance(key)
-    record = {
-        "defense": key,
-        "preset": preset,
-        "seed": seed,
-        "data": images.name,
-        "images": len(images),
-        "device": device,
-        "command": ["advplug", *sys.argv[1:]],
-        "versions": _versions(source.distribution, source.version),
-        "seconds": round(perf_counter() - start, 3),
-        "metrics": metrics,
-    }
-    _write(path, plugin.trained_part(preset, model), record)
+            model = plugin.train(preset, images, seed=seed, device=target, on_epoch=report)
+        source = manager.provenance(key)
+        record = {
+            "defense": key,
+            "preset": preset,
+            "seed": seed,
+            "data": images.name,
+            "images": len(images),
+            "device": device,
+            "settings": list(settings),
+            "command": ["advplug", *sys.argv[1:]],
+            "versions": _versions(source.distribution, source.version),
+            "seconds": round(perf_counter() - start, 3),
+            "metrics": metrics,
+        }
+        _write(path, plugin.trained_part(preset, model), record)
     if as_json:
         _console.print_json({**record, "weights": str(path), "record": str(path.with_suffix(".json"))})
     else:
         click.echo(path)
+
+
+def _left_behind(path: Path, kept: Path) -> str:
+    if any(kept.glob("*")):
+        return f"the epochs so far are kept in {kept}: the same command goes on from there"
+    return f"{path} was not written, and no epoch is kept: the same command trains from the start"
+
+
+def _with_settings(plugin: Defense, preset: str, texts: Sequence[str]) -> Defense:
+    """``plugin`` with what ``--set NAME=VALUE`` changes of its training."""
+    from advplug.spelling.values import literal
+    from advplug.training import ConfiguredDefense
+
+    if not texts:
+        return plugin
+    if not isinstance(plugin, ConfiguredDefense):
+        raise InvalidInput(f"--set {texts[0]}: {type(plugin).__name__} has a training of its own, without settings")
+    values = {}
+    for text in texts:
+        name, equals, value = text.partition("=")
+        if not equals:
+            raise InvalidInput(f"--set {text}: write NAME=VALUE, such as epochs=2")
+        values[name.strip()] = literal(value.strip())
+    try:
+        return plugin.trained_with(preset, **values)
+    except (InvalidInput, TypeError) as error:
+        raise InvalidInput(f"--set: {error}") from error
 
 
 def _target(path: Path) -> Path:

@@ -30,7 +30,7 @@ SLACK = ROUNDING
 """Relative excess over the budget that the engine mends by itself, as rounding of an attack's projection."""
 
 BEGINNING = 100
-"""Queries on the way that do not depend on the batch. Steps that circle a boundary double a last bit again and again."""
+"""Queries on the way that do not depend on the batch; later, steps that circle a boundary have doubled a last bit."""
 
 
 def check_norms_are_declared(subject: Subject) -> None:

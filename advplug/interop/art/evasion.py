@@ -6,14 +6,13 @@ from dataclasses import replace
 from numbers import Integral
 from typing import Any
 
-import torch
 from art.attacks import EvasionAttack
 from art.estimators.classification.classifier import ClassifierMixin
 from art.estimators.estimator import BaseEstimator
 from torch import Tensor
 
 from advplug.attack import Attack
-from advplug.criteria import Criterion
+from advplug.criteria import Anything
 from advplug.engine.frozen import device_of
 from advplug.engine.stages import run_attack
 from advplug.errors import AdvplugError, InvalidInput
@@ -29,7 +28,6 @@ from advplug.interop.art.parameters import (
     starting_points,
 )
 from advplug.interop.calls import OPTIONS, Goal, pose
-from advplug.model import Decision
 from advplug.threat import ThreatModel, as_threat
 
 
@@ -130,7 +128,7 @@ class AdvplugEvasionAttack(EvasionAttack):  # type: ignore[misc]
         goal = Goal(None if y is None else classes_of(y, widths).to(inputs.device), bool(self.targeted))
         options = {**self._options, "seed": self.seed}
         if self._worst_case:
-            options |= {"criterion": _Anything(), "early_end": False}
+            options |= {"criterion": Anything(), "early_end": False}
         norm, shape = norm_named(self.norm), tuple(inputs.shape)
         eps = budget(self.eps, shape, norm)
         mask: Any = mask_of(kwargs.get("mask"), shape)
@@ -153,13 +151,6 @@ class AdvplugEvasionAttack(EvasionAttack):  # type: ignore[misc]
         )
         found = call.adversarials(None if call.problem is None else run_attack(self._attack, call.problem))
         return found.to(x.device) if isinstance(x, Tensor) else found.cpu().numpy()
-
-
-class _Anything(Criterion):
-    """Every point counts, so that the engine keeps the one of lowest loss."""
-
-    def __call__(self, decision: Decision, labels: Tensor, targets: Tensor | None) -> Tensor:
-        return torch.ones_like(labels, dtype=torch.bool)
 
 
 def as_art_attack(

@@ -1,0 +1,118 @@
+"""What a training step makes small."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from advplug.errors import InvalidInput
+from advplug.hyperparameters import Count, NonNegative, Positive, check_hyperparameters
+from advplug.training.adversary import divergence, unit_rows
+
+
+@dataclass(frozen=True)
+class Batch:
+    """One batch of training: images ``x`` (N, C, H, W), labels ``y`` (N,), and what the adversary made of ``x``.
+
+    ``adversarial`` is like ``x``, None where training has no adversary; ``generator`` lives on the CPU.
+    """
+
+    x: Tensor
+    y: Tensor
+    adversarial: Tensor | None
+    generator: torch.Generator
+
+
+TrainingLoss = Callable[[nn.Module, Batch], tuple[Tensor, Tensor]]
+"""What a step makes small, a scalar, and logits (N, K) of the images whose accuracy is reported."""
+
+
+def cross_entropy(model: nn.Module, batch: Batch) -> tuple[Tensor, Tensor]:
+    """Cross-entropy on the adversarial images, on clean ones where there is no adversary."""
+    logits = model(batch.x if batch.adversarial is None else batch.adversarial)
+    return F.cross_entropy(logits, batch.y), logits
+
+
+@dataclass(frozen=True)
+class Mixed:
+    """Cross-entropy of the clean images, plus ``weight`` times that of the adversarial ones.
+
+    Goodfellow et al. 2015, section 6, with equal weights: "50 %" adversarial training.
+    """
+
+    weight: Positive = 1.0
+
+    def __post_init__(self) -> None:
+        check_hyperparameters(self)
+
+    def __call__(self, model: nn.Module, batch: Batch) -> tuple[Tensor, Tensor]:
+        logits = model(batch.x)
+        loss = F.cross_entropy(logits, batch.y)
+        return loss + self.weight * F.cross_entropy(model(_adversarial(batch)), batch.y), logits
+
+
+@dataclass(frozen=True)
+class TRADES:
+    """Cross-entropy of the clean images, plus ``beta`` times the divergence between clean and adversarial answers.
+
+    Zhang et al. 2019, equation 5 and algorithm 1. Its adversary has ``against="probabilities", start="near"``.
+    """
+
+    beta: NonNegative = 6.0
+
+    def __post_init__(self) -> None:
+        check_hyperparameters(self)
+
+    def __call__(self, model: nn.Module, batch: Batch) -> tuple[Tensor, Tensor]:
+        logits = model(batch.x)
+        apart = divergence(logits.log_softmax(1), model(_adversarial(batch)))
+        return F.cross_entropy(logits, batch.y) + self.beta * apart, logits
+
+
+@dataclass(frozen=True)
+class VAT:
+    """Virtual adversarial training (Miyato et al. 2018, equations 5 to 8, algorithm 1): needs no adversary, no labels.
+
+    The direction in which the answer changes fastest comes from power iteration on the curvature of the divergence.
+
+    Parameters
+    ----------
+    epsilon: L2 length of the perturbation.
+    xi: length at which the iteration takes the gradient. The authors give 1e-6; in float32 the gradient there is
+        rounding, so the default is larger.
+    power_steps: iterations.
+    weight: of the divergence beside the cross-entropy.
+    """
+
+    epsilon: Positive
+    xi: Positive = 1e-2
+    power_steps: Count = 1
+    weight: NonNegative = 1.0
+
+    def __post_init__(self) -> None:
+        check_hyperparameters(self)
+
+    def __call__(self, model: nn.Module, batch: Batch) -> tuple[Tensor, Tensor]:
+        logits = model(batch.x)
+        answers = logits.detach().log_softmax(1)
+        shift = self.epsilon * self.direction(model, batch.x, answers, batch.generator)
+        return F.cross_entropy(logits, batch.y) + self.weight * divergence(answers, model(batch.x + shift)), logits
+
+    def direction(self, model: nn.Module, x: Tensor, answers: Tensor, generator: torch.Generator) -> Tensor:
+        """Unit vectors (N, ...) along which the log-probabilities ``answers`` (N, K) change fastest."""
+        found = unit_rows(torch.randn(x.shape, generator=generator).to(x))
+        for _ in range(self.power_steps):
+            found.requires_grad_()
+            (gradient,) = torch.autograd.grad(divergence(answers, model(x + self.xi * found)), found)
+            found = unit_rows(gradient)
+        return found
+
+
+def _adversarial(batch: Batch) -> Tensor:
+    if batch.adversarial is None:
+        raise InvalidInput("this training loss needs adversarial images: give the TrainingConfig an adversary")
+    return batch.adversarial

@@ -1,0 +1,150 @@
+"""What training makes small: formulas on linear models, the best epoch, patience, reduced precision."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from advplug.data import Images
+from advplug.errors import InvalidInput
+from advplug.training import TRADES, VAT, Adversary, AttackAdversary, Batch, Mixed, TrainingConfig, fit, fitting, seeded
+
+FAST = Adversary(epsilon=0.1, step_size=0.12, steps=1)
+
+
+def linear(classes: int = 3) -> nn.Module:
+    return seeded(0, lambda: nn.Sequential(nn.Flatten(), nn.Linear(64, classes)))
+
+
+def halves(count: int) -> Images:
+    """Noise whose left (label 0) or right half (label 1) is brighter."""
+    inputs = 0.5 * torch.rand(count, 1, 8, 8, generator=torch.Generator().manual_seed(0))
+    labels = torch.arange(count) % 2
+    inputs[labels == 0, :, :, :4] += 0.4
+    inputs[labels == 1, :, :, 4:] += 0.4
+    return Images(inputs, labels, ("left", "right"), "halves")
+
+
+def batch(adversarial: bool = True) -> Batch:
+    data = halves(16)
+    shifted = (data.inputs + 0.05).clamp(0, 1) if adversarial else None
+    return Batch(data.inputs, data.labels, shifted, torch.Generator().manual_seed(0))
+
+
+def test_mixed_weighs_clean_and_adversarial_images() -> None:
+    one, net = batch(), linear()
+    assert one.adversarial is not None
+    loss, logits = Mixed(0.5)(net, one)
+    expected = F.cross_entropy(net(one.x), one.y) + 0.5 * F.cross_entropy(net(one.adversarial), one.y)
+    torch.testing.assert_close(loss, expected)
+    torch.testing.assert_close(logits, net(one.x))
+
+
+def test_trades_pays_for_answers_that_differ() -> None:
+    one, net = batch(), linear()
+    assert one.adversarial is not None
+    clean, attacked = net(one.x).softmax(1), net(one.adversarial).softmax(1)
+    divergence = (clean * (clean / attacked).log()).sum(1).mean()
+    torch.testing.assert_close(TRADES(6.0)(net, one)[0], F.cross_entropy(net(one.x), one.y) + 6 * divergence)
+
+
+@pytest.mark.parametrize("loss", [Mixed(), TRADES()])
+def test_without_an_adversary_they_say_what_is_missing(loss: Any) -> None:
+    with pytest.raises(InvalidInput, match="give the TrainingConfig an adversary"):
+        loss(linear(), batch(adversarial=False))
+
+
+def test_vat_finds_the_direction_in_which_the_answer_changes_fastest() -> None:
+    one, net = batch(adversarial=False), linear(2)
+    weight = net[1].weight  # type: ignore[index]
+    expected = F.normalize((weight[0] - weight[1]).detach(), dim=0)  # the only one in which two classes move
+    found = VAT(2.0).direction(net, one.x, net(one.x).log_softmax(1).detach(), one.generator).flatten(1)
+    torch.testing.assert_close((found @ expected).abs(), torch.ones(16), atol=1e-3, rtol=0)
+    loss, _ = VAT(2.0)(net, one)
+    assert loss > F.cross_entropy(net(one.x), one.y)
+
+
+def test_the_xi_of_the_authors_is_rounding_in_float32() -> None:
+    one, net = batch(adversarial=False), linear(2)
+    weight = net[1].weight  # type: ignore[index]
+    expected = F.normalize((weight[0] - weight[1]).detach(), dim=0)
+    found = VAT(2.0, xi=1e-6).direction(net, one.x, net(one.x).log_softmax(1).detach(), one.generator).flatten(1)
+    assert (found @ expected).abs().min() < 0.99
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        TrainingConfig(epochs=3, learning_rate=0.1, batch_size=16, adversary=FAST, loss=Mixed()),
+        TrainingConfig(
+            epochs=3,
+            learning_rate=0.1,
+            batch_size=16,
+            adversary=Adversary(epsilon=0.1, step_size=0.05, steps=2, start="near", against="probabilities"),
+            loss=TRADES(),
+        ),
+        TrainingConfig(epochs=3, learning_rate=0.1, batch_size=16, loss=VAT(0.5)),
+        TrainingConfig(epochs=3, learning_rate=0.1, batch_size=16, adversary=FAST, precision="bfloat16"),
+    ],
+)
+def test_every_way_to_train_learns(config: TrainingConfig) -> None:
+    net, data, seen = linear(2), halves(640), []
+    fit(net, data, config, on_epoch=lambda _, __, values: seen.append(dict(values)))
+    assert seen[-1]["accuracy"] > 0.95
+    assert {parameter.dtype for parameter in net.parameters()} == {torch.float32}
+    if config.adversary is not None:
+        assert seen[-1]["pgd"] > 0.9
+
+
+def test_training_against_an_attack_plugin_learns_and_reports_its_accuracy() -> None:
+    pgd = pytest.importorskip("advplug_attack_pgd").PGD(steps=2)
+    config = TrainingConfig(
+        epochs=2, learning_rate=0.1, batch_size=64, adversary=AttackAdversary(attack=pgd, threat="linf:0.1")
+    )
+    seen: list[dict[str, float]] = []
+    data = halves(576)
+    fit(linear(2), (data.inputs.numpy(), data.labels.numpy()), config, on_epoch=lambda *a: seen.append(dict(a[2])))
+    assert seen[-1]["pgd"] > 0.9
+
+
+def robust(*values: float) -> Any:
+    """Stands in for the measurement after each epoch."""
+    left = list(values)
+    return lambda *_: left.pop(0)
+
+
+def trained(
+    monkeypatch: pytest.MonkeyPatch, values: tuple[float, ...], **settings: Any
+) -> tuple[nn.Module, list[Tensor]]:
+    """A network, and its weights after each epoch whose robust accuracies are ``values``."""
+    monkeypatch.setattr(fitting._Fit, "_robust_accuracy", robust(*values))
+    net, weights = linear(2), []
+    config = TrainingConfig(epochs=len(values), learning_rate=0.1, adversary=FAST, **settings)
+    fit(net, halves(640), config, on_epoch=lambda *_: weights.append(net[1].weight.detach().clone()))  # type: ignore[index]
+    return net, weights
+
+
+def test_the_best_epoch_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    net, weights = trained(monkeypatch, (0.1, 0.5, 0.5, 0.2), keep="best")
+    assert torch.equal(net[1].weight, weights[1])  # type: ignore[index]
+    assert not net.training
+    net, weights = trained(monkeypatch, (0.1, 0.5, 0.5, 0.2))
+    assert torch.equal(net[1].weight, weights[3])  # type: ignore[index]
+
+
+def test_patience_ends_a_training_that_gets_no_better(monkeypatch: pytest.MonkeyPatch) -> None:
+    _, weights = trained(monkeypatch, (0.1, 0.5, 0.5, 0.4, 0.9), patience=2)
+    assert len(weights) == 4
+
+
+def test_what_compares_robust_accuracies_needs_an_adversary_and_images() -> None:
+    with pytest.raises(InvalidInput, match="give an adversary"):
+        TrainingConfig(epochs=1, learning_rate=0.1, keep="best")
+    with pytest.raises(InvalidInput, match="patience is 0"):
+        TrainingConfig(epochs=1, learning_rate=0.1, patience=0, adversary=FAST)
+    with pytest.raises(InvalidInput, match="too few to hold out 256"):
+        fit(linear(2), halves(64), TrainingConfig(epochs=1, learning_rate=0.1, keep="best", adversary=FAST))
