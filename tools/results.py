@@ -38,10 +38,11 @@ each case says what does not reproduce. `python tools/results.py` writes this pa
 The summary gives accuracy without an attack and robust accuracy under three attacks: the strongest baseline, the
 [standard suite](standard.md), which is strong and knows nothing of the defense, and the adaptive attack. A dash means
 that the suite was not run on these images. A defense counts as broken if the adaptive attack leaves at most 5 %, or at
-most a third of what the strongest baseline leaves, or at most five points more than the undefended network keeps. Where
-the budget is `min`, attacks look for the smallest perturbation, and the median distance stands beside the accuracy. Such
-a defense counts as broken if the adaptive attack leaves at most 5 %, with a median distance of at most 1.5 times that of
-the undefended network.
+most a third of what the strongest baseline leaves, or at most five points more than the undefended network keeps.
+
+Where the budget is `min`, attacks look for the smallest perturbation, and the median distance stands beside the
+accuracy. Such a defense counts as broken if the adaptive attack leaves at most 5 %, and its median distance is at most
+1.5 times that of the undefended network.
 """
 
 ABOUT_GALLERY = """---
