@@ -27,13 +27,13 @@ CAPTION = (
 
 class Changed(NamedTuple):
     """Of one attack's successes: ``found`` (n,) the share of the changed values that the recovery takes for changed,
-    ``count`` (n,) how many were changed.
+    ``altered`` (n,) how many were changed.
 
     ``samples`` is how many were attacked, wrong ones included.
     """
 
     found: Tensor
-    count: Tensor
+    altered: Tensor
     samples: int
 
 
@@ -71,15 +71,15 @@ def drawn(seen: list[Changed]) -> Figure:
     """What the recovery finds, beside what is left at each number of changed values."""
     canvas = figure(2.8)
     left, right = canvas.subplots(1, 2)
-    most = max(int(part.count.max()) for part in seen)
+    most = max(int(part.altered.max()) for part in seen)
     for part, (_, name, colour, dashes) in zip(seen, PARTS, strict=True):
         share = torch.arange(1, len(part.found) + 1) / len(part.found)
         left.plot(share, part.found.sort().values, color=colour, linestyle=dashes, linewidth=1.6)
         count = torch.arange(most + 2)
-        broken = (part.count[None] <= count[:, None]).sum(1)
+        broken = (part.altered[None] <= count[:, None]).sum(1)
         right.step(
             count,
-            (len(part.count) - broken) / part.samples,
+            (len(part.altered) - broken) / part.samples,
             color=colour,
             linestyle=dashes,
             linewidth=1.6,
