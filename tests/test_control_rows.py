@@ -61,6 +61,23 @@ def test_a_control_is_attacked_in_place_of_the_defended_model() -> None:
     assert "on" not in evaluation.rows[0].components
 
 
+def test_without_a_budget_the_distances_decide() -> None:
+    evaluation = replace(found(0.05), threat="linf:min")
+    control, adaptive = (replace(row, robust_accuracy=0.0, median_distance=8.0) for row in evaluation.rows[1:])
+
+    def led(distance: float | None, left: float = 0.0) -> Evaluation:
+        row = replace(adaptive, median_distance=distance, robust_accuracy=left)
+        return replace(evaluation, rows=(evaluation.rows[0], control, row))
+
+    assert led(12.0).broken
+    assert not led(12.1).broken
+    assert not led(8.0, left=0.06).broken  # those that are left are further away than any
+    assert not led(None, left=1.0).broken
+    assert "half of its successes are at most 12 away" in verdict(led(12.0))
+    assert "there half of the successes are at most 8 away" in verdict(led(12.0))
+    assert replace(led(100.0), rows=(evaluation.rows[0], replace(adaptive, median_distance=100.0))).broken
+
+
 def test_a_defense_is_broken_where_the_attack_leaves_what_the_network_alone_keeps() -> None:
     evaluation = found(0.05)
     baseline, control, adaptive = evaluation.rows

@@ -18,6 +18,7 @@ from advplug import load
 from advplug.evaluation import Evaluation
 from advplug.evaluation.diagnostics.signs import percent
 from advplug.evaluation.storage.run_directory import RunDirectory
+from advplug.records import Row
 from advplug.report.markdown import markdown
 from advplug.report.summary import strongest, strongest_baseline
 from advplug.threat import ThreatModel
@@ -38,6 +39,10 @@ The summary gives accuracy without an attack and robust accuracy under three att
 [standard suite](standard.md), which is strong and knows nothing of the defense, and the adaptive attack. A dash means
 that the suite was not run on these images. A defense counts as broken if the adaptive attack leaves at most 5 %, or at
 most a third of what the strongest baseline leaves, or at most five points more than the undefended network keeps.
+
+Where the budget is `min`, attacks look for the smallest perturbation, and the median distance stands beside the
+accuracy. Such a defense counts as broken if the adaptive attack leaves at most 5 %, and its median distance is at most
+1.5 times that of the undefended network.
 """
 
 ABOUT_GALLERY = """---
@@ -101,7 +106,7 @@ def gallery(evaluations: list[Evaluation]) -> str:
         budget, clean, weak, suite, left = (
             "<br>".join(cell.replace(" ", "&nbsp;") for cell in column) for column in columns
         )
-        alone = [percent(one.undefended_accuracy) for one in shown if one.undefended_accuracy is not None]
+        alone = [_alone(one) for one in shown if one.undefended_accuracy is not None]
         after = f"**{left}**" + (f"<br>undefended network:<br>{'<br>'.join(alone)}" if alone else "")
         told = load(f"adaptive:{case}")  # claim and lesson as the case words them today
         claim = f"[**{case}**]({case}.md). {told.claim}"
@@ -115,13 +120,26 @@ def _figures(evaluation: Evaluation) -> tuple[str, str, str, str]:
     suite = next((percent(row.robust_accuracy) for row in evaluation.rows if row.name == "standard"), "-")
     assert weak is not None, f"{evaluation.case} has no baseline"
     assert left is not None, f"{evaluation.case} has no attack"
-    return percent(evaluation.clean_accuracy), percent(weak.robust_accuracy), suite, percent(left.robust_accuracy)
+    return percent(evaluation.clean_accuracy), _left(evaluation, weak), suite, _left(evaluation, left)
+
+
+def _left(evaluation: Evaluation, row: Row) -> str:
+    """What an attack leaves; of a minimum-norm run with the median distance of what it broke."""
+    median = None if evaluation.epsilon is not None else row.median_distance
+    return percent(row.robust_accuracy) + ("" if median is None else f", median {median:.4g}")
+
+
+def _alone(evaluation: Evaluation) -> str:
+    """What the undefended network keeps, or how far it has to be led."""
+    distance = evaluation.undefended_distance
+    return percent(evaluation.undefended_accuracy or 0.0) if distance is None else f"median {distance:.4g}"
 
 
 def _budget(evaluation: Evaluation) -> str:
     """The budget as papers write it: multiples of 1/255 as fractions."""
     threat = ThreatModel.parse(evaluation.threat)
-    assert threat.epsilon is not None, "every preset of a case has a budget"
+    if threat.epsilon is None:
+        return f"{threat.norm} min"
     levels = 255 * threat.epsilon
     near = round(levels)
     whole = abs(levels - near) < 1e-3 and near < 20

@@ -22,6 +22,9 @@ SCHEMA_VERSION = 2
 _RENAMED = {"flips": "clean_error_rate", "run": "run_dir", "words": "components"}
 """Names of version 1, which is still read, and what they are called now."""
 
+NOTHING, CLOSE = 0.05, 1.5
+"""What is next to nothing of an accuracy, and how many times a distance is as good as the distance itself."""
+
 _PAIRS = ("sweep", "queries_at", "shrunk", "stages")
 
 Arrays = Mapping[str, NDArray[Any]]
@@ -157,13 +160,18 @@ class Evaluation:
 
         That is at most 5 %, a third of what the baselines leave together, or five points more than the network keeps
         without the defense, where a control says how much that is.
+
+        Under minimum norm every attack may go any distance, so that accuracy says little. Where a control says how far
+        the network alone has to be led, an attack that leaves at most 5 % has to do so within 1.5 times that distance.
         """
         adaptive = self._left("adaptive")
         if not adaptive:
             return False
+        if self.undefended_distance is not None:
+            return (self._distance("adaptive") or np.inf) <= CLOSE * self.undefended_distance
         measured = self.baseline_accuracy
         baseline = self.clean_accuracy if measured is None else measured
-        return min(adaptive) <= max(0.05, baseline / 3, (self.undefended_accuracy or 0.0) + 0.05)
+        return min(adaptive) <= max(NOTHING, baseline / 3, (self.undefended_accuracy or 0.0) + NOTHING)
 
     @property
     def baseline_accuracy(self) -> float | None:
@@ -180,6 +188,11 @@ class Evaluation:
     def undefended_accuracy(self) -> float | None:
         """What the network keeps without the defense, where a control measured it."""
         return min(self._left("control"), default=None)
+
+    @property
+    def undefended_distance(self) -> float | None:
+        """Median distance to which the network is led without the defense, where a minimum-norm control measured it."""
+        return self._distance("control") if self.epsilon is None else None
 
     @property
     def attacks(self) -> tuple[Row, ...]:
@@ -294,6 +307,11 @@ class Evaluation:
 
     def _left(self, role: str) -> list[float]:
         return [row.robust_accuracy for row in self.rows if row.role == role]
+
+    def _distance(self, role: str) -> float | None:
+        """The least median distance of the attacks that leave next to nothing, None without any."""
+        rows = [row for row in self.rows if row.role == role and row.robust_accuracy <= NOTHING]
+        return min((row.median_distance for row in rows if row.median_distance is not None), default=None)
 
     def to_json(self) -> dict[str, Any]:
         """The document that ``--json`` prints."""

@@ -117,9 +117,25 @@ def _result(evaluation: Evaluation) -> str:
         if whole is not None and whole < baseline.robust_accuracy - 1e-9:
             before += f"{percent(whole)} under all baselines together, "
     word = "broken" if evaluation.broken else "not broken"
+    name = best.name + _within(best, evaluation)
+    return f"{start} is {word}: {clean}, {before}{left} adaptive attack ({name}).{_alone(evaluation)}"
+
+
+def _within(best: Row, evaluation: Evaluation) -> str:
+    """How far the adaptive attack of a minimum-norm run went."""
+    if not distance_columns(evaluation) or best.median_distance is None:
+        return ""
+    return f"; half of its successes are at most {best.median_distance:.4g} away"
+
+
+def _alone(evaluation: Evaluation) -> str:
+    """What a control found out about the network without the defense, in a sentence with a space before it."""
     alone = evaluation.undefended_accuracy
-    after = "" if alone is None else f" The network alone, without the defense, keeps {percent(alone)}."
-    return f"{start} is {word}: {clean}, {before}{left} adaptive attack ({best.name}).{after}"
+    if alone is None:
+        return ""
+    kept = f" The network alone, without the defense, keeps {percent(alone)}"
+    distance = evaluation.undefended_distance
+    return f"{kept}." if distance is None else f"{kept}; there half of the successes are at most {distance:.4g} away."
 
 
 def _nearest(evaluation: Evaluation) -> str:
