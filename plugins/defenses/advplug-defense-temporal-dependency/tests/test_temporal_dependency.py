@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 import torch
 from advplug_data_spoken_digits import SpokenDigits
 from advplug_defense_temporal_dependency import TemporalDependency, TemporalDependencyDefense
@@ -10,7 +11,6 @@ from advplug_defense_temporal_dependency._networks import DeepSpeech, DigitNet, 
 from advplug_defense_temporal_dependency._training import Schedule, calibrate, fit
 from hypothesis import given
 from hypothesis import strategies as st
-from pytest import approx, raises
 from torch import Tensor
 
 from advplug.data import Images
@@ -35,13 +35,13 @@ def edits(one: list[int], other: list[int]) -> int:
 def test_the_rate_is_the_edit_distance_of_equal_beginnings(one: list[int], other: list[int]) -> None:
     shorter = min(len(one), len(other))
     expected = edits(one[:shorter], other[:shorter]) / shorter if shorter else float(one != other)
-    assert float(character_error_rates(number(one), number(other), 3)) == approx(expected)
+    assert float(character_error_rates(number(one), number(other), 3)) == pytest.approx(expected)
 
 
 def test_rates_of_a_batch_are_those_of_its_rows() -> None:
     pairs = [([0, 1, 2], [0, 2]), ([], []), ([1], []), ([0, 0, 1, 2, 1], [0, 1, 1, 2, 1])]
     one, other = (torch.cat([number(pair[side]) for pair in pairs]) for side in (0, 1))
-    assert character_error_rates(one, other, 3).tolist() == approx([0.5, 0, 1, 0.2])
+    assert character_error_rates(one, other, 3).tolist() == pytest.approx([0.5, 0, 1, 0.2])
 
 
 class Sums(Transcriber):
@@ -83,7 +83,7 @@ def test_the_threshold_rejects_at_most_the_given_share() -> None:
     inputs = torch.cat([said(3, 1, 4, 2)] * 3 + [said(0, 0, 0, 0)] * 97)
     inputs[3:] = 0  # silence, in the beginning as in the whole
     clean = Images(inputs, torch.zeros(100, dtype=torch.int64), transcribed=True)
-    assert calibrate(model, clean, 0.05) == approx(0.03)
+    assert calibrate(model, clean, 0.05) == pytest.approx(0.03)
     assert float(model.detector.value) == 0
     assert calibrate(model, clean, 0.02) == 0
     assert float(model.detector.value) == 1
@@ -93,7 +93,8 @@ def test_a_tone_is_loudest_in_its_band() -> None:
     time = torch.arange(8000) / 8000
     tones = torch.stack([torch.sin(2 * torch.pi * frequency * time) for frequency in (300.0, 1200.0, 3000.0)])
     loudest = LogMel()(tones)[:, :, 50].argmax(1).tolist()
-    assert loudest == sorted(loudest) and len(set(loudest)) == 3
+    assert loudest == sorted(set(loudest))
+    assert len(loudest) == 3
 
 
 def test_networks_take_sounds_of_any_length() -> None:
@@ -132,5 +133,5 @@ def test_training_learns_and_repeats() -> None:
 def test_phrases_of_different_lengths_cannot_be_trained_on() -> None:
     labels = packed(torch.tensor([[1, 2], [3, NONE]] * 16), 10)
     phrases = Images(torch.zeros(32, 8000), labels, transcribed=True)
-    with raises(InvalidInput, match="one number of symbols"):
+    with pytest.raises(InvalidInput, match="one number of symbols"):
         fit(DigitNet(8, 8), phrases, Schedule(), seed=0, device="cpu", on_epoch=lambda *_: None)
