@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import ClassVar, Literal
+
+from torch import Tensor
 
 from advplug.attack import Attack
 from advplug.criteria import Criterion
@@ -26,7 +28,7 @@ class Recipe:
     name: as it stands in tables.
     attack, loss, gradient, criterion: the components; no loss means the attack's own, no criterion the goal of the
         threat model.
-    targets: None, or ``"each"`` for every other class in turn.
+    targets: None, ``"each"`` for every other class in turn, or a function from labels (N,) to the target of each.
     num_targets: how many of the likeliest other classes to try in turn, instead of ``targets``.
     targets_at_once: how many of these share a batch; see :class:`advplug.attack.Options`.
     restarts: independent runs, later ones on survivors only.
@@ -43,7 +45,7 @@ class Recipe:
     loss: Loss | None = None
     gradient: GradientEstimator = field(default_factory=Exact)
     criterion: Criterion | None = None
-    targets: Literal["each"] | None = None
+    targets: Literal["each"] | Callable[[Tensor], Tensor] | None = None
     num_targets: int | None = None
     targets_at_once: int = 1
     restarts: int = 1

@@ -24,6 +24,8 @@ class Images:
     class_names: of all classes, also of those without an image; empty if they have no names.
     name: of the set.
     pixels: values in [0, 1], which are rescaled to the range that a model takes; False for inputs in that range.
+    transcribed: the labels are sequences of the classes, as numbers: see :mod:`advplug.transcription`.
+    sample_rate: values per second where the inputs are sound, (N, T) in [-1, 1]; None for anything else.
     """
 
     inputs: torch.Tensor
@@ -31,6 +33,8 @@ class Images:
     class_names: tuple[str, ...] = ()
     name: str = "images"
     pixels: bool = True
+    transcribed: bool = False
+    sample_rate: int | None = None
 
     @classmethod
     def of(
@@ -88,7 +92,12 @@ class Images:
         return replace(self, inputs=self.inputs.to(device), labels=self.labels.to(device))
 
     def missing_classes(self, num_classes: int = 0) -> tuple[int, ...]:
-        """The classes that have no image: of the named ones and, if that is more, of ``num_classes``; ascending."""
+        """The classes that have no image: of the named ones and, if that is more, of ``num_classes``; ascending.
+
+        None of sequences, of which nobody has all.
+        """
+        if self.transcribed:
+            return ()
         present = set(self.labels.tolist())
         return tuple(label for label in range(max(num_classes, len(self.class_names))) if label not in present)
 
@@ -104,12 +113,13 @@ class Images:
 class Dataset(ABC):
     """A data plugin. ``splits`` names what :meth:`load` takes, the shipped one (if any) first.
 
-    ``shape`` (C, H, W) is that of every image, for those who need it where the files are not; None if it is not fixed.
+    ``shape``, (C, H, W) of images, is that of every input, for those who need it where the files are not; None if it is
+    not fixed.
     """
 
     splits: ClassVar[tuple[str, ...]]
     class_names: ClassVar[tuple[str, ...]]
-    shape: ClassVar[tuple[int, int, int] | None] = None
+    shape: ClassVar[tuple[int, ...] | None] = None
 
     @abstractmethod
     def load(self, split: str, limit: int | None = None) -> Images:

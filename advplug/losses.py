@@ -75,6 +75,11 @@ class Loss(ABC):
         return 2
 
     @property
+    def reads(self) -> Literal["classes", "frames", "neither"]:
+        """Whether it needs a score for each class, or the frames of a model that transcribes."""
+        return "classes"
+
+    @property
     def extra_passes(self) -> int:
         """Forward passes that it makes by itself for each value."""
         return 0
@@ -265,8 +270,19 @@ class LogitMatching(Loss):
         return squared_distance(view.logits, self.references, rows)
 
 
+class _OfLayer(Loss):
+    """A loss of what the module ``layer`` gives."""
+
+    layer: str
+    reads = "neither"
+
+    @property
+    def layers(self) -> tuple[str, ...]:
+        return (self.layer,)
+
+
 @dataclass(frozen=True, eq=False)
-class FeatureMatching(Loss):
+class FeatureMatching(_OfLayer):
     """``||phi(x) - r||_2^2`` for the named layer phi (Sabour et al. 2016).
 
     ``references`` is float (N, ...), a row for each sample.
@@ -274,10 +290,6 @@ class FeatureMatching(Loss):
 
     layer: str
     references: Tensor
-
-    @property
-    def layers(self) -> tuple[str, ...]:
-        return (self.layer,)
 
     def __call__(self, view: View) -> ep.Tensor:
         return squared_distance(view.activations[self.layer], self.references, view.samples)
@@ -287,15 +299,11 @@ class FeatureMatching(Loss):
 
 
 @dataclass(frozen=True, eq=False)
-class CentreDistance(Loss):
+class CentreDistance(_OfLayer):
     """``||phi(x) - c_t||_2^2``, or ``-||phi(x) - c_y||_2^2``; ``centres`` float (K, D), phi the named layer (n, D)."""
 
     centres: Tensor
     layer: str = "features"
-
-    @property
-    def layers(self) -> tuple[str, ...]:
-        return (self.layer,)
 
     def __call__(self, view: View) -> ep.Tensor:
         if view.targets is None:
@@ -304,33 +312,26 @@ class CentreDistance(Loss):
 
 
 @dataclass(frozen=True)
-class ActivationLoss(Loss):
+class ActivationLoss(_OfLayer):
     """``function(activation, view)`` of shape (n,), for any layer: a module's path, or ``"features"``."""
 
     layer: str
     function: Callable[[ep.Tensor, View], ep.Tensor]
-
-    @property
-    def layers(self) -> tuple[str, ...]:
-        return (self.layer,)
 
     def __call__(self, view: View) -> ep.Tensor:
         return self.function(view.activations[self.layer], view)
 
 
 @dataclass(frozen=True)
-class DetectorScore(Loss):
+class DetectorScore(_OfLayer):
     """``max(max_s (d_s - t_s), -k)``: by how much the worst score d_s of a detector exceeds its threshold t_s.
 
     Below zero the detector accepts. ``confidence`` is the k at which the loss goes flat; infinite (never flat) unless
     given. Reads ``detector_scores`` and ``thresholds`` of the model; labels and targets do not matter.
     """
 
+    layer = "detector_scores"
     confidence: float = float("inf")
-
-    @property
-    def layers(self) -> tuple[str, ...]:
-        return ("detector_scores",)
 
     def __call__(self, view: View) -> ep.Tensor:
         scores, name = raw(view.activations["detector_scores"]), type(view.model).__name__
@@ -376,6 +377,10 @@ class Joint(Loss):
     @property
     def min_classes(self) -> int:
         return max(loss.min_classes for _, loss in self.terms)
+
+    @property
+    def reads(self) -> Literal["classes", "frames", "neither"]:
+        return next((loss.reads for _, loss in self.terms if loss.reads != "neither"), "neither")
 
     @property
     def extra_passes(self) -> int:

@@ -63,13 +63,13 @@ class DefendedModel(nn.Module):
 
     Attributes
     ----------
-    outputs: what :meth:`forward` returns.
+    outputs: what :meth:`forward` returns; ``frames`` are those of a :class:`advplug.transcription.Transcriber`.
     stochastic: equal inputs may get different answers.
     batch_dependent: the answer to an input depends on the others of its batch; each is then asked about alone.
     undeclared: which of the last two the model does not say of itself, and its answers show.
     """
 
-    outputs: ClassVar[Literal["logits", "probabilities"]] = "logits"
+    outputs: ClassVar[Literal["logits", "probabilities", "frames"]] = "logits"
     stochastic: bool = False
     batch_dependent: bool = False
     undeclared: frozenset[str] = frozenset()
@@ -87,18 +87,38 @@ class DefendedModel(nn.Module):
 
     def decide(self, x: Tensor) -> Decision:
         """The answer of the deployed system to ``x`` (N, ...). Plain classifiers accept everything."""
-        labels = self(x).argmax(1)
+        labels = self.answers(self(x))
         return Decision(labels, torch.ones_like(labels, dtype=torch.bool))
+
+    def answers(self, scores: Tensor) -> Tensor:
+        """The answer that scores (..., K) stand for, int64 (...): the likeliest class, unless overridden."""
+        return scores.argmax(-1)
+
+    @property
+    def scores_classes(self) -> bool:
+        """Whether its scores are one for each class, as losses of classes need them."""
+        return self.outputs != "frames"
 
     @property
     def rejects(self) -> bool:
-        """Whether :meth:`decide` does more than take the most likely class."""
+        """Whether :meth:`decide` does more than read the answer off the scores."""
         return type(self).decide is not DefendedModel.decide
 
     @property
     def capabilities(self) -> Capabilities:
         """What the defense offers beyond scores."""
         return Capabilities(**{field.name: getattr(self, field.name, None) for field in fields(Capabilities)})
+
+
+def check_scores_classes(model: DefendedModel) -> None:
+    """Refuse a model that transcribes, where others than advplug would take its frames for classes.
+
+    Raises
+    ------
+    InvalidInput: it does.
+    """
+    if not model.scores_classes:
+        raise InvalidInput(f"{type(model).__name__} transcribes: this takes models with a score for each class alone")
 
 
 class PlainModel(DefendedModel):

@@ -28,6 +28,7 @@ from advplug.engine.gateway import Gateway
 from advplug.engine.problem import Problem, make_problem
 from advplug.engine.verification import allowed
 from advplug.errors import InvalidInput
+from advplug.model import check_scores_classes
 from advplug.numerics.tensors import norms, raw
 from advplug.threat import ThreatModel
 from advplug.tracking import Recorder, Step, Tracker, step_of
@@ -73,6 +74,7 @@ def observe(
     x, y = torch.as_tensor(raw(inputs)), torch.as_tensor(raw(labels))
     aims = None if targets is None else torch.as_tensor(raw(targets))
     problem = make_problem(model, x, y.long(), threat, targets=aims, criterion=criterion)
+    check_scores_classes(problem.model)
     return Observation(model, problem, tracker, seed)
 
 

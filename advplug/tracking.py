@@ -164,7 +164,7 @@ def step_of(
     *,
     norm: str,
     samples: Tensor,
-    labels: Tensor,
+    labels: Tensor | None,
     loss: Tensor,
     logits: Tensor,
     success: Tensor,
@@ -175,16 +175,18 @@ def step_of(
     """The step at ``x`` (n, ...) around ``inputs`` (n, ...), with copies of all that it needs.
 
     ``loss`` (n,) or (n, M), ``logits`` (n, K), ``gradient`` (n, ...) or (n, M, ...) of which the first is taken.
+    Without ``labels`` there is no margin, and NaN stands for it.
     """
     if gradient is not None and gradient.ndim > x.ndim:
         gradient = gradient[:, 0]
     with torch.no_grad():
+        margin = loss.new_full((len(x),), torch.nan) if labels is None else margins(logits.detach(), labels)
         return Step(
             number=number,
             restart=restart,
             samples=samples.clone(),
             loss=(loss if loss.ndim == 1 else loss.amin(1)).detach().clone(),
-            margin=margins(logits.detach(), labels),
+            margin=margin,
             distance=norms(x.detach().double() - inputs.double(), norm),
             gradient_norm=None if gradient is None else gradient.detach().flatten(1).norm(dim=1),
             success=success.clone(),

@@ -136,6 +136,7 @@ def test_the_words_are_the_public_classes() -> None:
         "MeanOverMembers",
         "Acceptance",
         "AtLogProbabilities",
+        "CTC",
     }
     assert {"cross-entropy", "dlr", "targeted-dlr", "multi-target-logit", "logit-matching"} <= set(loss_words())
     assert set(gradient_words().values()) == {

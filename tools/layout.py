@@ -19,7 +19,9 @@ ROOT = Path(__file__).resolve().parent.parent
 LAYERS: dict[str, tuple[str, ...]] = {
     "ground": ("errors", "lazy", "specs", "hyperparameters", "search_space"),
     "numerics": ("numerics",),
-    "what is attacked": ("threat", "data", "data_files", "model", "criteria", "losses", "intake", "tracking"),
+    "what is attacked": (
+        "threat", "data", "data_files", "model", "criteria", "losses", "transcription", "intake", "tracking",
+    ),
     "gateway to the model": (
         "engine.frozen", "engine.gateway", "engine.model_probe", "engine.query_counter", "engine.objective", "engine",
     ),
@@ -141,7 +143,7 @@ PUBLIC = frozenset(
     {
         "", "adaptive", "api", "attack", "criteria", "data", "data_files", "defense", "errors", "gradients",
         "hookspecs", "hyperparameters", "lazy", "losses", "model", "observer", "searches", "search_space", "specs",
-        "threat", "tracking", "training", "composition", "evaluation", "families", "intake", "interop",
+        "threat", "tracking", "training", "transcription", "composition", "evaluation", "families", "intake", "interop",
         "interop.art", "interop.foolbox", "numerics", "records", "report", "spelling", "testing",
     }
 )  # fmt: skip

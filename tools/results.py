@@ -53,8 +53,8 @@ hide: [navigation, toc]
 Each row is one defense. It gives the claim of the authors, the clean accuracy measured here, the robust accuracy under
 the strongest baseline, under the [standard suite](standard.md) and under the adaptive attack, and the lesson. The
 baselines are the attacks of the authors' evaluation or the defaults of a library. The first figure in a cell is for
-digits and the second for CIFAR-10, on the images of the [longer runs](results.md). `python tools/results.py` writes
-this page.
+digits and the second for CIFAR-10, on the images of the [longer runs](results.md); a defense of speech has one alone.
+`python tools/results.py` writes this page.
 
 | defense and claim | budget | clean accuracy | strongest baseline | standard | adaptive attack | lesson | figure |
 |---|---|---|---|---|---|---|---|
@@ -101,7 +101,7 @@ def gallery(evaluations: list[Evaluation]) -> str:
     """The page with one row for each case, from the plain presets of its two data sets."""
     rows = []
     for case in dict.fromkeys(one.case for one in evaluations):
-        shown = [one for one in evaluations if one.case == case and one.preset in ("mnist", "cifar10")]
+        shown = [one for one in evaluations if one.case == case and one.preset in ("mnist", "cifar10", "digits")]
         columns = zip(*((_budget(one), *_figures(one)) for one in shown), strict=True)
         budget, clean, weak, suite, left = (
             "<br>".join(cell.replace(" ", "&nbsp;") for cell in column) for column in columns
@@ -136,10 +136,10 @@ def _alone(evaluation: Evaluation) -> str:
 
 
 def _budget(evaluation: Evaluation) -> str:
-    """The budget as papers write it: multiples of 1/255 as fractions."""
+    """The budget as papers write it: multiples of 1/255 as fractions, and in words where there is none."""
     threat = ThreatModel.parse(evaluation.threat)
     if threat.epsilon is None:
-        return f"{threat.norm} min"
+        return f"{threat.norm}, the smallest"
     levels = 255 * threat.epsilon
     near = round(levels)
     whole = abs(levels - near) < 1e-3 and near < 20

@@ -178,7 +178,7 @@ def _check_form(images: Images, name: str, expected: str) -> None:
         raise InvalidInput(
             f"--data {name}: images of shape {shape}, the preset takes {tuple(dataset.shape)}: resize them"
         )
-    if classes and int(images.labels.max()) >= classes:
+    if classes and not images.transcribed and int(images.labels.max()) >= classes:
         label = int(images.labels.max())
         raise InvalidInput(
             f"--data {name}: the label {label}, the preset has classes 0 to {classes - 1}: number them so"

@@ -10,7 +10,7 @@ import torch
 from advplug.attack import Attack, Stage
 from advplug.engine.gateway import Gateway
 from advplug.engine.objective import Objective
-from advplug.engine.problem import Problem
+from advplug.engine.problem import Problem, check_loss
 from advplug.engine.query_counter import QueryCounter
 from advplug.engine.references import Referring, with_references
 from advplug.errors import AdvplugError, InvalidInput
@@ -176,10 +176,9 @@ def _without_settings(kind: type[Loss]) -> bool:
 
 def _one_value(loss: Loss, problem: Problem) -> bool:
     """Whether ``loss`` can be asked here, and gives one value for each sample."""
-    if (loss.needs_targets and not problem.has_targets) or loss.min_classes > problem.model.num_classes:
-        return False
     with problem.gateway() as gateway:
         try:
+            check_loss(loss, problem)
             bound = with_references(loss, problem, gateway)
             value, _ = _at_first(problem, gateway, bound).value(gateway.cast(problem.inputs[:1]))
         except AdvplugError:  # such as a detector without thresholds: this loss does not fit

@@ -133,7 +133,7 @@ class BestPoints:
         if logits.ndim == 3:
             finite, logits = finite.all(0), logits.mean(0)
         if condition is not None:
-            holds = condition(_accepting(logits), rows.labels, rows.targets)
+            holds = condition(self._accepting(logits), rows.labels, rows.targets)
             rate, seen = torch.where(holds, rate, 0), torch.where(holds, seen, 0)
         smallest = loss if loss.ndim == 1 else loss.amin(1)
         if not comparable:
@@ -231,8 +231,13 @@ class BestPoints:
 
     def _by_scores(self, logits: Tensor) -> Tensor:
         """The share of draws that the criterion counts, as logits (..., n, K) say, float32 (n,)."""
-        success = self._problem.criterion(_accepting(logits), self.rows.labels, self.rows.targets)
+        success = self._problem.criterion(self._accepting(logits), self.rows.labels, self.rows.targets)
         return success.float() if success.ndim == 1 else success.float().mean(0)
+
+    def _accepting(self, logits: Tensor) -> Decision:
+        """The decision of the model if it rejected nothing, from logits (..., K)."""
+        labels = self._problem.model.answers(logits)
+        return Decision(labels, torch.ones_like(labels, dtype=torch.bool), logits)
 
     def _check_finite(self) -> None:
         if not bool(self.rows.finite.all()):
@@ -240,9 +245,3 @@ class BestPoints:
             raise NonFiniteLogits(
                 f"the model returned NaN or infinite logits for samples {samples[:10]}: its answer there is undefined"
             )
-
-
-def _accepting(logits: Tensor) -> Decision:
-    """The decision of a model that rejects nothing, from logits (..., K)."""
-    labels = logits.argmax(-1)
-    return Decision(labels, torch.ones_like(labels, dtype=torch.bool), logits)

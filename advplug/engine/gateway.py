@@ -203,7 +203,7 @@ class Gateway:
                 f"the model returned NaN or infinite logits for {int(bad.sum())} of {len(x)} inputs: "
                 "its answer there is undefined"
             )
-        labels = logits.argmax(1)
+        labels = self.model.answers(logits)
         return Decision(labels, torch.ones_like(labels, dtype=torch.bool))
 
     def in_passes(self, ask: Callable[[Tensor], Answer], x: Tensor) -> list[Answer]:

@@ -156,7 +156,7 @@ def _said(error: Exception) -> str:
 def _check_scores(model: DefendedModel, scores: Tensor) -> None:
     if scores.ndim != 2 or len(scores) != 1 or scores.shape[1] < 2:
         raise InvalidInput(f"the model must return logits (N, K) with K >= 2, it returned {tuple(scores.shape)}")
-    if scores.shape[1] != model.num_classes:
+    if model.scores_classes and scores.shape[1] != model.num_classes:
         raise InvalidInput(f"the model says that it has {model.num_classes} classes, it gave {scores.shape[1]} scores")
 
 

@@ -84,7 +84,7 @@ class Objective:
         ``logits`` are those of an estimate: (copies * n, K), or (draws, copies * n, K).
         """
         wanted = self._stacked(self.labels if self.targets is None else self.targets)
-        hits = (logits.argmax(-1) == wanted) == (self.targets is not None)
+        hits = (self.model.answers(logits) == wanted) == (self.targets is not None)
         return hits if logits.ndim == 2 else hits.float().mean(0) > 0.5
 
     def tiled(self, copies: int) -> Objective:

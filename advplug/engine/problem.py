@@ -201,6 +201,8 @@ def make_problem(
         )
     if num_targets is not None and (targets is not None or num_targets < 1):
         raise InvalidInput(f"num_targets is {num_targets}: give at least 1, and no targets beside it")
+    if (targets == "each" or num_targets is not None) and not model.scores_classes:
+        raise InvalidInput(f"{type(model).__name__} transcribes, and not every sequence can be tried: name the targets")
     if isinstance(targets, Tensor):
         targets = _classes("targets", targets, inputs, model.num_classes)
         if bool((targets == labels).any()):
@@ -272,6 +274,10 @@ def check_loss(loss: Loss, problem: Problem) -> None:
     name, classes = type(loss).__name__, problem.model.num_classes
     if loss.needs_targets and not problem.has_targets:
         raise InvalidInput(f"{name} needs targets: pass targets=<classes (N,)> or targets='each'")
+    kind, scores = type(problem.model).__name__, "classes" if problem.model.scores_classes else "frames"
+    if loss.reads not in (scores, "neither"):
+        told = "transcribes: pass loss=CTC() (--loss ctc)" if scores == "frames" else "is no Transcriber"
+        raise InvalidInput(f"{name} needs scores of {loss.reads}, and {kind} {told}")
     if classes < loss.min_classes:
         raise InvalidInput(f"{name} needs {loss.min_classes} classes, the model has {classes}")
 

@@ -343,7 +343,8 @@ class Task:
         listen, rows = self.problem.options.listen, self._rows
         if listen is not None:
             found = {"loss": loss, "logits": logits, "success": success, "gradient": gradient}
-            given = {"samples": self.problem.samples[rows.samples], "labels": rows.labels, "restart": self.restart}
+            labels = rows.labels if self.problem.model.scores_classes else None
+            given = {"samples": self.problem.samples[rows.samples], "labels": labels, "restart": self.restart}
             listen(step_of(x, rows.inputs, norm=self.threat.norm, **given, **found))  # type: ignore[arg-type]
 
     def _of_batch(self) -> Objective:

@@ -27,7 +27,7 @@ def least_lengths(problem: Problem, result: AttackResult, gateway: Gateway) -> T
     for share in range(_SHARES, 0, -1) if len(found) else ():  # not every model takes an empty batch
         points = (clean + share / _SHARES * delta).clamp(*problem.threat.bounds)
         decision = gateway.decide(points)
-        targets = result.target[found] if problem.threat.targeted else None
+        targets = result.target[found] if problem.has_targets else None
         broken = problem.criterion(decision, problem.labels[found], targets)
         broken &= allowed(points, clean, None, problem.region.at(found))
         length = result.distance[found] * share / _SHARES

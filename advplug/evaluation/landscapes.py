@@ -43,11 +43,11 @@ def landscapes(job: Job, evaluation: Evaluation) -> Arrays:
     margin at even steps from ``-radius`` to ``radius`` along a random direction and against the gradient of the margin;
     ``plane``, float32 (S, SIDE, SIDE), rows along the random direction. Values that are no number are NaN. Without a
     usable gradient at one of the samples there is no ``descent`` and no ``plane``. Empty under l0, where the budget
-    counts values, and where no sample is right or no budget known.
+    counts values, where no sample is right or no budget known, and for a model that transcribes and has no margin.
     """
     radius = _radius(evaluation)
     shown = _shown(evaluation)
-    if job.threat.norm == "l0" or not radius or not len(shown):
+    if job.threat.norm == "l0" or not radius or not len(shown) or not job.model.scores_classes:
         return {}
     rows = torch.from_numpy(shown).to(job.images.labels.device)
     with Gateway(job.model, job.images.inputs[:1], seed=job.seed) as gateway:

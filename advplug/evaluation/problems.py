@@ -33,12 +33,13 @@ def problem_of(job: Job, recipe: Recipe, watch: Watch | None = None) -> Problem:
         if watch is not None:
             watch(recipe.name, done, total, alive)
 
+    named = recipe.targets(job.images.labels) if callable(recipe.targets) else recipe.targets
     return make_problem(
         recipe.on or job.model,
         job.images.inputs,
         job.images.labels,
         job.threat,
-        targets=recipe.targets,
+        targets=named,
         num_targets=recipe.num_targets,
         loss=recipe.loss,
         gradient=recipe.gradient,

@@ -298,6 +298,8 @@ class _Run:
             inputs=job.images.inputs.cpu().numpy(),
             labels=job.images.labels.cpu().numpy(),
             class_names=job.images.class_names,
+            transcribed=job.images.transcribed,
+            sample_rate=job.images.sample_rate,
         )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from operator import attrgetter
-from typing import Any
+from typing import Any, Literal
 
 import eagerpy as ep
 import torch
@@ -32,6 +32,10 @@ class LossAround(Loss):
     @property
     def min_classes(self) -> int:
         return self.of.min_classes
+
+    @property
+    def reads(self) -> Literal["classes", "frames", "neither"]:
+        return self.of.reads
 
     @property
     def extra_passes(self) -> int:

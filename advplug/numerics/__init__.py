@@ -12,7 +12,19 @@ if TYPE_CHECKING:
     from advplug.numerics.projections import PROJECTIONS, least_scale
     from advplug.numerics.random_numbers import Noise
     from advplug.numerics.tanh import TanhReparameterization
-    from advplug.numerics.tensors import as_images, best_other, largest, norms, per_sample, pick, raw, size, unit, wrap
+    from advplug.numerics.tensors import (
+        as_images,
+        best_other,
+        largest,
+        norms,
+        on_grid,
+        per_sample,
+        pick,
+        raw,
+        size,
+        unit,
+        wrap,
+    )
     from advplug.numerics.trees import choose
 
 __all__ = [
@@ -27,6 +39,7 @@ __all__ = [
     "largest",
     "least_scale",
     "norms",
+    "on_grid",
     "per_sample",
     "pick",
     "raw",
@@ -50,6 +63,7 @@ __getattr__ = lazily(
         "largest": ".tensors",
         "least_scale": ".projections",
         "norms": ".tensors",
+        "on_grid": ".tensors",
         "per_sample": ".tensors",
         "pick": ".tensors",
         "raw": ".tensors",

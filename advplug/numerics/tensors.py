@@ -24,6 +24,15 @@ def per_sample(values: ep.Tensor, like: ep.Tensor) -> ep.Tensor:
     return values.reshape((-1,) + (1,) * (like.ndim - 1))
 
 
+def on_grid(x: ep.Tensor, bounds: tuple[float, float], levels: int | None) -> ep.Tensor:
+    """``x`` (n, ...) rounded to ``levels`` values, evenly spaced within ``bounds``, ends included; None leaves it."""
+    if levels is None:
+        return x
+    low, high = bounds
+    gap = (high - low) / (levels - 1)
+    return (low + wrap(raw((x - low) / gap).round()) * gap).clip(low, high)  # the sum may round beyond the bounds
+
+
 def as_images(x: Tensor) -> Tensor:
     """``x`` (n, ...) as (n, channels, rows, columns): a vector is one row, what stands before rows are channels."""
     return x[:, None, None] if x.ndim == 2 else x.reshape(len(x), -1, *x.shape[-2:])

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from advplug.errors import InvalidInput
 from advplug.hyperparameters import Natural, NonNegative, Share
+from advplug.numerics.sequences import spelled
 from advplug.numerics.written_numbers import number_in
 from advplug.records.finding import Finding
 from advplug.records.per_sample import PerSample, left_by, merged
@@ -115,6 +116,7 @@ class Evaluation:
     clean_error_rate: mean share of fresh draws in which a clean answer is wrong, for stochastic models; None otherwise.
     false_positives: share of clean inputs that the detector rejects; None without a detector.
     inputs, labels: float32 (N, ...) and int64 (N,), the attacked samples.
+    class_names, transcribed, sample_rate: of the samples, as in :class:`advplug.Images`.
     landscapes: the margin around some samples, as :mod:`advplug.evaluation.landscapes` measured it; empty without.
     run_dir: run directory, None if nothing was to be written.
     unsaved: what could not be written there, and the reason for each; empty if all was. Not in the JSON document.
@@ -135,6 +137,8 @@ class Evaluation:
     inputs: NDArray[np.float32] = field(repr=False, compare=False, default_factory=lambda: np.zeros(0, np.float32))
     labels: NDArray[np.int64] = field(repr=False, compare=False, default_factory=lambda: np.zeros(0, np.int64))
     class_names: tuple[str, ...] = ()
+    transcribed: bool = False
+    sample_rate: int | None = None
     landscapes: Arrays = field(repr=False, compare=False, default_factory=dict)
     run_dir: Path | None = None
     unsaved: Mapping[str, str] = field(default_factory=dict, compare=False)
@@ -304,6 +308,12 @@ class Evaluation:
         """For notebooks: the verdict, then the table."""
         html: str = imported(_AS_HTML)(self)
         return html
+
+    def name_of(self, label: int) -> str:
+        """The name of a class, or the sequence behind a label that is one; the number where it has none."""
+        if self.transcribed:
+            return spelled(label, self.class_names) or "nothing"
+        return self.class_names[label] if label < len(self.class_names) else str(label)
 
     def _left(self, role: str) -> list[float]:
         return [row.robust_accuracy for row in self.rows if row.role == role]

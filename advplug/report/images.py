@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from advplug.records.evaluation import Arrays, Evaluation, Row
 from advplug.report.picture import Picture
+from advplug.report.sounds import players
 from advplug.report.style import INK, figure
 from advplug.report.summary import strongest
 
@@ -20,6 +21,8 @@ TITLE = "Broken samples"
 
 def gallery(evaluation: Evaluation, most: int = MOST) -> Picture:
     """The first samples that the strongest attack broke, each above its adversarial and their difference."""
+    if evaluation.sample_rate is not None:
+        return players(evaluation, evaluation.sample_rate)
     row = strongest(evaluation)
     adversarials = None if row is None else row.arrays.get("adversarials")
     if row is None or adversarials is None:
@@ -95,9 +98,4 @@ def _classes(evaluation: Evaluation, arrays: Arrays, sample: int) -> list[str]:
     classes = [int(evaluation.labels[sample])]
     if "predicted" in arrays:
         classes.append(int(arrays["predicted"][sample]))
-    return [_name(evaluation, label) for label in classes]
-
-
-def _name(evaluation: Evaluation, label: int) -> str:
-    names = evaluation.class_names
-    return (names[label] if label < len(names) else str(label))[:14]
+    return [evaluation.name_of(label)[:14] for label in classes]

@@ -107,9 +107,7 @@ def _plane(axes: Axes, values: NDArray[np.float32], radius: float, scale: float)
 
 
 def _title(evaluation: Evaluation, sample: int) -> str:
-    label = int(evaluation.labels[sample])
-    names = evaluation.class_names
-    text = names[label] if label < len(names) else str(label)
+    text = evaluation.name_of(int(evaluation.labels[sample]))
     return f"sample {sample}, class {text[:14]}".replace("$", r"\$")
 
 

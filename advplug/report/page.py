@@ -19,7 +19,7 @@ from advplug.report.diagnoses import counted, diagnoses
 from advplug.report.images import gallery
 from advplug.report.landscape_figures import margin_lines, margin_planes
 from advplug.report.looks import Look, looks
-from advplug.report.picture import Picture
+from advplug.report.picture import Picture, Player
 from advplug.report.queries import query_histogram
 from advplug.report.reproduce import facts
 from advplug.report.style import data_uri
@@ -41,6 +41,7 @@ class Shown:
     image: str
     alt: str
     caption: str
+    players: tuple[Player, ...] = ()
 
 
 def write_report(evaluation: Evaluation, path: Path | None = None) -> Path:
@@ -88,7 +89,7 @@ def render(evaluation: Evaluation) -> str:
 def shown(picture: Picture) -> Shown:
     """``picture`` with its figure as a data URI."""
     image = "" if picture.figure is None else data_uri(picture.figure)
-    return Shown(picture.title, image, picture.alt, picture.caption)
+    return Shown(picture.title, image, picture.alt, picture.caption, picture.players)
 
 
 def _lines(evaluation: Evaluation) -> list[tuple[summary.Line, Look | None]]:

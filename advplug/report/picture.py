@@ -13,6 +13,14 @@ from advplug.report.summary import SHORT
 
 
 @dataclass(frozen=True)
+class Player:
+    """A sound that can be heard: ``source`` is a ``data:`` URI, ``label`` says what it is."""
+
+    label: str
+    source: str
+
+
+@dataclass(frozen=True)
 class Picture:
     """A figure with its words.
 
@@ -22,12 +30,14 @@ class Picture:
     caption: how to read it; the reason where there is no figure.
     figure: None where there is nothing to draw.
     alt: what the figure shows of this evaluation, in figures, for who does not see it.
+    players: sounds below the figure.
     """
 
     title: str
     caption: str
     figure: Figure | None = None
     alt: str = ""
+    players: tuple[Player, ...] = ()
 
 
 def label(row: Row, width: int | None = None) -> str:

@@ -14,7 +14,7 @@ WITHOUT_WORD = {"Joint", "Both", "Confident"}
 """Sums are spelled with ``+``, criteria that both hold with ``&``; the last is a condition of an attack."""
 
 HOMES = {
-    "losses": ("Loss", ("advplug.losses", "advplug.families", "advplug.tracing.acceptance")),
+    "losses": ("Loss", ("advplug.losses", "advplug.transcription", "advplug.families", "advplug.tracing.acceptance")),
     "gradients": ("GradientEstimator", ("advplug.gradients", "advplug.tracing.traced")),
     "criteria": ("Criterion", ("advplug.criteria",)),
 }

@@ -154,6 +154,8 @@ def _check_gradient(line: Line, recipe: Recipe, x: torch.Tensor) -> None:
     model, rows = recipe.on or line.model, torch.arange(len(x))
     problem = make_problem(model, x, labels, line.threat, criterion=Misclassified())
     targets = labels + 1 if recipe.targets or recipe.num_targets or loss.needs_targets else None
+    if callable(recipe.targets):
+        targets = recipe.targets(labels)
     try:
         with problem.gateway() as gateway:
             objective = problem.objective(gateway, loss, QueryCounter(len(x), x.device), rows, targets)

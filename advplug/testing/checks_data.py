@@ -10,6 +10,7 @@ from advplug.data import Dataset, Images
 from advplug.errors import DataUnavailable, InvalidInput
 from advplug.testing.offline import offline, some_images
 from advplug.testing.subject import NotApplicable, Subject, require
+from advplug.transcription import packed, unpacked
 
 
 def check_declares_splits_and_classes(subject: Subject) -> None:
@@ -36,22 +37,29 @@ def check_ships_what_it_says(subject: Subject) -> None:
 
 
 def check_images_are_float_in_unit_range(subject: Subject) -> None:
-    """Images are finite float32 (N, C, H, W) with values in [0, 1]."""
-    inputs = _images(subject).inputs
-    require(inputs.dtype == torch.float32, f"images are {inputs.dtype}: convert them to float32")
-    require(inputs.ndim == 4, f"images have shape {tuple(inputs.shape)}: give (N, C, H, W)")
+    """Images are finite float32 (N, C, H, W) with values in [0, 1]; sound is (N, T) with values in [-1, 1]."""
+    images = _images(subject)
+    inputs, sound = images.inputs, images.sample_rate is not None
+    what, form, least = ("sounds", "(N, T)", -1) if sound else ("images", "(N, C, H, W)", 0)
+    require(inputs.dtype == torch.float32, f"{what} are {inputs.dtype}: convert them to float32")
+    require(inputs.ndim == form.count(",") + 1, f"{what} have shape {tuple(inputs.shape)}: give {form}")
     low, high = float(inputs.min()), float(inputs.max())
-    require(low >= 0 and high <= 1, f"values span [{low:.4g}, {high:.4g}]: scale them to [0, 1]")  # NaN fails too
+    fine = low >= least and high <= 1  # NaN fails too
+    require(fine, f"values span [{low:.4g}, {high:.4g}]: scale them to [{least}, 1]")
 
 
 def check_labels_are_classes(subject: Subject) -> None:
-    """Labels are int64 (N,), each the index of a class name."""
+    """Labels are int64 (N,), each the index of a class name, or the number of a sequence of classes."""
     images = _images(subject)
     labels = images.labels
     require(labels.dtype == torch.int64, f"labels are {labels.dtype}: convert them to int64")
     require(labels.shape == images.inputs.shape[:1], f"labels have shape {tuple(labels.shape)}: give one per image")
     low, high, count = int(labels.min()), int(labels.max()), len(images.class_names)
-    require(low >= 0 and high < count, f"labels span {low} to {high}, but class_names has {count}")
+    if images.transcribed:
+        again = packed(unpacked(labels, count), count) if low >= 0 else -labels
+        require(torch.equal(again, labels), "a label is the number of no sequence: make it with transcription.packed")
+    else:
+        require(low >= 0 and high < count, f"labels span {low} to {high}, but class_names has {count}")
     require(images.class_names == subject.factory.class_names, "the images have other class_names than the data set")
 
 

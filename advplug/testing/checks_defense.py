@@ -109,7 +109,8 @@ def check_logits_are_finite(subject: Subject) -> None:
     """Scores are finite and of shape (N, num_classes) on images of the preset's data."""
     for name, model, x in _built(subject).cases:
         scores = model(x)
-        shape, expected = tuple(scores.shape), (len(x), model.num_classes)
+        count = model.num_classes if model.scores_classes else scores[0].numel()
+        shape, expected = tuple(scores.shape), (len(x), count)
         require(shape == expected, f"preset {name}: scores have shape {shape}, not (N, num_classes) = {expected}")
         require(scores.isfinite().all(), f"preset {name}: scores are NaN or infinite: compute in log space or clamp")
 
@@ -126,7 +127,7 @@ def check_decides(subject: Subject) -> None:
         require(fine, f"preset {name}: accepted is {accepted.dtype} {tuple(accepted.shape)}: give bool (N,)")
         if not model.rejects:
             torch.manual_seed(0)
-            require(torch.equal(labels, model(x).argmax(1)), f"preset {name}: decide disagrees with forward")
+            require(torch.equal(labels, model.answers(model(x))), f"preset {name}: decide disagrees with forward")
 
 
 @torch.no_grad()
@@ -170,7 +171,7 @@ def check_forward_changes_nothing(subject: Subject) -> None:
 def check_offers_have_their_shape(subject: Subject) -> None:
     """What it offers beyond scores has the shape that losses and searches expect."""
     for name, model, x in _built(subject).cases:
-        count, classes = len(x), model.num_classes
+        count, classes = len(x), model(x).shape[1]
         found: dict[str, tuple[Tensor, bool]] = {}
         offers = model.capabilities
         if offers.features is not None:
@@ -193,7 +194,7 @@ def check_works_in_foolbox(subject: Subject) -> None:
         from advplug.interop import as_foolbox_model
     except ModuleNotFoundError as error:
         raise NotApplicable(f"{error.name} is not installed") from error
-    for name, model, x in _built(subject).cases:
+    for name, model, x in _of_classes(subject):
         torch.manual_seed(0)
         expected = model(x)
         torch.manual_seed(0)
@@ -208,7 +209,7 @@ def check_works_in_art(subject: Subject) -> None:
         from advplug.interop import as_art_classifier
     except ModuleNotFoundError as error:
         raise NotApplicable(f"{error.name} is not installed") from error
-    for name, model, x in _built(subject).cases:
+    for name, model, x in _of_classes(subject):
         expected = model(x)
         found = torch.as_tensor(as_art_classifier(model, tuple(x.shape[1:])).predict(x.numpy()))
         same = found.shape == expected.shape and (model.stochastic or torch.allclose(found, expected, atol=1e-4))
@@ -218,7 +219,7 @@ def check_works_in_art(subject: Subject) -> None:
 @torch.no_grad()
 def check_detects_in_art(subject: Subject) -> None:
     """``as_art_detector`` flags what ``decide`` rejects, in any batches; if ``stochastic``, under equal seeds."""
-    cases = [case for case in _built(subject).cases if case[1].rejects]
+    cases = [case for case in _of_classes(subject) if case[1].rejects]
     if not cases:
         raise NotApplicable("it accepts every input")
     try:
@@ -241,6 +242,19 @@ def check_detects_in_art(subject: Subject) -> None:
 def _defense(subject: Subject) -> Defense:
     defense: Defense = subject.new()
     return defense
+
+
+def _of_classes(subject: Subject) -> list[tuple[str, DefendedModel, Tensor]]:
+    """The cases that libraries of classifiers know.
+
+    Raises
+    ------
+    NotApplicable: every model transcribes.
+    """
+    found = [case for case in _built(subject).cases if case[1].scores_classes]
+    if not found:
+        raise NotApplicable("its models transcribe, and other libraries take scores of classes")
+    return found
 
 
 def _built(subject: Subject) -> Built:

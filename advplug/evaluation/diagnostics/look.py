@@ -41,7 +41,16 @@ class Look:
     @property
     def asks(self) -> bool:
         """Whether the model is asked at all: in a case, whose authors knew what they attack, only on demand."""
-        return self.job.claim is None or self.full
+        return not self.unasked
+
+    @property
+    def unasked(self) -> str:
+        """Why nobody asks the model; "" where it is asked."""
+        if not self.job.model.scores_classes:
+            return "The model transcribes, and has no score for each class that could be looked at."
+        if self.job.claim is None or self.full:
+            return ""
+        return f"A case knows what it attacks, so that nobody asked the model: {ON_DEMAND}."
 
     @cached_property
     def recipe(self) -> Recipe:

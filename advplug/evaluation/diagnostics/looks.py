@@ -39,8 +39,6 @@ from advplug.evaluation.diagnostics.signs import (
 from advplug.records.evaluation import Row
 from advplug.records.finding import Finding
 
-OF_A_CASE = f"A case knows what it attacks, so that nobody asked the model: {ON_DEMAND}."
-
 AGREEMENT, INSTABILITY = 0.5, 0.5
 """Below the first a gradient is not that of the loss; above the second the loss jumps within the budget."""
 
@@ -64,7 +62,7 @@ def at_rows(look: Look) -> Iterator[Finding]:
 def at_inputs(look: Look) -> Iterator[Finding]:
     """G1: gradients at the inputs and near them."""
     if not look.asks:
-        yield skipped(OF_A_CASE)
+        yield skipped(look.unasked)
         return
     lost = look.without_gradient
     yield from (one for one in signs_in_gradients(look.problem, look.already, lost) if one.id == "G1")
@@ -79,7 +77,7 @@ def at_inputs(look: Look) -> Iterator[Finding]:
 def saturated(look: Look) -> Iterator[Finding]:
     """G2: cross-entropy that is flat because softmax is 1, where the margin is not."""
     if not look.asks:
-        yield skipped(OF_A_CASE)
+        yield skipped(look.unasked)
         return
     lost = look.without_gradient
     told = f"Softmax is 1 in single precision at {percent(lost['saturated'])} of the inputs."
@@ -94,7 +92,7 @@ def saturated(look: Look) -> Iterator[Finding]:
 def around(look: Look) -> Iterator[Finding]:
     """G3: whether the gradient is that of the loss."""
     if not look.asks:
-        yield skipped(OF_A_CASE)
+        yield skipped(look.unasked)
         return
     found = check_gradient(look.problem, look.job.seed)
     if found is None:
@@ -190,7 +188,7 @@ def random(look: Look) -> Iterator[Finding]:
         yield passed("Four passes over the same inputs gave the same scores.", 0.0, 0.0)
         return
     if not look.asks:
-        yield skipped(OF_A_CASE)
+        yield skipped(look.unasked)
         return
     averaged = max(draws_of(recipe.gradient) for recipe in look.job.recipes)
     told = list(signs_of_randomness(look.problem, averaged))
@@ -229,7 +227,7 @@ def _loses_to(
 ) -> Iterator[Finding]:
     """What ``broken_by`` says, bool (n,), of the first samples that every attack with gradients left."""
     if not look.asks:
-        yield skipped(OF_A_CASE)
+        yield skipped(look.unasked)
         return
     if look.problem.epsilon is None or not look.with_gradients:
         yield skipped(f"{_upper(what)} is compared where there is a budget and a gradient.")
@@ -264,7 +262,7 @@ def asked(look: Look) -> Iterator[Finding]:
     """G10: how the model answers."""
     yield from sign_of_chance(look.evaluation, look.job.model.num_classes)
     if not look.asks:
-        yield skipped(OF_A_CASE)
+        yield skipped(look.unasked)
         return
     yield from signs_in_answers(look.problem)
     changed, optimises = interface.changed_buffers(look.problem), interface.calls_autograd(look.problem)

@@ -253,6 +253,8 @@ class RunDirectory:
             **evaluation.to_json(),
             "environment": dict(evaluation.environment),
             "class_names": list(evaluation.class_names),
+            "transcribed": evaluation.transcribed,
+            "sample_rate": evaluation.sample_rate,
             "keys": keys,
             "inputs_digest": hashlib.sha256(content).hexdigest(),
         }
@@ -275,6 +277,8 @@ class RunDirectory:
                 Evaluation.from_json(document),
                 environment=document["environment"],
                 class_names=tuple(document["class_names"]),
+                transcribed=document.get("transcribed", False),  # earlier: none
+                sample_rate=document.get("sample_rate"),
             )
             check_evaluation(evaluation, document["keys"])
             pairs = list(zip(document["keys"], evaluation.rows, strict=True))

@@ -16,7 +16,7 @@ from advplug.engine.frozen import device_of
 from advplug.errors import InvalidInput
 from advplug.interop.arrays import tensor_of
 from advplug.interop.inner import as_inner, declare_like, offered
-from advplug.model import Capabilities, Decision, DefendedModel, scores_in
+from advplug.model import Capabilities, Decision, DefendedModel, check_scores_classes, scores_in
 
 
 def as_art_classifier(
@@ -51,6 +51,7 @@ def make_classifier(
     optimizer: torch.optim.Optimizer | None = None,
 ) -> PyTorchClassifier:
     """An ART classifier on ``module`` with the classes and bounds of ``model``, on ``device``."""
+    check_scores_classes(model)
     on_gpu = device is not None and device.type == "cuda"
     # ART takes whichever device is current
     with torch.cuda.device(device) if on_gpu else nullcontext():

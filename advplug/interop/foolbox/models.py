@@ -18,7 +18,7 @@ from advplug.engine.frozen import device_of
 from advplug.engine.model_probe import plain_model
 from advplug.errors import InvalidInput
 from advplug.interop.inner import as_inner, declare_like, offered
-from advplug.model import Capabilities, Decision, DefendedModel
+from advplug.model import Capabilities, Decision, DefendedModel, check_scores_classes
 
 _AVERAGING = getattr(wrappers, "ExpectationOverTransformationWrapper", ())  # from Foolbox 3.3.3 on
 _PASSES_ON = tuple(
@@ -43,6 +43,7 @@ def as_foolbox_model(model: DefendedModel, device: torch.device | str | None = N
     model draws anew in every pass, from torch's global generator, which nothing seeds or restores: Foolbox's
     ``success`` is that of one draw. Foolbox's own attacks leave weight gradients in ``.grad`` of the model.
     """
+    check_scores_classes(model)
     if device is None:
         device = device_of(model) or torch.device("cpu")
     return FoolboxModel(model, torch.device(device))

@@ -10,7 +10,7 @@ import eagerpy as ep
 
 from advplug.attack import IterativeAttack, Task
 from advplug.hyperparameters import AtLeast, Count, Fraction, Positive
-from advplug.numerics import per_sample, raw, size, unit, wrap
+from advplug.numerics import on_grid, per_sample, size, unit, wrap
 
 
 class State(NamedTuple):
@@ -60,20 +60,13 @@ class DDN(IterativeAttack[State]):
         radius = state.radius * ep.where(q.success, 1 - self.gamma, 1 + self.gamma)
         radius = ep.minimum(radius, state.farthest)  # a longer perturbation does not fit the box
         x = task.clip(task.inputs + per_sample(radius, delta) * unit(delta))
-        return State(self._rounded(x, task), radius, state.farthest)
+        return State(task.clip(on_grid(x, task.threat.bounds, self.levels)), radius, state.farthest)
 
     def _length(self, task: Task) -> float:
         """The step size of this step."""
         low, high = task.threat.bounds
         cosine = (1 + math.cos(math.pi * task.t / self.steps)) / 2
         return (high - low) * (self.final_step_size + (self.step_size - self.final_step_size) * cosine)
-
-    def _rounded(self, x: ep.Tensor, task: Task) -> ep.Tensor:
-        if self.levels is None:
-            return x
-        low, high = task.threat.bounds
-        gap = (high - low) / (self.levels - 1)
-        return task.clip(low + wrap(raw((x - low) / gap).round()) * gap)  # clip: the sum may round beyond the bounds
 
 
 def instead_of_zero(gradient: ep.Tensor, task: Task) -> ep.Tensor:
