@@ -37,8 +37,11 @@ each case says what does not reproduce. `python tools/results.py` writes this pa
 
 The summary gives accuracy without an attack and robust accuracy under three attacks: the strongest baseline, the
 [standard suite](standard.md), which is strong and knows nothing of the defense, and the adaptive attack. A dash means
-that the suite was not run on these images. A defense counts as broken if the adaptive attack leaves at most 5 %, or at
-most a third of what the strongest baseline leaves, or at most five points more than the undefended network keeps.
+that the suite was not run on these images. Beside the baseline and the adaptive attack stands what the papers report for
+the same attacks on their own networks, which are larger than these: of the defense's authors, and of those who broke it.
+A dash means that they report no accuracy for this preset. A defense counts as broken if the adaptive attack leaves at
+most 5 %, or at most a third of what the strongest baseline leaves, or at most five points more than the undefended
+network keeps.
 
 Where the budget is `min`, attacks look for the smallest perturbation, and the median distance stands beside the
 accuracy. Such a defense counts as broken if the adaptive attack leaves at most 5 %, and its median distance is at most
@@ -81,8 +84,9 @@ def records() -> list[Evaluation]:
 def results(evaluations: list[Evaluation]) -> str:
     """The page with all tables; it begins with a summary."""
     rows = [
-        "| case | preset | budget | images | clean | strongest baseline | standard | adaptive attack | broken |",
-        "|---|---|---|---:|---:|---:|---:|---:|---|",
+        "| case | preset | budget | images | clean | published baseline | strongest baseline | standard "
+        "| published break | adaptive attack | broken |",
+        "|---|---|---|---:|---:|---:|---:|---:|---:|---:|---|",
     ]
     sections = []
     for one in evaluations:
@@ -90,9 +94,9 @@ def results(evaluations: list[Evaluation]) -> str:
         title = f"{one.case}, {one.preset}"
         anchor = re.sub(r"[^a-z0-9-]+", "-", title)
         cells = (f"[{one.case}]({one.case}.md)", f"[{one.preset}](#{anchor})", _budget(one), f"{one.samples:,}")
-        rows.append(
-            "| " + " | ".join((*cells, clean, weak, suite, f"**{left}**", "yes" if one.broken else "no")) + " |"
-        )
+        before, after = _published(one, "baseline"), _published(one, "intermediate", "adaptive")
+        figures = (clean, before, weak, suite, after, f"**{left}**", "yes" if one.broken else "no")
+        rows.append("| " + " | ".join((*cells, *figures)) + " |")
         sections.append(f"## {title}\n\n{markdown(one)}\n")
     return "\n".join([ABOUT_RESULTS, *rows, "", *sections])
 
@@ -121,6 +125,12 @@ def _figures(evaluation: Evaluation) -> tuple[str, str, str, str]:
     assert weak is not None, f"{evaluation.case} has no baseline"
     assert left is not None, f"{evaluation.case} has no attack"
     return percent(evaluation.clean_accuracy), _left(evaluation, weak), suite, _left(evaluation, left)
+
+
+def _published(evaluation: Evaluation, *roles: str) -> str:
+    """The least accuracy that the papers report for attacks of these roles, a dash if they report none."""
+    found = [row.published for row in evaluation.rows if row.role in roles and row.published is not None]
+    return percent(min(found)) if found else "-"
 
 
 def _left(evaluation: Evaluation, row: Row) -> str:
