@@ -37,11 +37,11 @@ each case says what does not reproduce. `python tools/results.py` writes this pa
 
 The summary gives accuracy without an attack and robust accuracy under three attacks: the strongest baseline, the
 [standard suite](standard.md), which is strong and knows nothing of the defense, and the adaptive attack. A dash means
-that the suite was not run on these images. Beside the baseline and the adaptive attack stands what the papers report for
-the same attacks on their own networks, which are larger than these: of the defense's authors, and of those who broke it.
-A dash means that they report no accuracy for this preset. A defense counts as broken if the adaptive attack leaves at
-most 5 %, or at most a third of what the strongest baseline leaves, or at most five points more than the undefended
-network keeps.
+that the suite was not run on these images. Beside the baseline and the adaptive attack stands what the papers report
+for the same attacks on their own networks, which are larger than these: of the defense's authors, and of those who
+broke it. A dash means that they report no accuracy for this preset. A defense counts as broken if the adaptive attack
+leaves at most 5 %, or at most a third of what the strongest baseline leaves, or at most five points more than the
+undefended network keeps.
 
 Where the budget is `min`, attacks look for the smallest perturbation, and the median distance stands beside the
 accuracy. Such a defense counts as broken if the adaptive attack leaves at most 5 %, and its median distance is at most
