@@ -66,7 +66,10 @@ def test_plugins_agree_with_the_core() -> None:
     wrong = []
     for folder in PLUGINS:
         plugin = project(folder)
-        for field in ("version", "license", "requires-python", "authors"):
+        code, _, data = plugin["project"]["license"].partition(" AND ")  # of what ships beside the code
+        if code != CORE["project"]["license"] or (data and not any((folder / "src").rglob(f"{data}.txt"))):
+            wrong.append(f"{folder.name}: license is {plugin['project']['license']}, or its text is not there")
+        for field in ("version", "requires-python", "authors"):
             if plugin["project"][field] != CORE["project"][field]:
                 wrong.append(f"{folder.name}: {field} is {plugin['project'][field]}, not {CORE['project'][field]}")
         if plugin["build-system"] != CORE["build-system"]:
