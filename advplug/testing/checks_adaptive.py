@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any
 
@@ -49,13 +50,18 @@ def check_uses_installed_attacks(subject: Subject) -> None:
 
 
 def check_drives_what_it_uses(subject: Subject) -> None:
-    """Every attack plugin that a recipe uses stands in ``uses_attacks``."""
-    modules = {
-        type(recipe.attack).__module__.partition(".")[0] for line in _lines(subject) for recipe in line.everything
-    }
-    used = {match[1].replace("_", "-") for match in map(PLUGIN.fullmatch, modules) if match}
-    missing = sorted(used - set(_spec(subject).uses_attacks))
+    """Of every attack plugin that a recipe uses, an attack stands in ``uses_attacks``."""
+    named = set(_spec(subject).uses_attacks)
+    factories = (spec.factory for spec in subject.manager.specs("attack") if spec.name in named)
+    modules = (type(recipe.attack).__module__ for line in _lines(subject) for recipe in line.everything)
+    missing = sorted(_plugins(modules) - named - _plugins(factories))
     require(not missing, f"recipes use attack:{', attack:'.join(missing)}: add it to uses_attacks")
+
+
+def _plugins(modules: Iterable[str]) -> set[str]:
+    """The attack plugins whose packages ``modules`` belong to; relatives share one, which has the name of the group."""
+    found = (PLUGIN.fullmatch(module.partition(".")[0]) for module in modules)
+    return {match[1].replace("_", "-") for match in found if match}
 
 
 def check_has_recipes_for_every_preset(subject: Subject) -> None:
