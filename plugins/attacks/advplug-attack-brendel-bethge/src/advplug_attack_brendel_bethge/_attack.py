@@ -32,20 +32,22 @@ class BrendelBethge(IterativeAttack[State]):
     plane that is nearest to the input and inside a trust region, which shrinks in the course of the search. A loss
     must be zero on the boundary and negative beyond it.
 
-    The search begins on the way from the input to a point of the other side: the given starting point, or noise. Where
-    that is none, it begins at the input, from where the same steps lead to the boundary.
+    The search begins where the way from the input to the given starting point crosses the boundary. Without one it
+    begins at the input, from where the same steps lead to the boundary; restarts begin on the way to noise of another
+    class instead.
 
     Parameters
     ----------
     steps: number of steps of one gradient each.
     overshoot: a step from the clean side goes this many times as far as the boundary, one from the other side ``2 -
         overshoot`` times.
-    radius: of the first trust region under L2, as a share of the number of values times the width of the bounds.
+    radius: of the first trust region under L2, as a share of the number of values times the width of the bounds; None
+        for a thousandth, and under l0, where short steps cannot make a value clean, for the diagonal of the box.
     decay: factor of the radius after each of ``decays`` equal parts of the steps.
     decays: number of these parts.
     momentum: weight of the normal so far against the gradient of the present step.
     bisections: steps that find the boundary between the starting point and the input.
-    starts: how often noise is tried.
+    starts: how often a restart tries noise.
     """
 
     norms = ("linf", "l2", "l1", "l0")
@@ -53,7 +55,7 @@ class BrendelBethge(IterativeAttack[State]):
 
     steps: Count = 1000
     overshoot: Annotated[float, AtLeast(1)] = 1.1
-    radius: Positive = 1e-3
+    radius: Positive | None = None
     decay: Share = 0.5
     decays: Count = 20
     momentum: Share = 0.8
@@ -82,17 +84,20 @@ class BrendelBethge(IterativeAttack[State]):
 
     def _radius(self, task: Task, x: Tensor) -> Tensor:
         """The radius (n,) of the present trust region."""
-        width = task.threat.bounds[1] - task.threat.bounds[0]
+        values, width = x.shape[1], task.threat.bounds[1] - task.threat.bounds[0]
+        share = self.radius
+        if share is None:
+            share = values**-0.5 if task.threat.norm == "l0" else 1e-3
         part = task.t // max(1, self.steps // self.decays)
-        return torch.full_like(x[:, 0], self.radius * x.shape[1] * width * self.decay**part)
+        return torch.full_like(x[:, 0], share * values * width * self.decay**part)
 
     def _other_side(self, task: Task) -> ep.Tensor:
-        """The first adversarial point among the given ones and noise, (n, ...); the input where none is."""
+        """The given point or the first noise that is adversarial, (n, ...); the input where none is."""
         found = task.inputs
         missing = task.labels == task.labels
         if task.starting_points is not None:
             found, missing = _first(task, found, missing, task.clip(task.starting_points))
-        for number in range(self.starts):
+        for number in range(self.starts if task.restart > 0 else 0):
             found, missing = _first(task, found, missing, _noise(task, number))
         return found
 

@@ -56,6 +56,10 @@ def nearest_step(
     reach = (best - clean).abs().amax(1, keepdim=True)
     nearer, further = (best - x).norm(dim=1, keepdim=True), torch.full_like(radius, torch.inf)
     share, done = high - LEAST, ~reached
+    if norm == "l0":
+        y = sparsest(clean, w, goal, bounds)
+        fits = (y - x).norm(dim=1, keepdim=True) <= radius
+        best, done = torch.where(fits, y, best), done | fits
     for number in range(TRIES):
         path = stop(clean, x, share, bounds, norm, reach)
         y, tried, met = path.onto(w, goal, shift, tolerance)
@@ -74,6 +78,19 @@ def nearest_step(
         fixed = torch.where(low > 0, 0.5, FIRST)
         share = low + (high - low) * torch.where(further.isinf(), fixed, part if number % 2 else fixed)
     return torch.where(reached, best, farthest)
+
+
+def sparsest(clean: Tensor, w: Tensor, goal: Tensor, bounds: tuple[float, float]) -> Tensor:
+    """The point y (n, d) with ``<w, y> = goal`` (n, 1) and the fewest values that differ from those of ``clean``.
+
+    They are those that can contribute most, all at a bound but the last; the exact optimum without a trust region.
+    """
+    missing = goal - (w * clean).sum(1, keepdim=True)
+    push = w * missing.sign()
+    room = torch.where(push > 0, bounds[1] - clean, clean - bounds[0])
+    gain, order = (push.abs() * room).sort(1, descending=True)
+    part = (missing.abs() - (gain.cumsum(1) - gain)) / gain.clamp(min=torch.finfo(gain.dtype).tiny)
+    return clean + push.sign() * room * torch.zeros_like(gain).scatter(1, order, part.clamp(0, 1))
 
 
 def farthest_towards(x: Tensor, direction: Tensor, radius: Tensor, bounds: tuple[float, float]) -> Tensor:

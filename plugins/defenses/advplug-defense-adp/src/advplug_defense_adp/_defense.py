@@ -60,7 +60,7 @@ def _mnist(summary: str, weights: str | None, epsilon: float = 0.1) -> Preset:
     )
 
 
-def _cifar10(summary: str, weights: str | None, epsilon: float = 0.01) -> Preset:
+def _cifar10(summary: str, weights: str | None, epsilon: float = 0.02) -> Preset:
     return Preset(
         summary=summary,
         data="cifar10",
@@ -82,7 +82,7 @@ class ADP(ConfiguredDefense):
         "mnist-plain": _mnist("the same networks, trained by the cross-entropy alone", "mnist-plain"),
         "cifar10": _cifar10("three small residual networks, trained to differ", "cifar10"),
         "cifar10-plain": _cifar10("the same networks, trained by the cross-entropy alone", "cifar10-plain"),
-        "paper": _cifar10("the authors' three ResNet-20 for CIFAR-10", None),
+        "paper": _cifar10("the authors' three ResNet-20 for CIFAR-10", None, 0.01),
     }
 
     configurations: ClassVar[Mapping[str, Configuration]] = {
