@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 import torch
+from advplug_attack_brendel_bethge._paths import Way
 from advplug_attack_brendel_bethge._trust_region import farthest_towards, nearest_step
 from torch import Tensor
 
@@ -31,7 +32,7 @@ class Problems(NamedTuple):
     radius: Tensor
 
     def solved(self, norm: str) -> Tensor:
-        return nearest_step(*self, BOUNDS, norm)
+        return nearest_step(Way(self.clean, self.x, BOUNDS, norm), self.w, self.change, self.radius)
 
 
 def problems(count: int = PROBLEMS, values: int = VALUES) -> Problems:
@@ -70,14 +71,14 @@ def test_no_general_solver_finds_a_nearer_point(norm: str) -> None:
     given = problems()
     ours = distance(given.solved(norm) - given.clean, norm)
     for number, found in enumerate(ours.tolist()):
-        best = least_by_scipy(*(part[number].numpy() for part in given), norm)
+        best = least_by_scipy(given, number, norm)
         assert found <= best * 1.01 + 1e-3, (number, found, best)
 
 
 def test_l0_keeps_as_few_values_as_an_exhaustive_search_or_one_more() -> None:
     given = problems()
     ours = distance(given.solved("l0") - given.clean, "l0")
-    best = torch.tensor([fewest(*(part[number].numpy() for part in given)) for number in range(PROBLEMS)])
+    best = torch.tensor([fewest(given, number) for number in range(PROBLEMS)])
     assert (ours >= best).all()
     assert (ours - best).mean() <= 0.25
     assert (ours - best).max() <= 1
@@ -113,8 +114,9 @@ def test_without_a_normal_the_point_stays(norm: str) -> None:
     torch.testing.assert_close(still.solved(norm), given.x)
 
 
-def least_by_scipy(clean: Array, x: Array, w: Array, change: float, radius: float, norm: str) -> float:
+def least_by_scipy(given: Problems, number: int, norm: str) -> float:
     """The least distance that SLSQP finds from several starts; distances of linf and l1 as extra variables."""
+    clean, x, w, change, radius = (part[number].numpy() for part in given)
     d, extra = len(x), {"linf": 1, "l2": 0, "l1": len(x)}[norm]
     objective: Callable[[Array], float] = (
         (lambda v: float(v[d:].sum())) if extra else (lambda v: float(((v[:d] - clean) ** 2).sum()))
@@ -131,7 +133,12 @@ def least_by_scipy(clean: Array, x: Array, w: Array, change: float, radius: floa
         start = np.clip(x + 0.3 * np.random.default_rng(seed).standard_normal(d), *BOUNDS)
         start = np.concatenate((start, np.full(extra, np.abs(start - clean).max())))
         found = optimize.minimize(
-            objective, start, bounds=box, constraints=conditions, method="SLSQP", options={"maxiter": 500, "ftol": 1e-12}
+            objective,
+            start,
+            bounds=box,
+            constraints=conditions,
+            method="SLSQP",
+            options={"maxiter": 500, "ftol": 1e-12},
         )
         if max(abs(conditions[0]["fun"](found.x)), -conditions[1]["fun"](found.x)) < 1e-7:
             delta = torch.from_numpy(found.x[:d] - clean)[None]
@@ -139,8 +146,9 @@ def least_by_scipy(clean: Array, x: Array, w: Array, change: float, radius: floa
     return best
 
 
-def fewest(clean: Array, x: Array, w: Array, change: float, radius: float) -> int:
+def fewest(given: Problems, number: int) -> int:
     """The least number of values that differ from the clean ones in any point that meets the constraints."""
+    clean, x, w, change, radius = (part[number].numpy() for part in given)
     best = len(x)
     for chosen in product((False, True), repeat=len(x)):
         if sum(chosen) >= best:
@@ -152,7 +160,9 @@ def fewest(clean: Array, x: Array, w: Array, change: float, radius: float) -> in
             continue
         part = torch.from_numpy(x[keeps])[None], torch.from_numpy(w[keeps])[None]
         ball = torch.tensor([[left**0.5]])
-        ends = [float((part[1] * (farthest_towards(part[0], s * part[1], ball, BOUNDS) - part[0])).sum()) for s in (1, -1)]
+        ends = [
+            float((part[1] * (farthest_towards(part[0], s * part[1], ball, BOUNDS) - part[0])).sum()) for s in (1, -1)
+        ]
         if keeps.any() and ends[1] <= missing <= ends[0]:
             best = sum(chosen)
     return best

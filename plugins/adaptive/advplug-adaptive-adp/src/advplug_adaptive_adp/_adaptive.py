@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from advplug_adaptive_adp._sequence import DescentThenBoundary
 from advplug_attack_pgd import PGD
 from advplug_attack_standard import Standard
 from advplug_defense_adp import ADP
@@ -14,6 +13,7 @@ from advplug.adaptive import AdaptiveAttack, Recipe
 from advplug.interop.foolbox import FoolboxAttack
 from advplug.model import DefendedModel
 from advplug.threat import ThreatModel
+from advplug_adaptive_adp._sequence import DescentThenBoundary
 
 FOOLBOX = "foolbox"
 CONTROL = "-plain"

@@ -22,7 +22,7 @@ def advplug_attacks() -> list[AttackSpec]:
         AttackSpec(
             name="brendel-bethge",
             factory="advplug_attack_brendel_bethge._attack:BrendelBethge",
-            summary="Brendel & Bethge: along the decision boundary to the point of it that is nearest, in trust regions",
+            summary="Brendel & Bethge: along the decision boundary to its nearest point, in trust regions",
             reference="Accurate, reliable and fast robustness evaluation, NeurIPS 2019 (1907.01003)",
             tags=frozenset({"linf", "l2", "l1", "l0", "targeted", "minimum-norm"}),
         )

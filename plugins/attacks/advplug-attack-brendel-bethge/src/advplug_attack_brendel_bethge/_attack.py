@@ -13,7 +13,7 @@ from advplug.attack import IterativeAttack, Task
 from advplug.hyperparameters import AtLeast, Count, Natural, Positive, Share
 from advplug.losses import Loss, Margin
 from advplug.numerics import per_sample, raw, wrap
-from advplug_attack_brendel_bethge._paths import stop
+from advplug_attack_brendel_bethge._paths import Way
 from advplug_attack_brendel_bethge._trust_region import nearest_step
 
 
@@ -77,9 +77,8 @@ class BrendelBethge(IterativeAttack[State]):
         normal = weight * state.normal + (1 - weight) * q.gradient
         reach = ep.where(q.loss > 0, self.overshoot, 2 - self.overshoot)
         clean, x, w = (raw(each).flatten(1).double() for each in (task.inputs, state.x, normal))
-        y = nearest_step(
-            clean, x, w, -raw(reach * q.loss).double(), self._radius(task, x), task.threat.bounds, task.threat.norm
-        )
+        way = Way(clean, x, task.threat.bounds, task.threat.norm)
+        y = nearest_step(way, w, -raw(reach * q.loss).double(), self._radius(task, x))
         return State(task.clip(wrap(y.view_as(raw(state.x)).to(raw(state.x).dtype))), normal)
 
     def _radius(self, task: Task, x: Tensor) -> Tensor:
@@ -106,10 +105,10 @@ class BrendelBethge(IterativeAttack[State]):
         clean, start = (raw(each).flatten(1) for each in (task.inputs, far))
         inner, outer = torch.ones_like(start[:, :1]), torch.zeros_like(start[:, :1])
         still, reach = torch.zeros_like(start), (start - clean).abs().amax(1, keepdim=True)
-        nearest = far
+        way, nearest = Way(clean, start, task.threat.bounds, task.threat.norm), far
         for _ in range(self.bisections):
             share = (inner + outer) / 2
-            half, _ = stop(clean, start, share, task.threat.bounds, task.threat.norm, reach).pushed(still)
+            half, _ = way.stop(share, reach).pushed(still)
             x = task.clip(wrap(half.view_as(raw(far))))
             hit = task.evaluate(x).success
             nearest = ep.where(per_sample(hit, x), x, nearest)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -104,29 +105,37 @@ class Stop:
         return replace(self, lower=lower, upper=upper, price=None)
 
 
-def stop(clean: Tensor, x: Tensor, share: Tensor, bounds: tuple[float, float], norm: str, reach: Tensor) -> Stop:
-    """The point at ``share`` of the way from ``x`` (0) to ``clean`` (1), as distances in ``norm`` fall fastest.
+class Way(NamedTuple):
+    """From ``x`` to ``clean``, both inside the ``bounds``, (n, d), as distances in ``norm`` fall fastest."""
 
-    It minimises ``||y - clean||_p`` and a weighted ``||y - x||_2^2``, with a weight that falls as the share rises:
+    clean: Tensor
+    x: Tensor
+    bounds: tuple[float, float]
+    norm: str
 
-    - l2: a mixture of both points.
-    - l1: every value comes nearer to the clean one by the same amount, or is equal to it.
-    - linf: the values that are furthest from the clean ones come nearer to them.
-    - l0: those values become clean that move least by it.
+    def stop(self, share: Tensor, reach: Tensor) -> Stop:
+        """The point at ``share`` of the way.
 
-    Parameters
-    ----------
-    clean, x: inside the bounds, (n, d).
-    share: (n, 1), between 0 and 1, and below 1 under l1 and l0.
-    reach: how far values may be from the clean ones at share 0, (n, 1); for all norms but l2.
-    """
-    low, high = torch.full_like(x, bounds[0]), torch.full_like(x, bounds[1])
-    match norm:
-        case "l2":
-            return Stop(clean, x + share * (clean - x), low, high)
-        case "l1":
-            return Stop(clean, x, low, high, soft=reach * share / (1 - share))
-        case "linf":
-            left = (1 - share) * reach
-            return Stop(clean, x, low.maximum(clean - left), high.minimum(clean + left))
-    return Stop(clean, x, low, high, price=(reach * share / (1 - share)).square())
+        It minimises ``||y - clean||_p`` and a weighted ``||y - x||_2^2``, with a weight that falls as the share rises:
+
+        - l2: a mixture of both points.
+        - l1: every value comes nearer to the clean one by the same amount, or is equal to it.
+        - linf: the values that are furthest from the clean ones come nearer to them.
+        - l0: those values become clean that move least by it.
+
+        Parameters
+        ----------
+        share: (n, 1), from 0 to 1, and below 1 under l1 and l0.
+        reach: how far values may be from the clean ones at share 0, (n, 1); for all norms but l2.
+        """
+        clean, x = self.clean, self.x
+        low, high = torch.full_like(x, self.bounds[0]), torch.full_like(x, self.bounds[1])
+        match self.norm:
+            case "l2":
+                return Stop(clean, x + share * (clean - x), low, high)
+            case "l1":
+                return Stop(clean, x, low, high, soft=reach * share / (1 - share))
+            case "linf":
+                left = (1 - share) * reach
+                return Stop(clean, x, low.maximum(clean - left), high.minimum(clean + left))
+        return Stop(clean, x, low, high, price=(reach * share / (1 - share)).square())

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from advplug.numerics import least_scale
-from advplug_attack_brendel_bethge._paths import stop
+from advplug_attack_brendel_bethge._paths import Way
 
 TRIES = 24
 """The most shares of the way to the clean input that a step tries."""
@@ -21,9 +21,7 @@ RELATIVE = 1e-5
 """How exactly a step meets the plane and the radius, as a share of the radius."""
 
 
-def nearest_step(
-    clean: Tensor, x: Tensor, w: Tensor, change: Tensor, radius: Tensor, bounds: tuple[float, float], norm: str
-) -> Tensor:
+def nearest_step(way: Way, w: Tensor, change: Tensor, radius: Tensor) -> Tensor:
     """The point y that minimises ``||y - clean||_p`` with ``<w, y - x> = change`` and ``||y - x||_2 <= radius``.
 
     This is eq. 1 of Brendel et al. 2019 inside the bounds. The optimal points for all radii form a path, which leads
@@ -33,16 +31,16 @@ def nearest_step(
 
     Parameters
     ----------
-    clean, x: inside the bounds, float64 (n, d).
+    way: the points ``x`` and ``clean``, float64, the bounds and the norm.
     w: normals of the plane, (n, d).
-    change: (n,), what ``<w, .>`` has to change by.
+    change: what ``<w, .>`` has to change by, (n,).
     radius: (n,).
-    norm: ``linf``, ``l2``, ``l1`` or ``l0``.
 
     Returns
     -------
     Tensor: float64 (n, d).
     """
+    clean, x, bounds, norm = way
     change, radius = change[:, None], radius[:, None]
     length = w.norm(dim=1, keepdim=True).clamp(min=torch.finfo(w.dtype).tiny)
     w, change = w / length, change / length
@@ -52,7 +50,7 @@ def nearest_step(
     reached = ((w * (farthest - x)).sum(1, keepdim=True) - change) * change.sign() >= -tolerance
 
     low, high = torch.zeros_like(radius), torch.ones_like(radius)
-    best, shift, _ = stop(clean, x, low, bounds, "l2", low).onto(w, goal, -change, tolerance)
+    best, shift, _ = way._replace(norm="l2").stop(low, low).onto(w, goal, -change, tolerance)
     reach = (best - clean).abs().amax(1, keepdim=True)
     nearer, further = (best - x).norm(dim=1, keepdim=True), torch.full_like(radius, torch.inf)
     share, done = high - LEAST, ~reached
@@ -61,7 +59,7 @@ def nearest_step(
         fits = (y - x).norm(dim=1, keepdim=True) <= radius
         best, done = torch.where(fits, y, best), done | fits
     for number in range(TRIES):
-        path = stop(clean, x, share, bounds, norm, reach)
+        path = way.stop(share, reach)
         y, tried, met = path.onto(w, goal, shift, tolerance)
         if path.price is not None:
             y, _, met = path.with_jumps_kept(-tried * w).onto(w, goal, tried, tolerance)

@@ -14,9 +14,7 @@ if TYPE_CHECKING:
 
 __all__ = ["ADP", "MeanProbability", "advplug_defenses", "diversity"]
 
-__getattr__ = lazily(
-    __name__, {"ADP": "._defense", "MeanProbability": "._ensemble", "diversity": "._training"}
-)
+__getattr__ = lazily(__name__, {"ADP": "._defense", "MeanProbability": "._ensemble", "diversity": "._training"})
 
 
 @hookimpl
