@@ -13,4 +13,6 @@ test_conformance = conformance("attack:brendel-bethge")
 @pytest.fixture(autouse=True)
 def fewer_steps(monkeypatch: pytest.MonkeyPatch) -> None:
     """The contract does not depend on their number: `advplug check` has the defaults."""
-    monkeypatch.setitem(BrendelBethge.__init__.__kwdefaults__, "steps", 200)  # type: ignore[misc]
+    defaults = BrendelBethge.__init__.__kwdefaults__
+    assert defaults is not None
+    monkeypatch.setitem(defaults, "steps", 200)

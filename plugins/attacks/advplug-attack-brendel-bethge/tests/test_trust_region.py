@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from itertools import product
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -53,7 +53,8 @@ def problems(count: int = PROBLEMS, values: int = VALUES) -> Problems:
 def distance(delta: Tensor, norm: str) -> Tensor:
     if norm == "l0":
         return (delta.abs() > 1e-9).double().sum(1)
-    return torch.linalg.vector_norm(delta, {"linf": torch.inf, "l2": 2, "l1": 1}[norm], dim=1)
+    length: Tensor = torch.linalg.vector_norm(delta, {"linf": torch.inf, "l2": 2, "l1": 1}[norm], dim=1)
+    return length
 
 
 @pytest.mark.parametrize("norm", NORMS)
@@ -121,7 +122,7 @@ def least_by_scipy(given: Problems, number: int, norm: str) -> float:
     objective: Callable[[Array], float] = (
         (lambda v: float(v[d:].sum())) if extra else (lambda v: float(((v[:d] - clean) ** 2).sum()))
     )
-    conditions = [
+    conditions: list[dict[str, Any]] = [
         {"type": "eq", "fun": lambda v: w @ (v[:d] - x) - change},
         {"type": "ineq", "fun": lambda v: radius**2 - ((v[:d] - x) ** 2).sum()},
     ]
