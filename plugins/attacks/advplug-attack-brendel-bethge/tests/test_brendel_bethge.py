@@ -35,7 +35,7 @@ def test_is_as_near_as_foolbox_from_the_same_start(norm: Norm) -> None:
     """At equal steps and radii; Foolbox's radius grows with the batch."""
     pytest.importorskip("numba")
     foolbox = pytest.importorskip("foolbox")
-    net, x, y = shipped_digits("mnist-at", 6)
+    net, x, y = shipped_digits("mnist-relu", 6)
     kind = {
         "linf": foolbox.attacks.LinfinityBrendelBethgeAttack,
         "l2": foolbox.attacks.L2BrendelBethgeAttack,
@@ -53,20 +53,20 @@ def test_is_as_near_as_foolbox_from_the_same_start(norm: Norm) -> None:
 
 
 def test_restarts_begin_elsewhere_and_never_lose() -> None:
-    net, x, y = shipped_digits("mnist-at", 6)
+    net, x, y = shipped_digits("mnist-relu", 6)
     one, three = (run(SHORT, net, x, y, ThreatModel("l2"), restarts=n) for n in (1, 3))
     assert (three.distance <= one.distance).all()
     assert (three.restart > 0).any()
 
 
 def test_more_steps_come_nearer() -> None:
-    net, x, y = shipped_digits("mnist-at", 6)
+    net, x, y = shipped_digits("mnist-relu", 6)
     few, many = (run(BrendelBethge(steps=n, radius=0.02), net, x, y, ThreatModel("l1")) for n in (10, 80))
     assert many.distance.mean() < 0.8 * few.distance.mean()
 
 
 def test_reaches_given_classes() -> None:
-    net, x, y = shipped_digits("mnist-at", 6)
+    net, x, y = shipped_digits("mnist-relu", 6)
     targets = (y + 1) % 10
     result = run(SHORT, net, x, y, ThreatModel("linf", targeted=True), targets=targets)
     assert result.success.all()
@@ -74,7 +74,7 @@ def test_reaches_given_classes() -> None:
 
 
 def test_masked_values_stay() -> None:
-    net, x, y = shipped_digits("mnist-at", 6)
+    net, x, y = shipped_digits("mnist-relu", 6)
     mask = np.zeros((1, 28, 28), dtype=bool)
     mask[:, :20] = True
     result = run(SHORT, net, x, y, ThreatModel("l2", mask=mask))
