@@ -62,7 +62,7 @@ def test_restarts_begin_elsewhere_and_never_lose() -> None:
 def test_more_steps_come_nearer() -> None:
     net, x, y = shipped_digits("mnist-relu", 6)
     few, many = (run(BrendelBethge(steps=n, radius=0.02), net, x, y, ThreatModel("l1")) for n in (10, 80))
-    assert many.distance.mean() < 0.8 * few.distance.mean()
+    assert (many.distance < few.distance).all()
 
 
 def test_reaches_given_classes() -> None:
