@@ -42,7 +42,8 @@ class BrendelBethge(IterativeAttack[State]):
     overshoot: a step from the clean side goes this many times as far as the boundary, one from the other side ``2 -
         overshoot`` times.
     radius: of the first trust region under L2, as a share of the number of values times the width of the bounds; None
-        for a thousandth, and under l0, where short steps cannot make a value clean, for the diagonal of the box.
+        for a tenth of the diagonal of the box, and under l0, where short steps cannot make a value clean, for all of
+        it. In Foolbox it is a thousandth times the number of images.
     decay: factor of the radius after each of ``decays`` equal parts of the steps.
     decays: number of these parts.
     momentum: weight of the normal so far against the gradient of the present step.
@@ -86,7 +87,7 @@ class BrendelBethge(IterativeAttack[State]):
         values, width = x.shape[1], task.threat.bounds[1] - task.threat.bounds[0]
         share = self.radius
         if share is None:
-            share = values**-0.5 if task.threat.norm == "l0" else 1e-3
+            share = (1.0 if task.threat.norm == "l0" else 0.1) * values**-0.5
         part = task.t // max(1, self.steps // self.decays)
         return torch.full_like(x[:, 0], share * values * width * self.decay**part)
 
