@@ -10,6 +10,7 @@ from advplug.plugins.manager import default_manager
 from advplug.threat import Norm
 
 SHORT: dict[str, dict[str, Any]] = {
+    "brendel-bethge": {"steps": 60},
     "auto": {"trials": 4, "sentences": 1, "cost": 0.1, "steps": 10},
     "boundary": {"queries": 300},
     "geoda": {"queries": 300},
