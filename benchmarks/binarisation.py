@@ -13,7 +13,18 @@ from advplug.evaluation import case_job
 from advplug.evaluation.diagnostics.binarisation import binarisation
 from advplug.evaluation.problems import problem_of
 
-CASES = ("ecoc", "empir", "kwta", "logit-pairing", "mixup-inference", "mmc", "odds", "weakness-strength")
+CASES = (
+    "aat",
+    "ecoc",
+    "empir",
+    "kwta",
+    "logit-pairing",
+    "me-net",
+    "mixup-inference",
+    "mmc",
+    "odds",
+    "weakness-strength",
+)
 
 
 def main() -> None:

@@ -32,7 +32,18 @@ from advplug.model import DefendedModel
 from advplug.plugins.manager import default_manager
 from advplug.spelling import loss_words
 
-CASES = ("ecoc", "empir", "kwta", "logit-pairing", "mixup-inference", "mmc", "odds", "weakness-strength")
+CASES = (
+    "aat",
+    "ecoc",
+    "empir",
+    "kwta",
+    "logit-pairing",
+    "me-net",
+    "mixup-inference",
+    "mmc",
+    "odds",
+    "weakness-strength",
+)
 CONTROL = "adversarial-training"
 STEPS, RESTARTS = 40, 5
 

@@ -7,6 +7,8 @@ tools/pages.py says how. Not run, each marked in the page:
 - docs/index.md: `pip install advplug-adaptive-odds` (minutes)
 - plugins/adaptive/advplug-adaptive-kwta/README.md: `advplug break kwta` (a minute)
 - docs/kwta.md: `advplug break kwta --preset PRESET` (placeholders; hours for all rows)
+- docs/aat.md: `advplug break aat` (ends with exit code 1, as the page says)
+- docs/me-net.md: `advplug break me-net` (the same)
 - docs/data-and-models.md: `advplug evaluate timm:resnet18` (pretrained weights)
 
 The page of a data set that has to be fetched (plugins/data/advplug-data-cifar10) is skipped where it is not at hand.

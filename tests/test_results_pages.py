@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from advplug import load
 from advplug.errors import InvalidInput
 from advplug.evaluation import Evaluation
 from advplug.plugins.manager import default_manager
@@ -36,6 +37,14 @@ def test_every_case_has_a_longer_run_on_digits_and_on_colour_images_or_on_speech
     for case, presets in cases.items():
         assert {"mnist", "cifar10"} <= presets or "digits" in presets
         assert names >= {(case, preset) for preset in presets & {"mnist", "cifar10", "digits"}}
+def test_every_case_has_a_longer_run_on_digits_and_on_colour_images() -> None:
+    """As far as it ships weights for them, which it does for digits."""
+    names = {(one.case, one.preset) for one in results.records()}
+    for spec in default_manager().specs("adaptive"):
+        presets = load(f"defense:{spec.breaks}")().presets
+        ships = {name for name in ("mnist", "cifar10") if name in presets and presets[name].weights is not None}
+        assert "mnist" in ships, spec.name
+        assert names >= {(spec.name, name) for name in ships}
 
 
 @pytest.mark.parametrize("path", RECORDS, ids=lambda path: path.stem)

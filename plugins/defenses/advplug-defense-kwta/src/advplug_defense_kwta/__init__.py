@@ -9,10 +9,11 @@ from advplug.lazy import lazily
 
 if TYPE_CHECKING:
     from advplug_defense_kwta._defense import KWTA
+    from advplug_defense_kwta._networks import ResNet18
 
-__all__ = ["KWTA", "advplug_defenses"]
+__all__ = ["KWTA", "ResNet18", "advplug_defenses"]
 
-__getattr__ = lazily(__name__, {"KWTA": "._defense"})
+__getattr__ = lazily(__name__, {"KWTA": "._defense", "ResNet18": "._networks"})
 
 
 @hookimpl

@@ -10,10 +10,11 @@ from advplug.lazy import lazily
 if TYPE_CHECKING:
     from advplug_defense_odds._defense import Odds
     from advplug_defense_odds._model import OddsModel
+    from advplug_defense_odds._networks import WideResNet
 
-__all__ = ["Odds", "OddsModel", "advplug_defenses"]
+__all__ = ["Odds", "OddsModel", "WideResNet", "advplug_defenses"]
 
-__getattr__ = lazily(__name__, {"Odds": "._defense", "OddsModel": "._model"})
+__getattr__ = lazily(__name__, {"Odds": "._defense", "OddsModel": "._model", "WideResNet": "._networks"})
 
 
 @hookimpl
