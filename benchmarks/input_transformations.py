@@ -1,0 +1,67 @@
+"""Draw docs/input-transformations-bars.png and print the table of its page, from the records of longer runs.
+
+usage: python benchmarks/input_transformations.py
+
+A record is that of `advplug break input-transformations --preset PRESET --limit IMAGES`, kept by `tools/results.py`.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from matplotlib.figure import Figure
+
+from advplug.evaluation import Evaluation
+from advplug.report import ADAPTIVE, BASELINE, figure, quiet
+
+ROOT = Path(__file__).resolve().parent.parent
+CASE = "input-transformations"
+SHOWN = "cifar10"
+
+
+def records() -> list[Evaluation]:
+    """The records of the case, sorted by preset."""
+    paths = sorted((ROOT / "benchmarks" / "results").glob(f"{CASE}-*.json"))
+    return [Evaluation.from_json(json.loads(path.read_text(encoding="utf-8"))) for path in paths]
+
+
+def left(evaluation: Evaluation, role: str) -> float | None:
+    """The least robust accuracy in percent under the attacks of that role, None where there are none."""
+    return min((100 * row.robust_accuracy for row in evaluation.rows if row.role == role), default=None)
+
+
+def table(evaluations: list[Evaluation]) -> str:
+    """One row for each preset, in percent."""
+    head = (
+        "| preset | images | clean | oblivious | one draw | adaptive | network alone |\n|---|---|---|---|---|---|---|"
+    )
+    rows = []
+    for one in evaluations:
+        shares = (left(one, role) for role in ("baseline", "intermediate", "adaptive", "control"))
+        cells = " | ".join("" if share is None else f"{share:.1f}" for share in shares)
+        rows.append(f"| `{one.preset}` | {one.samples} | {100 * one.clean_accuracy:.1f} | {cells} |")
+    return "\n".join([head, *rows])
+
+
+def bars(evaluations: list[Evaluation]) -> Figure:
+    """What the oblivious and the adaptive attack leave, side by side for each transformation."""
+    shown = [one for one in evaluations if (one.preset or "").startswith(SHOWN)][::-1]
+    page = figure(0.8 + 0.4 * len(shown))
+    axes = page.subplots()
+    for offset, role, colour, label in (
+        (0.2, "baseline", BASELINE, "oblivious"),
+        (-0.2, "adaptive", ADAPTIVE, "adaptive"),
+    ):
+        lengths = [left(one, role) or 0.0 for one in shown]
+        axes.barh([place + offset for place in range(len(shown))], lengths, height=0.36, color=colour, label=label)
+    axes.set_yticks(range(len(shown)), [(one.preset or "").removeprefix(f"{SHOWN}-") for one in shown])
+    axes.legend(frameon=False, fontsize=8)
+    quiet(axes, x="robust accuracy in percent")
+    return page
+
+
+if __name__ == "__main__":
+    found = records()
+    print(table(found))
+    bars(found).savefig(ROOT / "docs" / f"{CASE}-bars.png", dpi=150)
