@@ -57,6 +57,7 @@ Each row is one defense. It gives the claim of the authors, the clean accuracy m
 the strongest baseline, under the [standard suite](standard.md) and under the adaptive attack, and the lesson. The
 baselines are the attacks of the authors' evaluation or the defaults of a library. The first figure in a cell is for
 digits and the second for CIFAR-10, on the images of the [longer runs](results.md); a defense of speech has one alone.
+Not every break of a paper reproduces on networks of this size: the page of a case says which figures do not.
 `python tools/results.py` writes this page.
 
 | defense and claim | budget | clean accuracy | strongest baseline | standard | adaptive attack | lesson | figure |
