@@ -43,7 +43,7 @@ LAYERS: dict[str, tuple[str, ...]] = {
     "candidates for gradients": ("tracing.examine", "tracing.places", "tracing.whole"),
     "evaluation": ("evaluation",),
     "composition": ("composition",),
-    "api": ("api", "searches", "observer", ""),
+    "api": ("api", "metrics", "searches", "observer", ""),
     "report": ("report",),
     "display": ("display",),
     "interop": ("interop",),
