@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,7 +12,19 @@ from torch.nn import functional as F
 
 from advplug.data import Images
 from advplug.errors import InvalidInput
-from advplug.training import TRADES, VAT, Adversary, AttackAdversary, Batch, Mixed, TrainingConfig, fit, fitting, seeded
+from advplug.training import (
+    TRADES,
+    VAT,
+    Adversary,
+    AttackAdversary,
+    Batch,
+    Mixed,
+    TrainingConfig,
+    checkpoints,
+    fit,
+    fitting,
+    seeded,
+)
 
 FAST = Adversary(epsilon=0.1, step_size=0.12, steps=1)
 
@@ -148,3 +161,37 @@ def test_what_compares_robust_accuracies_needs_an_adversary_and_images() -> None
         TrainingConfig(epochs=1, learning_rate=0.1, patience=0, adversary=FAST)
     with pytest.raises(InvalidInput, match="too few to hold out 256"):
         fit(linear(2), halves(64), TrainingConfig(epochs=1, learning_rate=0.1, keep="best", adversary=FAST))
+
+
+@pytest.mark.parametrize("optimiser", ["sgd", "adam"])
+def test_a_checkpoint_holds_all_that_training_goes_on_with(optimiser: Any, tmp_path: Path) -> None:
+    """Buffers without a dimension, moments of the optimiser, and the best weights come back."""
+
+    def net() -> nn.Module:
+        return seeded(0, lambda: nn.Sequential(nn.Flatten(), nn.Linear(64, 8), nn.BatchNorm1d(8), nn.Linear(8, 2)))
+
+    config = TrainingConfig(epochs=4, learning_rate=0.01, optimiser=optimiser, adversary=FAST, keep="best")
+    whole, parted, again, folder = net(), net(), net(), tmp_path / "kept"
+    fit(whole, halves(640), config)
+    with pytest.raises(KeyboardInterrupt), checkpoints(folder):
+        fit(parted, halves(640), config, on_epoch=lambda epoch, *_: interrupt_after(2, epoch))
+    assert [path.name for path in folder.iterdir()] == ["0.safetensors"]
+    epochs: list[int] = []
+    with checkpoints(folder):
+        fit(again, halves(640), config, on_epoch=lambda epoch, *_: epochs.append(epoch))
+    assert epochs == [3, 4]
+    assert not folder.exists()
+    for name, value in whole.state_dict().items():
+        assert torch.equal(value, again.state_dict()[name]), name
+
+
+def interrupt_after(last: int, epoch: int) -> None:
+    if epoch == last:
+        raise KeyboardInterrupt
+
+
+def test_a_damaged_checkpoint_is_named(tmp_path: Path) -> None:
+    config = TrainingConfig(epochs=1, learning_rate=0.1)
+    (tmp_path / "0.safetensors").write_bytes(b"half")
+    with pytest.raises(InvalidInput, match="is damaged"), checkpoints(tmp_path):
+        fit(linear(2), halves(64), config)

@@ -99,5 +99,5 @@ def _mark_of(model: nn.Module, data: Images, *settings: Any) -> str:
     """A hash of the settings, the images and the weights at the start."""
     found = hashlib.sha256(re.sub(r" at 0x[0-9a-f]+", "", repr(settings)).encode())
     for tensor in (data.inputs, data.labels, *model.state_dict().values()):
-        found.update(tensor.detach().cpu().contiguous().view(torch.uint8).numpy().data if tensor.numel() else b"")
+        found.update(tensor.detach().cpu().flatten().contiguous().view(torch.uint8).numpy().data)
     return found.hexdigest()
