@@ -41,6 +41,16 @@ def test_one_whole_step_from_the_input_is_fgsm() -> None:
     torch.testing.assert_close(FGSM(linear(), x, y), worst(linear(), x, y))
 
 
+def test_a_model_may_give_several_answers_to_an_image() -> None:
+    x, y = batch()
+
+    class Twice(nn.Module):
+        def forward(self, x: Tensor) -> Tensor:
+            return torch.stack((linear()(x), linear()(x)), 2)
+
+    torch.testing.assert_close(FGSM(Twice(), x, torch.stack((y, y), 1)), worst(linear(), x, y))
+
+
 def test_a_step_against_the_answers_does_not_tell_the_label() -> None:
     x, y = batch()
     blind = dataclasses.replace(FGSM, against="answers")

@@ -92,15 +92,17 @@ class Adversary(InnerAdversary):
             raise InvalidInput("against='probabilities' has no gradient at the input: give start='near'")
 
     def __call__(self, model: nn.Module, x: Tensor, y: Tensor, generator: torch.Generator | None = None) -> Tensor:
-        """Adversarial images (N, C, H, W) for ``x`` (N, C, H, W) of labels ``y`` (N,)."""
+        """Adversarial images (N, C, H, W) for ``x`` (N, C, H, W) of labels ``y`` (N,).
+
+        Logits (N, K, D) take labels (N, D): a model may give several answers to each image.
+        """
         goal = self._goal(model, x, y)
         # Drawn on the CPU, so that a seed means the same start on every device.
         delta = self._inside(x, self._start(x, generator).to(x))
         for _ in range(self.steps):
             delta.requires_grad_()
             with torch.enable_grad():
-                logits = model(x + delta)
-                loss = F.cross_entropy(logits, goal) if goal.ndim == 1 else divergence(goal, logits)
+                loss = self._loss(model(x + delta), goal)
             (gradient,) = torch.autograd.grad(loss, delta)
             delta = self._inside(x, delta.detach() + self.step_size * self._direction(gradient))
         return x + delta
@@ -119,6 +121,9 @@ class Adversary(InnerAdversary):
         with torch.no_grad():
             logits = model(x)
         return torch.argmax(logits, 1) if self.against == "answers" else torch.log_softmax(logits, 1)
+
+    def _loss(self, logits: Tensor, goal: Tensor) -> Tensor:
+        return divergence(goal, logits) if self.against == "probabilities" else F.cross_entropy(logits, goal)
 
     def _start(self, x: Tensor, generator: torch.Generator | None) -> Tensor:
         if self.start == "input":
