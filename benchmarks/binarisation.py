@@ -8,23 +8,12 @@ from __future__ import annotations
 import argparse
 import time
 
+from search_cases import CASES
+
 from advplug.errors import AdvplugError
 from advplug.evaluation import case_job
 from advplug.evaluation.diagnostics.binarisation import binarisation
 from advplug.evaluation.problems import problem_of
-
-CASES = (
-    "aat",
-    "ecoc",
-    "empir",
-    "kwta",
-    "logit-pairing",
-    "me-net",
-    "mixup-inference",
-    "mmc",
-    "odds",
-    "weakness-strength",
-)
 
 
 def main() -> None:

@@ -38,7 +38,7 @@ class BreakInputTransformations(AdaptiveAttack):
 
     breaks = "input-transformations"
     claim = "JPEG, total variation, quilting and random crops remove from an image what an attacker has added."
-    lesson = "Take the identity for what has no gradient, and average over what is random: nothing else was in the way."
+    lesson = "Put a stand-in where there is no gradient, and average over what is random."
 
     def baselines(self, preset: str, threat: ThreatModel) -> Sequence[Recipe]:
         step = threat.budget / 10
