@@ -77,7 +77,7 @@ def _solver(w: Tensor, gap: float, point: Tensor, bounds: tuple[float, float], n
 
 
 @pytest.mark.parametrize("norm", ["linf", "l2", "l1"])
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(case=_cases())
 def test_no_solver_finds_a_shorter_step(norm: str, case: tuple[Tensor, float, Tensor, tuple[float, float]]) -> None:
     w, gap, point, bounds = case

@@ -20,7 +20,7 @@ from advplug.losses import Margin
 from advplug.numerics.tensors import norms
 from advplug.threat import ThreatModel
 
-examples = settings(max_examples=25, deadline=None)
+examples = settings(max_examples=25)
 norm_names = st.sampled_from(["linf", "l2", "l1", "l0"])
 bounds_pairs = st.sampled_from([(0.0, 1.0), (-1.0, 1.0), (0.0, 255.0), (-2.5, -0.5)])
 

@@ -70,7 +70,7 @@ def _view(logits: Tensor, labels: Tensor, targets: Tensor | None = None, **parts
     )
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(st.integers(0, 2**31), st.sampled_from([0.1, 1.0, 30.0]))
 def test_losses_match_their_formulas(seed: int, scale: float) -> None:
     generator = torch.Generator().manual_seed(seed)

@@ -214,7 +214,6 @@ def _view(logits: Tensor, labels: Tensor, targets: Tensor | None = None) -> View
     return View(MODEL, wrap(logits), wrap(logits), wrap(labels), None if targets is None else wrap(targets), rows, {})
 
 
-@settings(deadline=None)
 @given(seed=st.integers(0, 10**6), classes=st.integers(2, 12), count=st.integers(1, 12))
 def test_the_least_gap_is_the_margin(seed: int, classes: int, count: int) -> None:
     generator = torch.Generator().manual_seed(seed)
@@ -256,7 +255,7 @@ def test_the_weight_of_each_sample_closes_in_on_the_smallest_that_succeeds() -> 
     assert result.distance.tolist() == pytest.approx([0.1, 0.4, 0.0002], rel=0.01)
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(needed=st.floats(1e-6, 1e6), start=st.floats(1e-4, 1e2))
 def test_bisection_keeps_the_threshold_inside_its_interval(needed: float, start: float) -> None:
     constants = Constants.starting_at(start, wrap(torch.zeros(1, 2, dtype=torch.float64)))

@@ -41,7 +41,7 @@ def _by_bisection(norm: str, delta: torch.Tensor, radius: float, low: torch.Tens
     return torch.where(fits, point(torch.zeros_like(large)), point(large))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(seeds, st.integers(1, 30), st.floats(0, 8), st.sampled_from(["l2", "l1"]))
 def test_l2_and_l1_find_the_nearest_point(seed: int, size: int, radius: float, norm: str) -> None:
     delta, low, high = _case(seed, size)
@@ -50,7 +50,7 @@ def test_l2_and_l1_find_the_nearest_point(seed: int, size: int, radius: float, n
     torch.testing.assert_close(found, _by_bisection(norm, delta, radius, low, high), rtol=1e-7, atol=1e-7)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(seeds, st.integers(1, 8), st.integers(0, 8))
 def test_l0_beats_every_other_choice_of_places(seed: int, size: int, radius: int) -> None:
     delta, low, high = _case(seed, size)
@@ -64,7 +64,7 @@ def test_l0_beats_every_other_choice_of_places(seed: int, size: int, radius: int
     torch.testing.assert_close((found - delta).square().sum(1), best)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(seeds, st.integers(1, 30), st.floats(0, 3), st.sampled_from(["linf", "l2", "l1", "l0"]))
 def test_projecting_twice_changes_nothing(seed: int, size: int, radius: float, norm: str) -> None:
     delta, low, high = _case(seed, size)

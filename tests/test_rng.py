@@ -32,7 +32,7 @@ def test_streams_of_neighbouring_keys_are_uncorrelated() -> None:
         assert abs(torch.corrcoef(torch.stack((base.flatten(), other.flatten())))[0, 1]) < 0.03
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.integers(-(2**40), 2**70), st.integers(1, 9), st.integers(0, 8), st.integers(0, 500))
 def test_a_sample_draws_the_same_numbers_in_any_batch_and_chunk(seed: int, size: int, one: int, step: int) -> None:
     everyone = Noise.of(seed, torch.arange(9), 1)

@@ -78,7 +78,7 @@ FUNCTIONS: dict[str, Callable[[Tensor], Tensor]] = {
 
 
 @pytest.mark.parametrize("name", FUNCTIONS)
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(seed=st.integers(0, 2**31), rows=st.integers(1, 5))
 def test_values_stay_and_a_gradient_is_there(name: str, seed: int, rows: int) -> None:
     x = torch.rand(rows, 3, generator=torch.Generator().manual_seed(seed))

@@ -13,7 +13,7 @@ import eagerpy as ep
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from safetensors.torch import save_file
 
@@ -81,7 +81,6 @@ some_gradients = st.recursive(
 )
 
 
-@settings(deadline=None)
 @given(some_losses)
 def test_a_loss_is_read_back_as_it_was_written(loss: Loss) -> None:
     text = written(loss)
@@ -90,7 +89,6 @@ def test_a_loss_is_read_back_as_it_was_written(loss: Loss) -> None:
     assert written(read_loss(text)) == text
 
 
-@settings(deadline=None)
 @given(some_gradients)
 def test_a_gradient_is_read_back_as_it_was_written(gradient: GradientEstimator) -> None:
     text = written(gradient)
@@ -98,7 +96,6 @@ def test_a_gradient_is_read_back_as_it_was_written(gradient: GradientEstimator) 
     assert written(read_gradient(text)) == text
 
 
-@settings(deadline=None)
 @given(st.lists(st.one_of(some_losses, some_gradients).map(written), min_size=1, max_size=4))
 def test_a_list_is_split_at_its_own_commas_alone(texts: list[str]) -> None:
     assert split(" , ".join(texts)) == texts
@@ -112,7 +109,6 @@ def reading(read: Callable[[str], Any], text: str) -> Any:
         return str(error)
 
 
-@settings(deadline=None)
 @given(st.text("margineot:()+*,=' of0.5\"\\-", max_size=20))
 def test_any_text_is_read_or_refused_in_one_line(text: str) -> None:
     for read in (read_loss, read_gradient):

@@ -19,7 +19,7 @@ from advplug.threat import ThreatModel
 from advplug.training import PROBES, Adversary, Batch, Configuration, ConfiguredDefense, TrainingConfig, fit, seeded
 
 NORMS = ["linf", "l2"]
-examples = settings(max_examples=40, deadline=None)
+examples = settings(max_examples=40)
 
 
 def net() -> nn.Module:

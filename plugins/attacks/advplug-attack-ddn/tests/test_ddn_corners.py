@@ -38,7 +38,7 @@ def test_gradients_too_small_to_be_squared_keep_their_direction() -> None:
     torch.testing.assert_close(raw(unit(wrap(tiny))), torch.tensor([[0.6, 0.8], [0.0, 0.0]]))
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(st.integers(0, 1000), st.sampled_from([(0.0, 1.0), (-1.0, 3.0)]), st.floats(0.1, 30))
 def test_every_result_is_valid_and_every_success_is_true(seed: int, bounds: tuple[float, float], radius: float) -> None:
     model = linear_model(3, (10,), seed=seed)

@@ -8,7 +8,7 @@ import eagerpy as ep
 import pytest
 import torch
 from advplug_attack_ead._ead import EAD, shrink
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from advplug import ThreatModel, run
@@ -32,7 +32,6 @@ def test_every_variant_finds_small_perturbations_under_l2(options: dict[str, Any
     assert (ratio <= 1.05).all(), ratio
 
 
-@settings(deadline=None)
 @given(st.lists(st.floats(-2, 2), min_size=1, max_size=8), st.floats(0, 1))
 def test_shrinkage(values: list[float], beta: float) -> None:
     z = torch.tensor([values], dtype=torch.float64)

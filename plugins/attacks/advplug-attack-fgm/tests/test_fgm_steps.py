@@ -111,7 +111,7 @@ def test_the_dense_l1_step_is_far_from_the_steepest() -> None:
     assert run(FGM(l1_rule="steepest"), net, x, y, threat).success.sum() > dense
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.integers(0, 10_000), st.floats(0.0, 30.0), st.sampled_from([(0.0, 1.0), (-1.0, 3.0)]))
 def test_the_steepest_step_fits(seed: int, size: float, bounds: tuple[float, float]) -> None:
     generator = torch.Generator().manual_seed(seed)

@@ -36,7 +36,7 @@ def path(attack: GradientSteps, net: nn.Module, x: Tensor, loss: Loss, **words: 
     return torch.stack([point for point, _, _ in watched.points])
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(
     st.sampled_from([*LOSSES]),
     st.floats(1e-6, 1e-2),

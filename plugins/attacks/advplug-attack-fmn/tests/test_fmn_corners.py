@@ -17,7 +17,7 @@ from advplug.threat import Norm
 NORMS: tuple[Norm, ...] = ("linf", "l2", "l1", "l0")
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(st.integers(0, 1000), st.sampled_from(NORMS), st.sampled_from([(0.0, 1.0), (-1.0, 3.0)]))
 def test_every_result_is_valid_and_every_success_is_true(seed: int, norm: Norm, bounds: tuple[float, float]) -> None:
     model = linear_model(3, (10,), seed=seed)

@@ -66,7 +66,7 @@ def test_the_confidence_of_two_classes_has_a_closed_form(
 
 
 @pytest.mark.parametrize("norm", NORMS)
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(confidence=st.floats(0.05, 1.0), classes=st.integers(2, 6), seed=st.integers(0, 1000))
 def test_what_it_returns_has_the_confidence(norm: Norm, confidence: float, classes: int, seed: int) -> None:
     model = linear_model(classes, (24,), seed)

@@ -16,7 +16,7 @@ from advplug.testing.linear import linear_model
 
 
 @given(st.integers(1, 7), st.integers(1, 9), st.lists(st.integers(1, 9), min_size=1, max_size=4))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_sums_are_those_of_the_squares(height: int, width: int, sides: list[int]) -> None:
     side = torch.tensor(sides)
     values = torch.rand(len(sides), height, width, generator=torch.Generator().manual_seed(height), dtype=torch.float64)

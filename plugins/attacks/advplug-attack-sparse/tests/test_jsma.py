@@ -27,7 +27,7 @@ def brute_force(alpha: Tensor, beta: Tensor) -> Tensor:
     return value.flatten(1).amax(1)
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 @given(st.integers(0, 10_000), st.integers(2, 40), st.floats(-1, 1))
 def test_the_pair_is_the_best_of_all(seed: int, units: int, correlation: float) -> None:
     generator = torch.Generator().manual_seed(seed)

@@ -94,7 +94,7 @@ def test_images_of_any_shape_and_vectors(shape: tuple[int, ...], norm: Norm, eps
     assert len({point.numpy().tobytes() for point in points}) > 1, "it proposes something new"
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.floats(1e-4, 1.0), st.integers(1, 40), st.integers(1, 40), st.booleans())
 def test_windows_fit_and_cover_their_share(p: float, height: int, width: int, odd: bool) -> None:
     rows, columns = window_sides(p, height, width, odd)

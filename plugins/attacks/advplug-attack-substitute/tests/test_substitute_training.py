@@ -123,7 +123,7 @@ def test_the_direction_survives_saturation() -> None:
     assert towards(net, x, torch.tensor([0])).tolist() == [[1, -1, 1, -1]]
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(st.integers(0, 10_000))
 def test_a_small_step_raises_the_probability(seed: int) -> None:
     net = linear_model(4, (6,), seed=seed)

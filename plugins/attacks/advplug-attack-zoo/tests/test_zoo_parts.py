@@ -77,7 +77,7 @@ class _Unclipped:
 
 
 @given(slope=st.floats(-5, 5), bend=st.floats(-5, 5), side=st.sampled_from([(-1, 1), (1, 2), (-2, -1)]))
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 def test_a_parabola_is_recovered(slope: float, bend: float, side: tuple[int, int]) -> None:
     offsets = 0.01 * torch.tensor(side, dtype=torch.float64).view(2, 1, 1)
     found = Slopes.through(offsets, slope * offsets + bend * offsets**2 / 2)

@@ -89,7 +89,7 @@ def test_the_largest_detector_answers_in_the_generative_mode() -> None:
     torch.testing.assert_close(model.detector_scores(x), -x[:, :3, 0, 0].amax(1))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     st.lists(st.tuples(st.integers(-20, 20), st.booleans()), min_size=1, max_size=60), st.sampled_from([0, 0.05, 0.3])
 )

@@ -109,7 +109,7 @@ def test_adversarially_trained_digits_resist_pgd(norm: str, epsilon: float, leas
     assert under_pgd(f"mnist-{norm}", norm, epsilon, digits) >= least
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(st.integers(0, 1000), st.sampled_from(["mnist-linf", "mnist-l2", "cifar10-linf", "cifar10-l2"]))
 def test_the_adversaries_of_the_presets_stay_in_ball_and_box(seed: int, preset: str) -> None:
     adversary = AdversarialTraining.configurations[preset].training.adversary

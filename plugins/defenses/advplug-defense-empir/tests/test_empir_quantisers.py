@@ -18,7 +18,7 @@ def _convolution(activation_bits: int = 2, weight_bits: int = 2) -> LowPrecision
     return LowPrecisionConv2d(3, 4, 5, 1, 2, activation_bits=activation_bits, weight_bits=weight_bits)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.floats(0, 1, width=32), st.integers(1, 8), st.booleans())
 def test_a_value_becomes_its_nearest_level(value: float, bits: int, straight_through: bool) -> None:
     quantiser = Quantiser(bits)

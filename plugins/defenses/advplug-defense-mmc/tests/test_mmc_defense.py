@@ -27,7 +27,7 @@ def noise(preset: str, count: int) -> Images:
     return Images(inputs, torch.arange(count) % 10, tuple("0123456789"), "noise")
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.integers(2, 20), st.integers(0, 30), st.floats(0.5, 50))
 def test_centres_have_one_length_and_equal_angles(classes: int, spare: int, norm: float) -> None:
     centres = max_mahalanobis_centres(classes, classes - 1 + spare, norm).double()
