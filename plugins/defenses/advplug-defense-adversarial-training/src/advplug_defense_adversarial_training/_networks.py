@@ -1,4 +1,4 @@
-"""The classifiers: two small ones that a CPU attacks in seconds, and Madry's network for digits. All use ReLU."""
+"""The classifiers: three small ones that a CPU attacks in seconds, and Madry's network for digits. All use ReLU."""
 
 from __future__ import annotations
 
@@ -20,6 +20,22 @@ class DigitNet(SequentialModel):
             nn.Linear(32 * 7**2, 100),
             nn.ReLU(),
             nn.Linear(100, 10),
+        )
+
+
+class PoolingNet(SequentialModel):
+    """Two convolutions of 5x5, each with max pooling, and a linear layer, 12,978 weights: unlike :class:`DigitNet`."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            nn.Conv2d(1, 12, 5, padding=2),
+            nn.MaxPool2d(2),
+            nn.ReLU(),
+            nn.Conv2d(12, 16, 5, padding=2),
+            nn.MaxPool2d(2),
+            nn.ReLU(),
+            nn.Flatten(),
+            nn.Linear(16 * 7**2, 10),
         )
 
 
