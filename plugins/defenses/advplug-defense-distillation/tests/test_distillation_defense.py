@@ -90,14 +90,14 @@ def test_logits_grow_with_the_temperature() -> None:
 
 
 class Watched(Tempered):
-    """Notes the soft labels of each batch."""
+    """Notes the soft labels of each batch, and the weights before the step."""
 
     def __call__(self, model: torch.nn.Module, batch: Batch) -> tuple[Tensor, Tensor]:
-        SEEN.append(batch.soft)
+        SEEN.append((batch.soft, model.state_dict()["layers.0.weight"].clone()))
         return super().__call__(model, batch)
 
 
-SEEN: list[Tensor | None] = []
+SEEN: list[tuple[Tensor | None, Tensor]] = []
 
 
 def test_a_student_learns_what_the_teacher_answers_from_the_same_weights() -> None:
@@ -112,9 +112,11 @@ def test_a_student_learns_what_the_teacher_answers_from_the_same_weights() -> No
     student = distilled(first, data, training, Watched(5.0), seed=0, device="cpu", on_epoch=note)
     assert epochs == [(1, 3), (2, 3), (3, 3)]
     assert student is first
-    hard, soft = SEEN[:steps], SEEN[steps:]
-    assert hard == [None] * steps
-    for labels in soft:
+    teacher, learner = SEEN[:steps], SEEN[steps:]
+    assert torch.equal(teacher[0][1], learner[0][1])
+    assert not torch.equal(teacher[1][1], learner[0][1])
+    assert [labels for labels, _ in teacher] == [None] * steps
+    for labels, _ in learner:
         assert labels is not None
         torch.testing.assert_close(labels.sum(1), torch.ones(16))
         assert labels.max() < 0.5, "five times cooler than logits near zero"
