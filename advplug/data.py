@@ -105,9 +105,13 @@ class Images:
         self, size: int, generator: torch.Generator | None = None
     ) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
         """Pairs (inputs, labels) of at most ``size`` images, shuffled if a generator is given."""
-        order = torch.arange(len(self)) if generator is None else torch.randperm(len(self), generator=generator)
-        for rows in order.split(size):
+        for rows in self.rows(size, generator):
             yield self.inputs[rows], self.labels[rows]
+
+    def rows(self, size: int, generator: torch.Generator | None = None) -> Iterator[torch.Tensor]:
+        """The places of the images of each of :meth:`batches`, int64 (n,)."""
+        order = torch.arange(len(self)) if generator is None else torch.randperm(len(self), generator=generator)
+        yield from order.split(size)
 
 
 class Dataset(ABC):

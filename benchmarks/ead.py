@@ -19,6 +19,11 @@ from advplug import ThreatModel, load, run
 
 SEARCH = 9
 KAPPAS = (0, 5, 10, 15, 20, 25, 30, 35, 40, 45)
+TRANSFERRED: dict[str, tuple[str, dict[str, object]]] = {
+    "C&W L2": ("cw", {}),
+    "EAD EN": ("ead", {"beta": 1e-2, "rule": "en"}),
+    "EAD L1": ("ead", {"beta": 1e-2, "rule": "l1"}),
+}
 
 
 class Case(NamedTuple):
@@ -41,13 +46,16 @@ def main(*, limit: int, steps: int, kappas: str, only: str | None) -> None:
     digits = load("data:mnist")().load("shipped", limit)
     x, y = digits.inputs, digits.labels
     right = (plain(x).argmax(1) == y) & (distilled(x).argmax(1) == y)
-    x, y = x[right], y[right]
-    targets = (y + torch.randint(1, 10, y.shape, generator=torch.Generator().manual_seed(0))) % 10
-    case = Case(x, y, targets)
+    case = randomly_targeted(x[right], y[right])
     if only != "transfer":
         distances(plain, case, steps)
     if only != "distances":
         transfer(plain, distilled, case, steps, [float(part) for part in kappas.split(",")])
+
+
+def randomly_targeted(x: Tensor, y: Tensor) -> Case:
+    """Digits ``x`` of the classes ``y``, with wrong classes drawn at random as targets."""
+    return Case(x, y, (y + torch.randint(1, 10, y.shape, generator=torch.Generator().manual_seed(0))) % 10)
 
 
 def attack(name: str, net: nn.Module, case: Case, settings: dict[str, object]) -> Tensor:
@@ -83,22 +91,23 @@ def distances(net: nn.Module, case: Case, steps: int) -> None:
 
 def transfer(plain: nn.Module, distilled: nn.Module, case: Case, steps: int, kappas: list[float]) -> None:
     """Share of the images that the distilled network takes for the target, made on the plain one at each kappa."""
-    contestants: dict[str, tuple[str, dict[str, object]]] = {
-        "C&W L2": ("cw", {}),
-        "EAD EN": ("ead", {"beta": 1e-2, "rule": "en"}),
-        "EAD L1": ("ead", {"beta": 1e-2, "rule": "l1"}),
-    }
-    table = Table("kappa", *contestants)
+    table = Table("kappa", *TRANSFERRED)
     for kappa in kappas:
-        cells = []
-        for name, settings in contestants.values():
-            found = attack(name, plain, case, {"steps": steps, "confidence": kappa, **settings})
-            made = (found != case.x).flatten(1).any(1).float().mean()
-            hit = (distilled(found).argmax(1) == case.targets).float().mean()
-            cells.append(f"{100 * hit:.0f} ({100 * made:.0f})")
-        table.add_row(f"{kappa:g}", *cells)
+        shares = (reached(label, (plain, distilled), case, steps, kappa) for label in TRANSFERRED)
+        table.add_row(f"{kappa:g}", *(f"{hit:.0f} ({made:.0f})" for hit, made in shares))
     table.title = f"{len(case.x)} digits: target reached on the distilled network (on the plain one with kappa), %"
     Console(width=110).print(table)
+
+
+def reached(label: str, nets: tuple[nn.Module, nn.Module], case: Case, steps: int, kappa: float) -> tuple[float, float]:
+    """Shares in percent of the images that reach their target on the second net, and with ``kappa`` on the first."""
+    plain, other = nets
+    name, settings = TRANSFERRED[label]
+    found = attack(name, plain, case, {"steps": steps, "confidence": kappa, **settings})
+    made = (found != case.x).flatten(1).any(1).float().mean()
+    with torch.no_grad():
+        hit = (other(found).argmax(1) == case.targets).float().mean()
+    return 100 * float(hit), 100 * float(made)
 
 
 if __name__ == "__main__":

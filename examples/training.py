@@ -67,6 +67,18 @@ for name, config in ways.items():
     report(name, net)
 # --8<-- [end:objectives]
 
+# --8<-- [start:distillation]
+from advplug.training import Tempered  # noqa: E402
+
+warm = Tempered(temperature=5)
+config = TrainingConfig(epochs=5, learning_rate=0.01, optimiser="adam", loss=warm)
+teacher, student = network(), network()
+fit(teacher, train, config)
+report("teacher", teacher)
+fit(student, train, config, soft_labels=warm.answers(teacher, train))
+report("student", student)
+# --8<-- [end:distillation]
+
 # --8<-- [start:offline]
 from advplug.training import attacked_images  # noqa: E402
 

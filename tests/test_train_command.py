@@ -311,7 +311,7 @@ def test_an_interrupted_training_goes_on_to_the_same_bits(
         ("epochs", "write NAME=VALUE"),
         ("epochs=0", "epochs is 0: give at least 1"),
         ("adversary_steps=3", "mnist is trained without an adversary"),
-        ("optimiser=rmsprop", "choose one of sgd, adam"),
+        ("optimiser=rmsprop", "choose one of sgd, nesterov, adam"),
     ],
 )
 def test_wrong_settings_are_refused_before_the_data_are_read(

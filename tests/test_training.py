@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 import torch
@@ -17,6 +17,7 @@ from advplug.errors import InvalidInput
 from advplug.model import DefendedModel
 from advplug.threat import ThreatModel
 from advplug.training import PROBES, Adversary, Batch, Configuration, ConfiguredDefense, TrainingConfig, fit, seeded
+from advplug.training.config import Optimiser
 
 NORMS = ["linf", "l2"]
 examples = settings(max_examples=40)
@@ -132,7 +133,7 @@ def test_adversarial_training_learns_and_reports_pgd(norm: Any) -> None:
     assert not model.training
 
 
-@pytest.mark.parametrize("optimiser", ["sgd", "adam"])
+@pytest.mark.parametrize("optimiser", get_args(Optimiser))
 def test_plain_training_learns_and_the_seed_fixes_it(optimiser: Any) -> None:
     recipe, data = TrainingConfig(epochs=3, learning_rate=0.02, batch_size=32, optimiser=optimiser), bright_halves(300)
     state = torch.get_rng_state()
@@ -148,13 +149,16 @@ def test_plain_training_learns_and_the_seed_fixes_it(optimiser: Any) -> None:
 
 def test_optimisers_differ() -> None:
     data = bright_halves(100)
-    sgd, adam = (
-        trained(TrainingConfig(epochs=2, learning_rate=0.01, optimiser=name), data)[0] for name in ("sgd", "adam")
+    first, *others = (
+        trained(TrainingConfig(epochs=2, learning_rate=0.01, optimiser=name), data)[0].state_dict()["0.weight"]
+        for name in get_args(Optimiser)
     )
-    assert not torch.equal(sgd.state_dict()["0.weight"], adam.state_dict()["0.weight"])
+    assert len(others) == 2
+    assert not any(torch.equal(first, other) for other in others)
+    assert not torch.equal(*others)
 
 
-@pytest.mark.parametrize("optimiser", ["sgd", "adam"])
+@pytest.mark.parametrize("optimiser", get_args(Optimiser))
 def test_weight_decay_keeps_weights_small(optimiser: Any) -> None:
     data = bright_halves(100)
     sizes = [
@@ -193,7 +197,7 @@ def test_the_budget_ramps_up() -> None:
 def test_bad_settings_are_refused() -> None:
     with pytest.raises(InvalidInput, match="linf and l2"):
         Adversary(norm="l1", epsilon=1.0, step_size=1.0, steps=1)  # type: ignore[arg-type]
-    with pytest.raises(InvalidInput, match="sgd, adam"):
+    with pytest.raises(InvalidInput, match="sgd, nesterov, adam"):
         TrainingConfig(epochs=1, learning_rate=0.1, optimiser="rmsprop")  # type: ignore[arg-type]
     with pytest.raises(InvalidInput, match="too few"):
         trained(TrainingConfig(epochs=1, learning_rate=0.1), bright_halves(1))

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 import torch
@@ -19,12 +20,14 @@ from advplug.training import (
     AttackAdversary,
     Batch,
     Mixed,
+    Tempered,
     TrainingConfig,
     checkpoints,
     fit,
     fitting,
     seeded,
 )
+from advplug.training.config import Optimiser
 
 FAST = Adversary(epsilon=0.1, step_size=0.12, steps=1)
 
@@ -163,7 +166,7 @@ def test_what_compares_robust_accuracies_needs_an_adversary_and_images() -> None
         fit(linear(2), halves(64), TrainingConfig(epochs=1, learning_rate=0.1, keep="best", adversary=FAST))
 
 
-@pytest.mark.parametrize("optimiser", ["sgd", "adam"])
+@pytest.mark.parametrize("optimiser", get_args(Optimiser))
 def test_a_checkpoint_holds_all_that_training_goes_on_with(optimiser: Any, tmp_path: Path) -> None:
     """Buffers without a dimension, moments of the optimiser, and the best weights come back."""
 
@@ -183,6 +186,66 @@ def test_a_checkpoint_holds_all_that_training_goes_on_with(optimiser: Any, tmp_p
     assert not folder.exists()
     for name, value in whole.state_dict().items():
         assert torch.equal(value, again.state_dict()[name]), name
+
+
+@pytest.mark.parametrize("temperature", [1.0, 7.0])
+def test_tempered_divides_logits_and_prefers_soft_labels(temperature: float) -> None:
+    one, net = batch(adversarial=False), linear(2)
+    softened = (net(one.x) / temperature).log_softmax(1)
+    loss, logits = Tempered(temperature)(net, one)
+    torch.testing.assert_close(loss, -softened.gather(1, one.y[:, None]).mean())
+    torch.testing.assert_close(logits, net(one.x))
+    soft = torch.rand(16, 2, generator=torch.Generator().manual_seed(1)).softmax(1)
+    loss, _ = Tempered(temperature)(net, replace(one, soft=soft))
+    torch.testing.assert_close(loss, -(soft * softened).sum(1).mean())
+    gradient = torch.autograd.grad(loss, net[1].bias)[0]  # type: ignore[index]
+    torch.testing.assert_close(gradient, (softened.exp() - soft).mean(0) / temperature)
+
+
+def test_answers_are_those_of_the_model_at_the_temperature() -> None:
+    data, net = halves(30), linear(2)
+    found = Tempered(5.0).answers(net, data, size=7)
+    torch.testing.assert_close(found, (net(data.inputs) / 5).softmax(1).detach())
+    assert not found.requires_grad
+
+
+def test_soft_labels_go_with_their_images() -> None:
+    data, seen = halves(600), []
+
+    def loss(model: nn.Module, one: Batch) -> tuple[Tensor, Tensor]:
+        assert one.soft is not None
+        assert torch.equal(one.soft, one.x.flatten(1).mean(1, keepdim=True).expand(-1, 2))
+        seen.append(len(one.x))
+        return Tempered(1.0)(model, one)
+
+    soft = data.inputs.flatten(1).mean(1, keepdim=True).expand(-1, 2)
+    for adversary in (None, FAST):  # with one, the first images are held out
+        seen.clear()
+        config = TrainingConfig(epochs=1, learning_rate=0.1, batch_size=64, adversary=adversary, loss=loss)
+        fit(linear(2), data, config, soft_labels=soft)
+        assert sum(seen) == len(data) - (fitting.PROBES if adversary else 0)
+    with pytest.raises(InvalidInput, match="599 soft labels for 600 images"):
+        fit(linear(2), data, config, soft_labels=soft[:-1])
+
+
+def test_a_checkpoint_of_other_soft_labels_is_another_training(tmp_path: Path) -> None:
+    config, data = TrainingConfig(epochs=2, learning_rate=0.1, loss=Tempered(2.0)), halves(64)
+    soft = F.one_hot(data.labels, 2).float()
+    with pytest.raises(KeyboardInterrupt), checkpoints(tmp_path):
+        fit(linear(2), data, config, soft_labels=soft, on_epoch=lambda epoch, *_: interrupt_after(1, epoch))
+    with pytest.raises(InvalidInput, match="other settings"), checkpoints(tmp_path):
+        fit(linear(2), data, config, soft_labels=soft.flip(1))
+
+
+def test_a_student_at_a_high_temperature_has_large_logits() -> None:
+    data, how = halves(320), TrainingConfig(epochs=30, learning_rate=0.05, optimiser="adam")
+    teacher, student, plain = linear(2), linear(2), linear(2)
+    heat = Tempered(20.0)
+    fit(plain, data, how)
+    fit(teacher, data, replace(how, loss=heat))
+    fit(student, data, replace(how, loss=heat), soft_labels=heat.answers(teacher, data))
+    with torch.no_grad():
+        assert student(data.inputs).std() > 2.5 * plain(data.inputs).std()
 
 
 def interrupt_after(last: int, epoch: int) -> None:

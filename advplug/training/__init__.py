@@ -16,7 +16,7 @@ from advplug.training.checkpoints import checkpoints
 from advplug.training.config import TrainingConfig
 from advplug.training.configured import Configuration, ConfiguredDefense
 from advplug.training.fitting import PROBES, fit, seeded
-from advplug.training.objectives import TRADES, VAT, Batch, Mixed, TrainingLoss, cross_entropy
+from advplug.training.objectives import TRADES, VAT, Batch, Mixed, Tempered, TrainingLoss, cross_entropy
 
 __all__ = [
     "PROBES",
@@ -32,6 +32,7 @@ __all__ = [
     "InnerAdversary",
     "Mixed",
     "Norm",
+    "Tempered",
     "TrainingConfig",
     "TrainingLoss",
     "attacked_images",

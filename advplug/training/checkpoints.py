@@ -55,12 +55,12 @@ class Checkpoint:
     Outside a block of :func:`checkpoints` nothing is kept.
     """
 
-    def __init__(self, model: nn.Module, data: Images, *settings: Any) -> None:
+    def __init__(self, model: nn.Module, data: Images, *settings: Any, soft_labels: Tensor | None = None) -> None:
         self._path: Path | None = None
         self._mark, place = "", _PLACE.get()
         if place is not None:
             self._path = place.folder / f"{place.begun}.safetensors"
-            self._mark = _mark_of(model, data, *settings)
+            self._mark = _mark_of(model, data, soft_labels, *settings)
             place.begun += 1
 
     def save(self, tensors: dict[str, Tensor], numbers: dict[str, Any]) -> None:
@@ -95,9 +95,10 @@ class Checkpoint:
         return tensors, json.loads(told["numbers"])
 
 
-def _mark_of(model: nn.Module, data: Images, *settings: Any) -> str:
-    """A hash of the settings, the images and the weights at the start."""
+def _mark_of(model: nn.Module, data: Images, soft_labels: Tensor | None, *settings: Any) -> str:
+    """A hash of the settings, the images with their labels, and the weights at the start."""
     found = hashlib.sha256(re.sub(r" at 0x[0-9a-f]+", "", repr(settings)).encode())
-    for tensor in (data.inputs, data.labels, *model.state_dict().values()):
+    soft = () if soft_labels is None else (soft_labels,)
+    for tensor in (data.inputs, data.labels, *soft, *model.state_dict().values()):
         found.update(tensor.detach().cpu().flatten().contiguous().view(torch.uint8).numpy().data)
     return found.hexdigest()

@@ -10,7 +10,7 @@ from advplug.errors import InvalidInput
 from advplug.training.adversary import InnerAdversary
 from advplug.training.objectives import TrainingLoss, cross_entropy
 
-Optimiser = Literal["sgd", "adam"]
+Optimiser = Literal["sgd", "nesterov", "adam"]
 Keep = Literal["last", "best"]
 Precision = Literal["float32", "bfloat16"]
 
@@ -31,7 +31,8 @@ class TrainingConfig:
         constant one. None warms up over 15 % of the steps, then follows a cosine.
     ramp: epochs over which budget and step of the adversary grow from zero to their full size. From a wide budget and
         random weights, training may never leave the constant answer.
-    optimiser: ``sgd``, stochastic gradient descent with momentum 0.9, or ``adam``.
+    optimiser: ``sgd``, stochastic gradient descent with momentum 0.9, ``nesterov``, the same with Nesterov's momentum,
+        or ``adam``.
     drop_by: what the rate is divided by at each epoch of ``drop_at``.
     weight_decay: share of the weights that joins their gradient.
     keep: the weights of the ``last`` epoch, or those of the ``best``: the highest robust accuracy on held-out images,

@@ -40,6 +40,7 @@ def fit(
     seed: int = 0,
     device: torch.device | str = "cpu",
     on_epoch: EpochCallback = lambda *_: None,
+    soft_labels: Tensor | None = None,
 ) -> None:
     """Train ``model`` in place and leave it in evaluation mode on ``device``.
 
@@ -56,20 +57,24 @@ def fit(
     on_epoch: gets the mean loss and accuracy over the training batches, and after adversarial training ``pgd``, the
         accuracy under 20 steps of PGD (or under the inner attack) on held-out images: a fall to zero while
         ``accuracy`` rises means that a single-step adversary was overfitted.
+    soft_labels: a probability (N, K) of every class for each image, for objectives that read ``Batch.soft``.
 
     Raises
     ------
-    InvalidInput: no images; a checkpoint of another training.
+    InvalidInput: no images, or not as many soft labels; a checkpoint of another training.
     """
     images = data if isinstance(data, Images) else Images.of(data)
+    if soft_labels is not None and len(soft_labels) != len(images):
+        raise InvalidInput(f"{len(soft_labels)} soft labels for {len(images)} images: give a row for each image")
     probes = images[: PROBES if config.adversary and len(images) > 2 * PROBES else 0]
     images = images[len(probes) :]
+    soft = None if soft_labels is None else soft_labels[len(probes) :]
     if len(images) < 2:
         raise InvalidInput(f"{images.name}: {len(images)} images, too few to train on")
     if config.keep == "best" and not len(probes):
         raise InvalidInput(f"{images.name}: {len(images)} images, too few to hold out {PROBES} for keep='best'")
     model.to(device).train()
-    _Fit(model, images, probes, config, seed=seed, device=device).run(on_epoch)
+    _Fit(model, images, probes, config, soft, seed=seed, device=device).run(on_epoch)
     model.eval()
 
 
@@ -87,15 +92,23 @@ class _Fit:
     """One call of :func:`fit`."""
 
     def __init__(
-        self, model: nn.Module, images: Images, probes: Images, config: TrainingConfig, *, seed: int, device: Any
+        self,
+        model: nn.Module,
+        images: Images,
+        probes: Images,
+        config: TrainingConfig,
+        soft: Tensor | None,
+        *,
+        seed: int,
+        device: Any,
     ) -> None:
-        self.model, self.images, self.probes, self.config = model, images, probes, config
+        self.model, self.images, self.probes, self.config, self.soft = model, images, probes, config, soft
         self.seed, self.device = seed, torch.device(device)
         self.generator = torch.Generator().manual_seed(seed)
         self.optimiser = _optimiser(model, config)
         self.at = _Progress()
         self.best_weights: dict[str, Tensor] = {}
-        self.checkpoint = Checkpoint(model, images, config, seed)
+        self.checkpoint = Checkpoint(model, images, config, seed, soft_labels=soft)
         self._resume()
 
     def run(self, on_epoch: EpochCallback) -> None:
@@ -117,18 +130,20 @@ class _Fit:
         config, images = self.config, self.images
         loss_sum, right = torch.zeros((), device=self.device), torch.zeros((), device=self.device)
         per_epoch = math.ceil(len(images) / config.batch_size)
-        for inputs, labels in images.batches(config.batch_size, self.generator):
-            if len(inputs) == 1:  # batch normalisation needs two
+        for rows in images.rows(config.batch_size, self.generator):
+            if len(rows) == 1:  # batch normalisation needs two
                 continue
+            inputs, labels = images.inputs[rows], images.labels[rows]
             for group in self.optimiser.param_groups:
                 group["lr"] = config.learning_rate_at(self.at.step, per_epoch)
             adversary = config.adversary_at(self.at.step, per_epoch)
             self.at.step += 1
             x = (_augment(inputs, self.generator) if config.augment else inputs).to(self.device)
             y = labels.to(self.device)
+            soft = None if self.soft is None else self.soft[rows].to(self.device)
             with torch.autocast(self.device.type, torch.bfloat16, enabled=config.precision == "bfloat16"):
                 adversarial = None if adversary is None else adversary(self.model, x, y, self.generator)
-                loss, logits = config.loss(self.model, Batch(x, y, adversarial, self.generator))
+                loss, logits = config.loss(self.model, Batch(x, y, adversarial, self.generator, soft))
             self.optimiser.zero_grad()
             loss.backward()
             self.optimiser.step()
@@ -191,7 +206,13 @@ def _under(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
 def _optimiser(model: nn.Module, config: TrainingConfig) -> torch.optim.Optimizer:
     if config.optimiser == "adam":
         return torch.optim.Adam(model.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay)
-    return torch.optim.SGD(model.parameters(), lr=config.learning_rate, momentum=0.9, weight_decay=config.weight_decay)
+    return torch.optim.SGD(
+        model.parameters(),
+        lr=config.learning_rate,
+        momentum=0.9,
+        weight_decay=config.weight_decay,
+        nesterov=config.optimiser == "nesterov",
+    )
 
 
 def _augment(x: Tensor, generator: torch.Generator, pad: int = 4) -> Tensor:

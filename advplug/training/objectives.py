@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from advplug.data import Images
 from advplug.errors import InvalidInput
 from advplug.hyperparameters import Count, NonNegative, Positive, check_hyperparameters
 from advplug.training.adversary import divergence, unit_rows
@@ -18,13 +19,15 @@ from advplug.training.adversary import divergence, unit_rows
 class Batch:
     """One batch of training: images ``x`` (N, C, H, W), labels ``y`` (N,), and what the adversary made of ``x``.
 
-    ``adversarial`` is like ``x``, None where training has no adversary; ``generator`` lives on the CPU.
+    ``adversarial`` is like ``x``, None where training has no adversary; ``generator`` lives on the CPU; ``soft`` (N, K)
+    has a probability of every class, None where training has hard labels alone.
     """
 
     x: Tensor
     y: Tensor
     adversarial: Tensor | None
     generator: torch.Generator
+    soft: Tensor | None = None
 
 
 TrainingLoss = Callable[[nn.Module, Batch], tuple[Tensor, Tensor]]
@@ -35,6 +38,31 @@ def cross_entropy(model: nn.Module, batch: Batch) -> tuple[Tensor, Tensor]:
     """Cross-entropy on the adversarial images, on clean ones where there is no adversary."""
     logits = model(batch.x if batch.adversarial is None else batch.adversarial)
     return F.cross_entropy(logits, batch.y), logits
+
+
+@dataclass(frozen=True)
+class Tempered:
+    """Cross-entropy of ``softmax(z / temperature)`` with the soft labels of the batch, with its labels if it has none.
+
+    Teacher and student of distillation (Hinton et al. 2015, section 2; Papernot et al. 2016, section IV). Clean images.
+    """
+
+    temperature: Positive
+
+    def __post_init__(self) -> None:
+        check_hyperparameters(self)
+
+    def __call__(self, model: nn.Module, batch: Batch) -> tuple[Tensor, Tensor]:
+        logits = model(batch.x)
+        wanted = batch.y if batch.soft is None else batch.soft
+        return F.cross_entropy(logits / self.temperature, wanted), logits
+
+    @torch.no_grad()
+    def answers(self, model: nn.Module, images: Images, size: int = 1000) -> Tensor:
+        """``softmax(z / temperature)`` (N, K) of a ``model`` in evaluation mode: soft labels for another."""
+        device = next(model.parameters()).device
+        logits = [model(inputs.to(device)) for inputs, _ in images.batches(size)]
+        return (torch.cat(logits) / self.temperature).softmax(1).cpu()
 
 
 @dataclass(frozen=True)
