@@ -8,9 +8,11 @@ from advplug import AdaptiveSpec, hookimpl
 from advplug.lazy import lazily
 
 if TYPE_CHECKING:
+    from advplug.evaluation import Evaluation
+    from advplug.report import Section
     from advplug_adaptive_retraining_detector._adaptive import BreakRetrainingDetector
 
-__all__ = ["BreakRetrainingDetector", "advplug_adaptive"]
+__all__ = ["BreakRetrainingDetector", "advplug_adaptive", "advplug_report_sections"]
 
 __getattr__ = lazily(__name__, {"BreakRetrainingDetector": "._adaptive"})
 
@@ -30,3 +32,13 @@ def advplug_adaptive() -> list[AdaptiveSpec]:
             tags=frozenset({"l2", "detector", "minimum-norm"}),
         )
     ]
+
+
+@hookimpl
+def advplug_report_sections(evaluation: Evaluation) -> list[Section]:
+    """In reports of this case: what the detector says of clean images and of those that the attacks found."""
+    if evaluation.case != "retraining-detector":
+        return []
+    from advplug_adaptive_retraining_detector._scores import scores
+
+    return scores(evaluation)
