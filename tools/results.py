@@ -41,7 +41,8 @@ that the suite was not run on these images. Beside the baseline and the adaptive
 for the same attacks on their own networks, which are larger than these: of the defense's authors, and of those who
 broke it. A dash means that they report no accuracy for this preset. A defense counts as broken if the adaptive attack
 leaves at most 5 %, or at most a third of what the strongest baseline leaves, or at most five points more than the
-undefended network keeps.
+undefended network keeps. A random defense also counts as broken if at most 5 % of the images are right in more than half
+of fresh draws under the adaptive attack.
 
 Where the budget is `min`, attacks look for the smallest perturbation, and the median distance stands beside the
 accuracy. Such a defense counts as broken if the adaptive attack leaves at most 5 %, and its median distance is at most
