@@ -118,7 +118,8 @@ def _result(evaluation: Evaluation) -> str:
             before += f"{percent(whole)} under all baselines together, "
     word = "broken" if evaluation.broken else "not broken"
     name = best.name + _within(best, evaluation)
-    return f"{start} is {word}: {clean}, {before}{left} adaptive attack ({name}).{_voted(evaluation)}{_alone(evaluation)}"
+    said = f"{start} is {word}: {clean}, {before}{left} adaptive attack ({name})."
+    return said + _voted(evaluation) + _alone(evaluation)
 
 
 def _within(best: Row, evaluation: Evaluation) -> str:

@@ -13,6 +13,7 @@ from advplug.adaptive import Recipe
 from advplug.criteria import Misclassified
 from advplug.engine.problem import make_problem
 from advplug.engine.query_counter import QueryCounter
+from advplug.engine.references import Referring
 from advplug.errors import AdvplugError, DataUnavailable, UnknownPlugin
 from advplug.evaluation import case_job, evaluate
 from advplug.gradients import Exact
@@ -129,11 +130,14 @@ def check_attacks_fit_the_threat(subject: Subject) -> None:
 
 
 def check_losses_have_gradients(subject: Subject) -> None:
-    """On the defended model each loss is finite, one number per sample, and its estimator gives a gradient."""
+    """On the defended model each loss is finite, one number per sample, and its estimator gives a gradient.
+
+    A loss that takes its references from the attacked set has no value before it has seen one, and is left out.
+    """
     for line in _lines(subject):
         for recipe in line.recipes:
             own = recipe.loss not in (None, CrossEntropy()) or recipe.gradient != Exact() or recipe.library == "advplug"
-            if line.inputs is not None and own:
+            if line.inputs is not None and own and not isinstance(recipe.loss, Referring):
                 _check_gradient(line, recipe, line.inputs[:2])
 
 
