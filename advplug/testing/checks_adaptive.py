@@ -143,7 +143,10 @@ def check_losses_have_gradients(subject: Subject) -> None:
 
 @slow
 def check_breaks_more_than_the_baselines(subject: Subject) -> None:
-    """On ten shipped images the adaptive attack leaves no more accuracy than the best baseline."""
+    """On ten shipped images the adaptive attack leaves no more accuracy than the best baseline.
+
+    Of a random model the majority of fresh draws counts: the mean of few draws moves more than such attacks differ.
+    """
     cases = subject.once(Cases.of)
     line = next((line for line in _lines(subject) if _ships(cases, line.preset)), None)
     if line is None:
@@ -152,7 +155,8 @@ def check_breaks_more_than_the_baselines(subject: Subject) -> None:
     with offline():
         job = case_job(name, preset=line.preset, limit=JUDGED_ON, manager=subject.manager)
         rows = evaluate(replace(job, recipes=(*line.baselines, line.recipes[-1]))).rows
-    adaptive, baseline = rows[-1].robust_accuracy, min(row.robust_accuracy for row in rows[:-1])
+    left = [float(row.randomised.get("majority", row.robust_accuracy)) for row in rows]
+    adaptive, baseline = left[-1], min(left[:-1])
     message = f"preset {line.preset}: {rows[-1].name} leaves {adaptive:.0%}, the best baseline {baseline:.0%}"
     require(adaptive <= baseline, f"{message}: strengthen the adaptive attack")
 

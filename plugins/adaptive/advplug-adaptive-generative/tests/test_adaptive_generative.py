@@ -20,11 +20,11 @@ from advplug.losses import Logit
 
 @pytest.fixture(scope="module")
 def evaluation() -> Evaluation:
-    """Random points, FGSM, the label term under fixed noise, and averaged over two answers instead of four."""
+    """FGSM, random points, the label term under fixed noise, and the whole score without averages over answers."""
     job = case_job("generative", limit=25)
     chosen = {recipe.name: recipe for recipe in job.recipes}
     fixed = next(recipe for recipe in job.recipes if recipe.on is not None)
-    last = replace(job.recipes[-1], gradient=BPDA(EOT(2)))
+    last = replace(job.recipes[-1], gradient=Exact())  # momentum averages over steps
     return evaluate(replace(job, recipes=(chosen["FGSM"], chosen["100 random points"], fixed, last)))
 
 
@@ -62,13 +62,14 @@ def test_baselines_run_at_the_authors_settings() -> None:
     assert mim.attack.parameters()["parameters"] == {"max_iter": 100, "eps_step": 0.01}
 
 
-def test_the_last_recipe_averages_the_label_term() -> None:
-    one, fixed, last = case_job("generative", limit=1).recipes[-3:]
-    assert (one.gradient, last.gradient) == (BPDA(), BPDA(EOT(DRAWS)))
-    assert {recipe.loss for recipe in (one, fixed, last)} == {Logit()}
+def test_the_last_recipes_average_the_label_term_and_the_whole_score() -> None:
+    one, fixed, label, last = case_job("generative", limit=1).recipes[-4:]
+    assert (one.gradient, label.gradient, last.gradient) == (BPDA(), BPDA(EOT(DRAWS)), EOT(DRAWS))
+    assert {recipe.loss for recipe in (one, fixed, label)} == {Logit()}
+    assert last.loss is None
     assert isinstance(fixed.on, FixedNoise)
-    assert one.attack == last.attack
-    assert (fixed.published, last.published) == (0.0, 0.1)
+    assert one.attack == label.attack
+    assert (fixed.published, label.published, last.published) == (0.0, 0.1, 0.1)
 
 
 def test_features_and_decoded_logits_are_matched_without_samples_of_the_attackers_own() -> None:
@@ -80,7 +81,7 @@ def test_features_and_decoded_logits_are_matched_without_samples_of_the_attacker
     assert all(row.gradients > 0 for row in evaluate(replace(job, recipes=tuple(few))).rows)
 
 
-def test_only_the_label_term_is_turned(evaluation: Evaluation) -> None:
+def test_it_is_the_label_term_that_turns(evaluation: Evaluation) -> None:
     model = load("defense:generative")().build("mnist")
     assert isinstance(model, GBZ)
     row = evaluation.rows[-1]
@@ -91,8 +92,8 @@ def test_only_the_label_term_is_turned(evaluation: Evaluation) -> None:
         seen = compared(model, clean, torch.from_numpy(row.arrays["adversarials"])[won], labels)
     before, after = seen.gaps.unbind(1)
     assert before[1] > 3
-    assert after[1] < -3
-    assert bool((after[[0, 2, 3]].abs() < after[1].abs() / 2).all())
+    assert after[1] < -2
+    assert bool((after[[0, 2, 3]] > -1).all())
     clean_lost, adversarial_lost = seen.lost
     assert clean_lost.mean() < 0.25
     assert adversarial_lost.mean() > 0.75

@@ -24,7 +24,7 @@ def advplug_adaptive() -> list[AdaptiveSpec]:
         AdaptiveSpec(
             name="generative",
             factory="advplug_adaptive_generative._adaptive:BreakGenerative",
-            summary="PGD on the term that decides, averaged over latent samples, leaves what noise alone gets right",
+            summary="PGD averaged over latent samples leaves what noise gets right, and with fixed noise nothing",
             reference="On Adaptive Attacks to Adversarial Example Defenses, NeurIPS 2020, appendix D (2002.08347)",
             breaks="generative",
             uses_attacks=("pgd", "standard"),
