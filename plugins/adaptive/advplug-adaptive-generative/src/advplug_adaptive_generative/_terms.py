@@ -17,9 +17,9 @@ SHOWN, DRAWS = 100, 50
 SHORT = {"reconstruction": "reconstruction", "label": "label", "prior": "prior", "posterior": "-posterior"}
 CAPTION = (
     "Left: by how much each term of a score is greater for the true class than for the class that the adversarial is "
-    "answered with, on average over the clean images (grey) and over what the adaptive attack found. The label term "
-    "decides, and it alone is turned. Right: the share of fresh draws in which each image is lost, sorted. A clean "
-    "image is lost where the answer is wrong or rejected, an adversarial one where it is wrong and accepted."
+    "answered with, on average over the clean images (grey) and over what the adaptive attack found. On clean images "
+    "the label term decides. Right: the share of fresh draws in which each image is lost, sorted. A clean image is lost "
+    "where the answer is wrong or rejected, an adversarial one where it is wrong and accepted."
 )
 
 
@@ -41,8 +41,8 @@ def terms(evaluation: Evaluation) -> list[Section]:
     with torch.random.fork_rng(devices=[]), torch.no_grad():
         torch.manual_seed(0)
         seen = compared(found.model, found.inputs[won], adversarial, found.labels[won])
-    alt = "Left: only the label term turns from positive to negative. Right: adversarials are lost in nearly all draws."
-    return [figure_section("One term decides, and the rest is noise", drawn(seen), alt=alt, caption=CAPTION)]
+    alt = "Left: the label term turns from positive to negative. Right: adversarials are lost in most draws."
+    return [figure_section("Terms of the scores, and their noise", drawn(seen), alt=alt, caption=CAPTION)]
 
 
 def compared(model: GBZ, clean: Tensor, adversarial: Tensor, labels: Tensor) -> Seen:
