@@ -18,8 +18,8 @@ SHORT = {"reconstruction": "reconstruction", "label": "label", "prior": "prior",
 CAPTION = (
     "Left: by how much each term of a score is greater for the true class than for the class that the adversarial is "
     "answered with, on average over the clean images (grey) and over what the adaptive attack found. On clean images "
-    "the label term decides. Right: the share of fresh draws in which each image is lost, sorted. A clean image is lost "
-    "where the answer is wrong or rejected, an adversarial one where it is wrong and accepted."
+    "the label term decides. Right: the share of fresh draws in which each image is lost, sorted. A clean image is "
+    "lost where the answer is wrong or rejected, an adversarial one where it is wrong and accepted."
 )
 
 
