@@ -18,6 +18,7 @@ from advplug.engine.task import Task
 from advplug.evaluation import Evaluation, Row, evaluate, model_job
 from advplug.evaluation.diagnostics.intervals import wilson
 from advplug.model import Decision, DefendedModel
+from advplug.report.summary import verdict
 from advplug.testing.linear import linear_model
 from advplug.threat import ThreatModel
 
@@ -97,6 +98,23 @@ def test_one_draw_in_each_worst_case_is_ordered_and_a_steady_model_has_none() ->
     assert figures["worst"] < figures["mean"] < figures["majority"]
 
     assert evaluation(Steady(0), torch.zeros(30, dtype=torch.int64)).rows[0].randomised == {}
+
+
+def test_what_noise_alone_gets_right_does_not_save_a_random_model() -> None:
+    found = evaluation(Coin(0.2), torch.zeros(30, dtype=torch.int64))
+    adaptive = replace(found.rows[0], role="adaptive", robust_accuracy=0.3)
+
+    def left(majority: float) -> Evaluation:
+        row = replace(adaptive, randomised={**adaptive.randomised, "majority": majority})
+        return replace(found, claim="It is random.", rows=(row,), clean_accuracy=0.6)
+
+    assert left(0.05).broken
+    assert not left(0.06).broken
+    assert "The majority of fresh draws is right on 5.0 % of the samples." in verdict(left(0.05))
+
+    steady = replace(left(0.0), rows=(replace(adaptive, randomised={}),))
+    assert not steady.broken
+    assert "majority" not in verdict(steady)
 
 
 def test_the_figures_come_back_from_json() -> None:

@@ -41,7 +41,8 @@ that the suite was not run on these images. Beside the baseline and the adaptive
 for the same attacks on their own networks, which are larger than these: of the defense's authors, and of those who
 broke it. A dash means that they report no accuracy for this preset. A defense counts as broken if the adaptive attack
 leaves at most 5 %, or at most a third of what the strongest baseline leaves, or at most five points more than the
-undefended network keeps.
+undefended network keeps. A random defense also counts as broken if, under the adaptive attack, at most 5 % of the
+images are right in more than half of fresh draws.
 
 Where the budget is `min`, attacks look for the smallest perturbation, and the median distance stands beside the
 accuracy. Such a defense counts as broken if the adaptive attack leaves at most 5 %, and its median distance is at most
@@ -129,8 +130,9 @@ def _figures(evaluation: Evaluation) -> tuple[str, str, str, str]:
 
 
 def _published(evaluation: Evaluation, *roles: str) -> str:
-    """The least accuracy that the papers report for attacks of these roles, a dash if they report none."""
-    found = [row.published for row in evaluation.rows if row.role in roles and row.published is not None]
+    """The least accuracy that the papers report for attacks of these roles on the whole defense, a dash for none."""
+    whole = [row for row in evaluation.rows if row.role in roles and "on" not in row.components]
+    found = [row.published for row in whole if row.published is not None]
     return percent(min(found)) if found else "-"
 
 

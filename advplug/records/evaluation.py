@@ -165,6 +165,9 @@ class Evaluation:
         That is at most 5 %, a third of what the baselines leave together, or five points more than the network keeps
         without the defense, where a control says how much that is.
 
+        The accuracy of a random model is an expectation over its draws, and noise alone gets some of them right. It is
+        also broken if at most 5 % of the samples are right in more than half of fresh draws.
+
         Under minimum norm every attack may go any distance, so that accuracy says little. Where a control says how far
         the network alone has to be led, an attack that leaves at most 5 % has to do so within 1.5 times that distance.
         """
@@ -175,6 +178,8 @@ class Evaluation:
             return (self._distance("adaptive") or np.inf) <= CLOSE * self.undefended_distance
         measured = self.baseline_accuracy
         baseline = self.clean_accuracy if measured is None else measured
+        if self.majority_accuracy is not None and self.majority_accuracy <= NOTHING:
+            return True
         return min(adaptive) <= max(NOTHING, baseline / 3, (self.undefended_accuracy or 0.0) + NOTHING)
 
     @property
@@ -187,6 +192,14 @@ class Evaluation:
         if len(rows) > 1 and all("success" in row.arrays for row in rows):
             return float(np.min([left_by(row.arrays) for row in rows], axis=0).mean())
         return min(self._left("baseline"), default=None)
+
+    @property
+    def majority_accuracy(self) -> float | None:
+        """Share of the samples that a random model gets right in more than half of fresh draws, under the adaptive
+        attack; None for other models, and in older records.
+        """
+        rows = [row.randomised for row in self.rows if row.role == "adaptive" and row.randomised]
+        return min((float(each["majority"]) for each in rows), default=None)
 
     @property
     def undefended_accuracy(self) -> float | None:

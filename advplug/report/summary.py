@@ -118,7 +118,8 @@ def _result(evaluation: Evaluation) -> str:
             before += f"{percent(whole)} under all baselines together, "
     word = "broken" if evaluation.broken else "not broken"
     name = best.name + _within(best, evaluation)
-    return f"{start} is {word}: {clean}, {before}{left} adaptive attack ({name}).{_alone(evaluation)}"
+    said = f"{start} is {word}: {clean}, {before}{left} adaptive attack ({name})."
+    return said + _voted(evaluation) + _alone(evaluation)
 
 
 def _within(best: Row, evaluation: Evaluation) -> str:
@@ -126,6 +127,12 @@ def _within(best: Row, evaluation: Evaluation) -> str:
     if not distance_columns(evaluation) or best.median_distance is None:
         return ""
     return f"; half of its successes are at most {best.median_distance:.4g} away"
+
+
+def _voted(evaluation: Evaluation) -> str:
+    """What a random model gets right by majority, in a sentence with a space before it."""
+    kept = evaluation.majority_accuracy
+    return "" if kept is None else f" The majority of fresh draws is right on {percent(kept)} of the samples."
 
 
 def _alone(evaluation: Evaluation) -> str:

@@ -13,6 +13,7 @@ from advplug.adaptive import Recipe
 from advplug.criteria import Misclassified
 from advplug.engine.problem import make_problem
 from advplug.engine.query_counter import QueryCounter
+from advplug.engine.references import Referring
 from advplug.errors import AdvplugError, DataUnavailable, UnknownPlugin
 from advplug.evaluation import case_job, evaluate
 from advplug.gradients import Exact
@@ -129,17 +130,23 @@ def check_attacks_fit_the_threat(subject: Subject) -> None:
 
 
 def check_losses_have_gradients(subject: Subject) -> None:
-    """On the defended model each loss is finite, one number per sample, and its estimator gives a gradient."""
+    """On the defended model each loss is finite, one number per sample, and its estimator gives a gradient.
+
+    A loss that takes its references from the attacked set has no value before it has seen one, and is left out.
+    """
     for line in _lines(subject):
         for recipe in line.recipes:
             own = recipe.loss not in (None, CrossEntropy()) or recipe.gradient != Exact() or recipe.library == "advplug"
-            if line.inputs is not None and own:
+            if line.inputs is not None and own and not isinstance(recipe.loss, Referring):
                 _check_gradient(line, recipe, line.inputs[:2])
 
 
 @slow
 def check_breaks_more_than_the_baselines(subject: Subject) -> None:
-    """On ten shipped images the adaptive attack leaves no more accuracy than the best baseline."""
+    """On ten shipped images the adaptive attack leaves no more accuracy than the best baseline.
+
+    Of a random model the majority of fresh draws counts: the mean of few draws moves more than such attacks differ.
+    """
     cases = subject.once(Cases.of)
     line = next((line for line in _lines(subject) if _ships(cases, line.preset)), None)
     if line is None:
@@ -148,7 +155,8 @@ def check_breaks_more_than_the_baselines(subject: Subject) -> None:
     with offline():
         job = case_job(name, preset=line.preset, limit=JUDGED_ON, manager=subject.manager)
         rows = evaluate(replace(job, recipes=(*line.baselines, line.recipes[-1]))).rows
-    adaptive, baseline = rows[-1].robust_accuracy, min(row.robust_accuracy for row in rows[:-1])
+    left = [float(row.randomised.get("majority", row.robust_accuracy)) for row in rows]
+    adaptive, baseline = left[-1], min(left[:-1])
     message = f"preset {line.preset}: {rows[-1].name} leaves {adaptive:.0%}, the best baseline {baseline:.0%}"
     require(adaptive <= baseline, f"{message}: strengthen the adaptive attack")
 

@@ -7,7 +7,7 @@ import math
 
 import pytest
 import torch
-from advplug_defense_generative import GBZ, Generative, KLDetector
+from advplug_defense_generative import GBZ, FixedNoise, Generative, KLDetector
 from advplug_defense_generative._model import lower_bound
 from torch import Tensor
 from torch.distributions import Normal
@@ -90,6 +90,32 @@ def test_answers_change_from_draw_to_draw() -> None:
     right = (first == digits.labels).float().mean()
     assert right > 0.8
     assert 0.02 < (first != second).float().mean() < 0.25
+
+
+@torch.no_grad()
+def test_fixed_noise_is_that_of_no_image_and_no_call() -> None:
+    model, x = built(), noise(4).inputs
+    fixed = FixedNoise(model).eval()
+    assert torch.equal(fixed(x), fixed(x))
+    torch.testing.assert_close(fixed(x)[2:], fixed(x[2:]))
+    assert not torch.equal(fixed(x), FixedNoise(model, seed=1).eval()(x))
+    one = model.bound(x[:1], seeded())  # the first noise of seed 0 is what fixed noise is made of
+    for found, expected in zip(fixed.bound(x[:1]), one, strict=True):
+        torch.testing.assert_close(found, expected)
+    assert torch.equal(fixed.decide(x).labels, fixed(x).argmax(1))
+
+
+@torch.no_grad()
+def test_decoded_logits_are_means_over_the_draws() -> None:
+    model, x = built(), noise(2).inputs
+    seen: list[Tensor] = []
+    hook = model.joint.decoded.register_forward_hook(lambda _module, _inputs, output: seen.append(output))
+    model.sample(x, seeded())
+    hook.remove()
+    q = model.joint.posterior(model.features(x), model.joint.every_class(model.features(x)))
+    drawn = torch.randn(model.draws, 2, 10, model.joint.latent, generator=seeded())
+    (found,) = seen
+    torch.testing.assert_close(found, model.joint.label(q.draw(drawn)).mean(0))
 
 
 def _likely(count: int) -> Tensor:

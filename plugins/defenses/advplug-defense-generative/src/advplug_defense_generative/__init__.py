@@ -10,10 +10,10 @@ from advplug.lazy import lazily
 if TYPE_CHECKING:
     from advplug_defense_generative._defense import Generative
     from advplug_defense_generative._detector import KLDetector
-    from advplug_defense_generative._model import GBZ
+    from advplug_defense_generative._model import GBZ, FixedNoise
     from advplug_defense_generative._network import Bound, Joint
 
-__all__ = ["GBZ", "Bound", "Generative", "Joint", "KLDetector", "advplug_defenses"]
+__all__ = ["GBZ", "Bound", "FixedNoise", "Generative", "Joint", "KLDetector", "advplug_defenses"]
 
 __getattr__ = lazily(
     __name__,
@@ -21,6 +21,7 @@ __getattr__ = lazily(
         "Generative": "._defense",
         "KLDetector": "._detector",
         "GBZ": "._model",
+        "FixedNoise": "._model",
         "Bound": "._network",
         "Joint": "._network",
     },

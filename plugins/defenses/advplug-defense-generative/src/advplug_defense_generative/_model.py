@@ -85,6 +85,28 @@ class GBZ(DefendedModel):
         return torch.randn(shape, generator=generator).to(h)
 
 
+class FixedNoise(GBZ):
+    """The same networks and detector with the same noise in every answer, for every image: what is left is no chance.
+
+    Parameters
+    ----------
+    model: whose networks, detector and number of draws are taken.
+    seed: of the noise.
+    """
+
+    stochastic = False
+    noise: Tensor
+
+    def __init__(self, model: GBZ, seed: int = 0) -> None:
+        super().__init__(model.joint, model.draws)
+        self.detector = model.detector
+        shape = (model.draws, 1, model.num_classes, model.joint.latent)
+        self.register_buffer("noise", torch.randn(shape, generator=torch.Generator().manual_seed(seed)))
+
+    def _noise(self, h: Tensor, generator: torch.Generator | None) -> Tensor:
+        return self.noise.to(h).expand(-1, len(h), -1, -1)
+
+
 def lower_bound(model: nn.Module, batch: Batch) -> tuple[Tensor, Tensor]:
     """The training loss: minus the bound of the true class at one draw of z, the mean over the batch.
 

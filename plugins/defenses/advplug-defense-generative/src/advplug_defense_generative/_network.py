@@ -40,6 +40,8 @@ class Joint(nn.Module):
     """The networks of GBZ (Li et al. 2019, model F).
 
     ``observe`` gives what is explained, an image or features phi of it; the likelihood is -||phi - decoded z||^2.
+    Through ``decoded``, which changes nothing, go the mean logits of p(y|z) over the draws (N, m, K), for attacks that
+    match them.
 
     Parameters
     ----------
@@ -70,6 +72,7 @@ class Joint(nn.Module):
         self.latent, self.classes = latent, classes
         self.encoder = nn.Sequential(*dense(width + classes, hidden, 2 * latent))
         self.label = nn.Sequential(*dense(latent, *[hidden] * depth, classes))
+        self.decoded = nn.Identity()
 
     def posterior(self, h: Tensor, one_hot: Tensor) -> Posterior:
         """q(z|x, y) of representations ``h`` (N, H) for the classes ``one_hot`` (N, m, K)."""
@@ -83,9 +86,11 @@ class Joint(nn.Module):
     def bound(self, phi: Tensor, q: Posterior, one_hot: Tensor, noise: Tensor) -> Bound:
         """The terms at the z of ``noise`` (draws, N, m, latent), for the classes ``one_hot`` (N, m, K)."""
         z = q.draw(noise)
+        logits = self.label(z)
+        self.decoded(logits.mean(0))
         return Bound(
             reconstruction=-(phi[:, None] - self.decoder(z)).square().sum(3),
-            label=(self.label(z).log_softmax(3) * one_hot).sum(3),
+            label=(logits.log_softmax(3) * one_hot).sum(3),
             prior=log_normal(z, torch.zeros_like(z)),
             posterior=log_normal(noise, q.log_scale.expand_as(noise)),
         )
