@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import cast
 
 import pytest
 import torch
@@ -15,7 +16,6 @@ from advplug import load, run
 from advplug.data import Images
 from advplug.errors import InvalidInput
 from advplug.evaluation import Evaluation, case_job, evaluate
-from advplug.losses import Margin
 
 
 @pytest.fixture(scope="module")
@@ -32,14 +32,14 @@ def evaluation() -> Evaluation:
 
 @pytest.fixture(scope="module")
 def digits() -> Images:
-    found: Images = load("data:mnist")().load("shipped", 10)
+    """The first nine, which the detector accepts; it rejects the tenth."""
+    found: Images = load("data:mnist")().load("shipped", 9)
     return found
 
 
 @pytest.fixture(scope="module")
 def model() -> FeatureSqueezing:
-    built: FeatureSqueezing = Squeezed().build("mnist")
-    return built
+    return cast(FeatureSqueezing, Squeezed().build("mnist"))
 
 
 def test_confidence_alone_passes_and_the_adaptive_attack_is_nearer(evaluation: Evaluation) -> None:
@@ -47,8 +47,9 @@ def test_confidence_alone_passes_and_the_adaptive_attack_is_nearer(evaluation: E
     assert weak.robust_accuracy >= 0.6
     assert confident.robust_accuracy <= 0.2
     assert adaptive.robust_accuracy <= 0.05
-    assert adaptive.median_distance < 0.6 * confident.median_distance
-    assert adaptive.median_distance < 1.5 * control.median_distance
+    undefended, far, near = (row.median_distance or float("nan") for row in (control, confident, adaptive))
+    assert near < 0.6 * far
+    assert near < 1.5 * undefended
     assert evaluation.broken
 
 
@@ -62,7 +63,7 @@ def test_a_static_attack_is_judged_by_the_detector_and_never_sees_it(model: Feat
     other = run(alone, model.classifier, digits.inputs, digits.labels, "l2:min")
     assert other.success.all()
     accepted = model.decide(other.adversarials).accepted
-    assert 1 <= accepted.sum() <= 9
+    assert 1 <= accepted.sum() <= 8
     assert torch.equal(one.success, accepted)
     torch.testing.assert_close(one.adversarials[accepted], other.adversarials[accepted])
 
@@ -101,4 +102,3 @@ def test_the_loss_refuses_other_models(digits: Images) -> None:
         run(PGD(steps=1), plain, digits.inputs, digits.labels, "linf:0.1", loss=SqueezedMargin())
     with pytest.raises(InvalidInput, match="weight"):
         SqueezedMargin(weight=-1.0)
-    assert Margin() != SqueezedMargin()
