@@ -52,7 +52,7 @@ PUBLISHED = {
 
 @dataclass(frozen=True)
 class Measured:
-    """What one attack found: the share that passes, mean L1 and L2 of what passes, and the median margins.
+    """What one attack found: the share of right images that pass, mean L1 and L2 of what passes, median margins.
 
     A margin is by how much the wrong class is above the true one: ``margins`` those of the image and of each copy.
     """
@@ -85,9 +85,8 @@ def measured(model: FeatureSqueezing, images: Images, attack: Any, goal: str) ->
     true = answers.gather(2, images.labels.expand(len(answers), -1)[..., None])
     others = answers.scatter(2, images.labels.expand(len(answers), -1)[..., None], -torch.inf)
     margins = (others.amax(2) - true.squeeze(2)).median(1).values
-    return Measured(
-        100 * float(hit.float().mean()), float(delta.abs().sum(1).mean()), float(delta.norm(dim=1).mean()), margins
-    )
+    passed = 100 * int(hit.sum()) / int(found.correct.sum())
+    return Measured(passed, float(delta.abs().sum(1).mean()), float(delta.norm(dim=1).mean()), margins)
 
 
 def confidence(found: dict[str, list[Measured]], kappas: list[int], published: dict[str, Any]) -> Figure:
