@@ -140,7 +140,7 @@ def _sweep(preset: str) -> list[Recipe]:
 
 
 def _recipes_within(preset: str, threat: ThreatModel, model: FeatureSqueezing) -> list[Recipe]:
-    steps = 40 if preset.startswith("cifar10") else 100  # non-local means take 8 ms an image
+    steps = 40 if preset.startswith("cifar10") else 100  # non-local means are slow
     pgd = PGD(steps=steps, step_size=threat.budget / 10, judge="last")
     margin, joint = Margin(), Joint(((1.0, Margin(4.0)), (1.0, DetectorScore(0.0))))
     copies = SqueezedMargin(squeezers=len(model.copies))
