@@ -16,7 +16,7 @@ from advplug import DefendedModel, Recipe, ThreatModel, evaluate, load
 from advplug.data import Images
 from advplug.evaluation import model_job
 from advplug.evaluation.storage.behaviour import alike, answers
-from advplug.evaluation.storage.code import version_of
+from advplug.evaluation.storage.code import content_of, version_of
 from advplug.evaluation.storage.run_directory import RunDirectory
 from advplug.gradients import BPDA, EOT, Exact
 from advplug.model import Decision
@@ -263,6 +263,13 @@ def test_an_attack_of_another_version_is_run_again(tmp_path: Path, monkeypatch: 
     assert attacked(job(Scaled(), tmp_path))
     monkeypatch.setattr("advplug.evaluation.storage.behaviour.version_of", lambda distribution: "9.9")
     assert attacked(job(Scaled(), tmp_path))
+
+
+def test_an_expanded_tensor_reads_like_its_copy() -> None:
+    one = torch.tensor(9.0)
+    for expanded in (one.expand(2), one.expand(2, 3), one.expand(2, 3).t()):
+        assert content_of(expanded) == content_of(expanded.contiguous())
+    assert content_of(one.expand(2)) != content_of(one.expand(3))
 
 
 class Picky(Scaled):
