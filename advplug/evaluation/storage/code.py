@@ -189,5 +189,5 @@ def content_of(value: object) -> bytes:
     if not isinstance(value, Tensor):
         return repr(value if isinstance(value, _PLAIN) else type(value)).encode()
     value = value.dequantize() if value.is_quantized else value.detach().to_dense()
-    # NumPy has no bfloat16, a counter has no dimension to view as bytes, and an expanded tensor has no bytes of its own.
+    # NumPy has no bfloat16, a counter no dimension to view as bytes, and an expanded tensor no bytes of its own.
     return value.cpu().flatten().contiguous().view(torch.uint8).numpy().tobytes()
