@@ -30,7 +30,9 @@ DEFENSES = (
     "adversarial-training:mnist", "adversarial-training:mnist-linf", "adversarial-training:mnist-l2",
     "logit-pairing:mnist", "logit-pairing:mnist-lsq", "logit-pairing:mnist-alp", "logit-pairing:mnist-at50",
     "logit-pairing:mnist-at100", "kwta:mnist-relu", "kwta:mnist-at", "kwta:mnist", "mmc:mnist", "ecoc:mnist",
-    "mixup-inference:mnist-base",
+    "mixup-inference:mnist-base", "margin-maximization:mnist", "margin-maximization:mnist-l1",
+    "margin-maximization:mnist-plain", "margin-maximization:mnist-cross-entropy",
+    "margin-maximization:mnist-plain-cross-entropy", "adversary-critic:mnist", "adversary-critic:mnist-plain",
 )  # fmt: skip
 """Presets whose weights ship, whose digits ship, and whose answers are neither random nor rejections."""
 

@@ -19,6 +19,8 @@ from advplug.training import (
     Adversary,
     AttackAdversary,
     Batch,
+    LearnedLoss,
+    LossNetwork,
     Mixed,
     Tempered,
     TrainingConfig,
@@ -258,3 +260,77 @@ def test_a_damaged_checkpoint_is_named(tmp_path: Path) -> None:
     (tmp_path / "0.safetensors").write_bytes(b"half")
     with pytest.raises(InvalidInput, match="is damaged"), checkpoints(tmp_path):
         fit(linear(2), halves(64), config)
+
+
+class Guessing(LossNetwork):
+    """Cross-entropy with a temperature that is learnt in every step, and remembers its learning rates."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.temperature = nn.Parameter(torch.rand(()) + 1)
+        self.optimiser = torch.optim.Adam(self.parameters(), lr=0.05)
+        self.rates: list[float] = []
+
+    def forward(self, model: nn.Module, batch: Batch) -> tuple[Tensor, Tensor]:
+        logits = model(batch.x)
+        self.optimiser.zero_grad()
+        F.cross_entropy(logits.detach() / self.temperature, batch.y).backward()
+        self.optimiser.step()
+        self.rates.append(self.optimiser.param_groups[0]["lr"])
+        return F.cross_entropy(logits / self.temperature.detach(), batch.y), logits
+
+
+class Learned(LearnedLoss):
+    """Begins a :class:`Guessing` loss, and remembers those that it began."""
+
+    def __init__(self) -> None:
+        self.begun: list[Guessing] = []
+
+    def __repr__(self) -> str:
+        return "Learned()"
+
+    def begin(self) -> Guessing:
+        self.begun.append(Guessing())
+        return self.begun[-1]
+
+
+def test_a_loss_that_learns_begins_anew_and_follows_the_learning_rate() -> None:
+    loss = Learned()
+    config = TrainingConfig(epochs=3, learning_rate=0.1, batch_size=16, loss=loss, drop_at=(1, 2), drop_by=2)
+    for _ in range(2):
+        fit(linear(), halves(32), config)
+    first, second = loss.begun
+    assert first.rates == second.rates == pytest.approx([0.05, 0.05, 0.025, 0.025, 0.0125, 0.0125])
+    assert first.temperature == second.temperature
+    assert first.temperature != seeded(0, Guessing).temperature
+
+
+def test_a_loss_that_learns_goes_on_where_it_was_interrupted(tmp_path: Path) -> None:
+    loss = Learned()
+    config = TrainingConfig(epochs=4, learning_rate=0.1, batch_size=16, loss=loss)
+
+    def interrupt(epoch: int, *_: Any) -> None:
+        if epoch == 2:
+            raise KeyboardInterrupt
+
+    whole, parts = linear(), linear()
+    fit(whole, halves(32), config)
+    with pytest.raises(KeyboardInterrupt), checkpoints(tmp_path / "kept"):
+        fit(parts, halves(32), config, on_epoch=interrupt)
+    parts = linear()
+    with checkpoints(tmp_path / "kept"):
+        fit(parts, halves(32), config)
+    for name, value in whole.state_dict().items():
+        assert torch.equal(value, parts.state_dict()[name]), name
+    assert torch.equal(loss.begun[0].temperature, loss.begun[2].temperature)
+
+
+@pytest.mark.parametrize("optimiser", ["sgd", "adam"])
+def test_momentum_is_a_setting(optimiser: Any) -> None:
+    def after(**settings: Any) -> Tensor:
+        net, some = linear(), halves(64)
+        fit(net, some, TrainingConfig(epochs=2, learning_rate=0.01, batch_size=16, optimiser=optimiser, **settings))
+        return net.state_dict()["1.weight"]
+
+    assert torch.equal(after(), after(momentum=0.9))
+    assert not torch.equal(after(), after(momentum=0.5))

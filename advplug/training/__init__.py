@@ -16,7 +16,17 @@ from advplug.training.checkpoints import checkpoints
 from advplug.training.config import TrainingConfig
 from advplug.training.configured import Configuration, ConfiguredDefense
 from advplug.training.fitting import PROBES, fit, seeded
-from advplug.training.objectives import TRADES, VAT, Batch, Mixed, Tempered, TrainingLoss, cross_entropy
+from advplug.training.objectives import (
+    TRADES,
+    VAT,
+    Batch,
+    LearnedLoss,
+    LossNetwork,
+    Mixed,
+    Tempered,
+    TrainingLoss,
+    cross_entropy,
+)
 
 __all__ = [
     "PROBES",
@@ -30,6 +40,8 @@ __all__ = [
     "ConfiguredDefense",
     "FromModels",
     "InnerAdversary",
+    "LearnedLoss",
+    "LossNetwork",
     "Mixed",
     "Norm",
     "Tempered",

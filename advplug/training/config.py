@@ -8,7 +8,7 @@ from typing import Literal, get_args
 
 from advplug.errors import InvalidInput
 from advplug.training.adversary import InnerAdversary
-from advplug.training.objectives import TrainingLoss, cross_entropy
+from advplug.training.objectives import LearnedLoss, TrainingLoss, cross_entropy
 
 Optimiser = Literal["sgd", "nesterov", "adam"]
 Keep = Literal["last", "best"]
@@ -26,13 +26,14 @@ class TrainingConfig:
     batch_size: images a step.
     augment: mirror at random and crop at random after padding by 4.
     adversary: makes the images of adversarial training, :class:`Adversary` or any other; None trains on clean ones.
-    loss: the training loss; cross-entropy unless given.
+    loss: the training loss; cross-entropy unless given. A :class:`LearnedLoss` begins anew with each training.
     drop_at: epoch from which the rate is a tenth, or several, each of which divides it again; ``epochs`` for a
         constant one. None warms up over 15 % of the steps, then follows a cosine.
     ramp: epochs over which budget and step of the adversary grow from zero to their full size. From a wide budget and
         random weights, training may never leave the constant answer.
-    optimiser: ``sgd``, stochastic gradient descent with momentum 0.9, ``nesterov``, the same with Nesterov's momentum,
-        or ``adam``.
+    optimiser: ``sgd``, stochastic gradient descent with momentum, ``nesterov``, the same with Nesterov's momentum, or
+        ``adam``.
+    momentum: of ``sgd`` and ``nesterov``; of ``adam`` the decay of the mean gradient, beta 1.
     drop_by: what the rate is divided by at each epoch of ``drop_at``.
     weight_decay: share of the weights that joins their gradient.
     keep: the weights of the ``last`` epoch, or those of the ``best``: the highest robust accuracy on held-out images,
@@ -53,12 +54,13 @@ class TrainingConfig:
     drop_at: int | tuple[int, ...] | None = None
     ramp: int = 0
     optimiser: Optimiser = "sgd"
-    loss: TrainingLoss = cross_entropy
+    loss: TrainingLoss | LearnedLoss = cross_entropy
     drop_by: float = 10.0
     weight_decay: float = 0.0
     keep: Keep = "last"
     patience: int | None = None
     precision: Precision = "float32"
+    momentum: float = 0.9
 
     def __post_init__(self) -> None:
         for name, known in (("optimiser", Optimiser), ("keep", Keep), ("precision", Precision)):

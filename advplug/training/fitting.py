@@ -17,7 +17,7 @@ from advplug.errors import InvalidInput
 from advplug.training.adversary import InnerAdversary
 from advplug.training.checkpoints import Checkpoint
 from advplug.training.config import TrainingConfig
-from advplug.training.objectives import Batch
+from advplug.training.objectives import Batch, LearnedLoss, LossNetwork, TrainingLoss
 
 Module = TypeVar("Module", bound=nn.Module)
 
@@ -106,6 +106,11 @@ class _Fit:
         self.seed, self.device = seed, torch.device(device)
         self.generator = torch.Generator().manual_seed(seed)
         self.optimiser = _optimiser(model, config)
+        self.loss: TrainingLoss = (
+            seeded(seed, config.loss.begin).to(self.device).train()
+            if isinstance(config.loss, LearnedLoss)
+            else config.loss
+        )
         self.at = _Progress()
         self.best_weights: dict[str, Tensor] = {}
         self.checkpoint = Checkpoint(model, images, config, seed, soft_labels=soft)
@@ -134,8 +139,7 @@ class _Fit:
             if len(rows) == 1:  # batch normalisation needs two
                 continue
             inputs, labels = images.inputs[rows], images.labels[rows]
-            for group in self.optimiser.param_groups:
-                group["lr"] = config.learning_rate_at(self.at.step, per_epoch)
+            self._set_rates(config.learning_rate_at(self.at.step, per_epoch))
             adversary = config.adversary_at(self.at.step, per_epoch)
             self.at.step += 1
             x = (_augment(inputs, self.generator) if config.augment else inputs).to(self.device)
@@ -143,13 +147,20 @@ class _Fit:
             soft = None if self.soft is None else self.soft[rows].to(self.device)
             with torch.autocast(self.device.type, torch.bfloat16, enabled=config.precision == "bfloat16"):
                 adversarial = None if adversary is None else adversary(self.model, x, y, self.generator)
-                loss, logits = config.loss(self.model, Batch(x, y, adversarial, self.generator, soft))
+                loss, logits = self.loss(self.model, Batch(x, y, adversarial, self.generator, soft))
             self.optimiser.zero_grad()
             loss.backward()
             self.optimiser.step()
             loss_sum += loss.detach() * len(y)
             right += (logits.detach().argmax(1) == y).sum()
         return {"loss": loss_sum.item() / len(images), "accuracy": right.item() / len(images)}
+
+    def _set_rates(self, rate: float) -> None:
+        for group in self.optimiser.param_groups:
+            group["lr"] = rate
+        if isinstance(self.loss, LossNetwork):
+            for group in self.loss.optimiser.param_groups:
+                group["lr"] = group.setdefault("initial_lr", group["lr"]) * rate / self.config.learning_rate
 
     def _robust_accuracy(self, adversary: InnerAdversary) -> float:
         """Accuracy on the held-out images under ``adversary``."""
@@ -177,8 +188,10 @@ class _Fit:
         tensors = {f"model.{name}": value for name, value in self.model.state_dict().items()}
         tensors |= {f"best.{name}": value for name, value in self.best_weights.items()}
         tensors |= {"generator": self.generator.get_state(), "global generator": torch.get_rng_state()}
-        for number, held in self.optimiser.state_dict()["state"].items():
-            tensors |= {f"optimiser.{number}.{name}": torch.as_tensor(value) for name, value in held.items()}
+        tensors |= _state("optimiser.", self.optimiser)
+        if isinstance(self.loss, LossNetwork):
+            tensors |= {f"loss.{name}": value for name, value in self.loss.state_dict().items()}
+            tensors |= _state("loss optimiser.", self.loss.optimiser)
         self.checkpoint.save(tensors, vars(self.at))
 
     def _resume(self) -> None:
@@ -191,11 +204,10 @@ class _Fit:
         self.best_weights = {name: value.to(self.device) for name, value in _under("best.", tensors).items()}
         self.generator.set_state(tensors["generator"])
         torch.set_rng_state(tensors["global generator"])  # of dropout
-        state = self.optimiser.state_dict()
-        for name, value in _under("optimiser.", tensors).items():
-            number, _, part = name.partition(".")
-            state["state"].setdefault(int(number), {})[part] = value
-        self.optimiser.load_state_dict(state)
+        _load_state(self.optimiser, _under("optimiser.", tensors))
+        if isinstance(self.loss, LossNetwork):
+            self.loss.load_state_dict(_under("loss.", tensors))
+            _load_state(self.loss.optimiser, _under("loss optimiser.", tensors))
 
 
 def _under(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
@@ -203,13 +215,34 @@ def _under(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
     return {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}
 
 
+def _state(prefix: str, optimiser: torch.optim.Optimizer) -> dict[str, Tensor]:
+    """What ``optimiser`` remembers of each weight, without the learning rates, which follow from the step."""
+    return {
+        f"{prefix}{number}.{name}": torch.as_tensor(value)
+        for number, held in optimiser.state_dict()["state"].items()
+        for name, value in held.items()
+    }
+
+
+def _load_state(optimiser: torch.optim.Optimizer, tensors: dict[str, Tensor]) -> None:
+    """Give back what :func:`_state` took, names without the prefix."""
+    state = optimiser.state_dict()
+    for name, value in tensors.items():
+        number, _, part = name.partition(".")
+        state["state"].setdefault(int(number), {})[part] = value
+    optimiser.load_state_dict(state)
+
+
 def _optimiser(model: nn.Module, config: TrainingConfig) -> torch.optim.Optimizer:
     if config.optimiser == "adam":
-        return torch.optim.Adam(model.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay)
+        betas = (config.momentum, 0.999)
+        return torch.optim.Adam(
+            model.parameters(), lr=config.learning_rate, betas=betas, weight_decay=config.weight_decay
+        )
     return torch.optim.SGD(
         model.parameters(),
         lr=config.learning_rate,
-        momentum=0.9,
+        momentum=config.momentum,
         weight_decay=config.weight_decay,
         nesterov=config.optimiser == "nesterov",
     )

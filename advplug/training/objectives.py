@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -32,6 +33,32 @@ class Batch:
 
 TrainingLoss = Callable[[nn.Module, Batch], tuple[Tensor, Tensor]]
 """What a step makes small, a scalar, and logits (N, K) of the images whose accuracy is reported."""
+
+
+class LossNetwork(nn.Module, ABC):
+    """The networks of a loss that learns beside the model, for one training.
+
+    :func:`fit` keeps them and their optimiser with each epoch. It changes the optimiser's learning rates by the same
+    share as the model's.
+
+    Parameters
+    ----------
+    optimiser: of the weights; the loss takes the step itself, before or after it looks at the model.
+    """
+
+    optimiser: torch.optim.Optimizer
+
+    @abstractmethod
+    def forward(self, model: nn.Module, batch: Batch) -> tuple[Tensor, Tensor]:
+        """As a :data:`TrainingLoss`; gradients of ``model`` belong to the caller, so none may be left there."""
+
+
+class LearnedLoss(ABC):
+    """The settings of a loss with networks of its own, such as the critic of an adversarial game."""
+
+    @abstractmethod
+    def begin(self) -> LossNetwork:
+        """New networks on the CPU, weights drawn from torch's global generator."""
 
 
 def cross_entropy(model: nn.Module, batch: Batch) -> tuple[Tensor, Tensor]:
