@@ -24,17 +24,8 @@ from advplug.data import Images
 from advplug.engine.verification import TOLERANCE
 from advplug.model import DefendedModel
 from advplug.numerics import norms
+from advplug.plugins.manager import default_manager
 from advplug.threat import ThreatModel
-
-DEFENSES = (
-    "adversarial-training:mnist", "adversarial-training:mnist-linf", "adversarial-training:mnist-l2",
-    "logit-pairing:mnist", "logit-pairing:mnist-lsq", "logit-pairing:mnist-alp", "logit-pairing:mnist-at50",
-    "logit-pairing:mnist-at100", "kwta:mnist-relu", "kwta:mnist-at", "kwta:mnist", "mmc:mnist", "ecoc:mnist",
-    "mixup-inference:mnist-base", "margin-maximization:mnist", "margin-maximization:mnist-l1",
-    "margin-maximization:mnist-plain", "margin-maximization:mnist-cross-entropy",
-    "margin-maximization:mnist-plain-cross-entropy", "adversary-critic:mnist", "adversary-critic:mnist-plain",
-)  # fmt: skip
-"""Presets whose weights ship, whose digits ship, and whose answers are neither random nor rejections."""
 
 PEER_NORMS = {"linf": "Linf", "l2": "L2"}
 
@@ -56,20 +47,37 @@ class Comparison:
 
 
 @click.command()
-@click.option("--only", default=",".join(DEFENSES), help="Presets, separated by commas; all if absent.")
+@click.option("--only", default="", help="Presets, separated by commas; all if absent.")
 @click.option("--limit", default=100, show_default=True, help="Images, wrong ones included.")
 @click.option("--peer-steps", default=10, show_default=True, help="Of their APGD and FAB; the paper has 100.")
 @click.option("--json", "file", type=click.Path(dir_okay=False, path_type=Path), help="Write the rows there, too.")
 def main(*, only: str, limit: int, peer_steps: int, file: Path | None) -> None:
     """Compare, and print one table; exit code 1 if ours leaves more on some network."""
     rows: list[Comparison] = []
-    for name in only.split(","):
+    for name in only.split(",") if only else shipped():
         rows.append(compare(name, limit, peer_steps))
         if file is not None:
             found = {"limit": limit, "peer_steps": peer_steps, "rows": [asdict(row) for row in rows]}
             file.write_text(json.dumps(found, indent=1) + "\n")
     _print(rows, peer_steps)
     raise SystemExit(1 if any(row.ours > row.theirs for row in rows) else 0)
+
+
+def shipped() -> list[str]:
+    """Presets whose weights ship, whose digits ship, and whose answers are neither random nor rejections.
+
+    Both suites need a budget in Linf or L2.
+    """
+    found = []
+    for spec in default_manager().specs("defense"):
+        defense = spec.load()()
+        for name, preset in defense.presets.items():
+            budget = preset.threat.epsilon is not None and preset.threat.norm in PEER_NORMS
+            if preset.data == "mnist" and preset.weights is not None and budget:
+                model = defense.build(name)
+                if not (model.stochastic or model.rejects):
+                    found.append(f"{spec.name}:{name}")
+    return found
 
 
 def compare(name: str, limit: int, peer_steps: int = 10) -> Comparison:
