@@ -23,7 +23,7 @@ BREAK = "Tramer et al. 2020, appendix D, MNIST, linf 0.3"
 STEP = 0.01
 """The authors' step, whatever the budget."""
 
-DRAWS = 4
+DRAWS = 2
 """Answers over which a gradient is averaged; each has ten latent samples of its own."""
 
 RESTARTS = 3
