@@ -7,7 +7,7 @@ from advplug.families.constant_search import ConstantSearchAttack
 from advplug.families.ensemble import Ensemble
 from advplug.families.log_probabilities import AtLogProbabilities
 from advplug.families.lookalike import Lookalike
-from advplug.families.networks import SequentialModel, convolutions
+from advplug.families.networks import DigitNet, SequentialModel, convolutions
 from advplug.families.random_search import START, Best, RandomSearch
 from advplug.families.surrogate import Network, SurrogateAttack, trained, untrained
 from advplug.families.wrapped_losses import LinearReadout, MeanOverMembers, WrappedLoss
@@ -19,6 +19,7 @@ __all__ = [
     "AveragedPerturbation",
     "Best",
     "ConstantSearchAttack",
+    "DigitNet",
     "Ensemble",
     "LinearReadout",
     "Lookalike",

@@ -29,6 +29,27 @@ class SequentialModel(DefendedModel):
         return cast(Tensor, self.layers(x))
 
 
+class DigitNet(SequentialModel):
+    """Two strided convolutions and a hidden layer for images (1, 28, 28), after Wong et al. 2020 (2001.03994).
+
+    Parameters
+    ----------
+    hidden: width of the hidden layer; with 100, as in the paper, it has 166,406 weights.
+    """
+
+    def __init__(self, hidden: int = 100) -> None:
+        super().__init__(
+            nn.Conv2d(1, 16, 4, 2, 1),
+            nn.ReLU(),
+            nn.Conv2d(16, 32, 4, 2, 1),
+            nn.ReLU(),
+            nn.Flatten(),
+            nn.Linear(32 * 7**2, hidden),
+            nn.ReLU(),
+            nn.Linear(hidden, 10),
+        )
+
+
 def convolutions(channels: int, stages: Iterable[tuple[int, int]]) -> Iterator[nn.Module]:
     """3x3 convolutions, each with batch normalisation and ReLU.
 

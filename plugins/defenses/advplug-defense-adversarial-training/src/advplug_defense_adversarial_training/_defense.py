@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from advplug.defense import Preset
+from advplug.families import DigitNet
 from advplug.threat import ThreatModel
 from advplug.training import (
     TRADES,
@@ -21,7 +22,7 @@ from advplug.training import (
     TrainingConfig,
 )
 from advplug_defense_adversarial_training._ensemble import FromPresets
-from advplug_defense_adversarial_training._networks import CifarNet, DigitNet, MadryNet, PoolingNet
+from advplug_defense_adversarial_training._networks import CifarNet, MadryNet, PoolingNet
 
 WEIGHTS = Path(__file__).parent / "weights"
 

@@ -1,4 +1,4 @@
-"""The classifiers: three small ones that a CPU attacks in seconds, and Madry's network for digits. All use ReLU."""
+"""The classifiers besides :class:`advplug.families.DigitNet`: two small ones, and Madry's network for digits."""
 
 from __future__ import annotations
 
@@ -7,24 +7,8 @@ from torch import nn
 from advplug.families import SequentialModel, convolutions
 
 
-class DigitNet(SequentialModel):
-    """Two strided convolutions and a hidden layer, 166,406 weights: the network of Wong et al. 2020 for MNIST."""
-
-    def __init__(self) -> None:
-        super().__init__(
-            nn.Conv2d(1, 16, 4, 2, 1),
-            nn.ReLU(),
-            nn.Conv2d(16, 32, 4, 2, 1),
-            nn.ReLU(),
-            nn.Flatten(),
-            nn.Linear(32 * 7**2, 100),
-            nn.ReLU(),
-            nn.Linear(100, 10),
-        )
-
-
 class PoolingNet(SequentialModel):
-    """Two convolutions of 5x5, each with max pooling, and a linear layer, 12,978 weights: unlike :class:`DigitNet`."""
+    """Two convolutions of 5x5, each with max pooling, and a linear layer, 12,978 weights: unlike ``DigitNet``."""
 
     def __init__(self) -> None:
         super().__init__(

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import ClassVar
 
 from advplug.defense import Preset
+from advplug.families import DigitNet
 from advplug.model import DefendedModel
 from advplug.threat import ThreatModel
 from advplug.training import Adversary, Configuration, ConfiguredDefense, TrainingConfig, TrainingLoss, cross_entropy
 from advplug_defense_logit_pairing._losses import MixedBatch, Penalised, clean_pairing, squeezing
-from advplug_defense_logit_pairing._networks import CifarNet, DigitNet, LeNet
+from advplug_defense_logit_pairing._networks import CifarNet, LeNet
 
 WEIGHTS = Path(__file__).parent / "weights"
 MNIST_EPSILON, CIFAR_EPSILON = 76.5 / 255, 16 / 255
@@ -103,7 +105,7 @@ class LogitPairing(ConfiguredDefense):
     presets: ClassVar[Mapping[str, Preset]] = _presets("mnist") | _presets("cifar10") | _presets("paper")
 
     configurations: ClassVar[Mapping[str, Configuration]] = (
-        _configurations("mnist", DigitNet, MNIST_LOSSES, MNIST, MNIST_ADVERSARIAL)
+        _configurations("mnist", partial(DigitNet, 64), MNIST_LOSSES, MNIST, MNIST_ADVERSARIAL)
         | _configurations("cifar10", CifarNet, CIFAR_LOSSES, CIFAR, CIFAR_ADVERSARIAL)
         | _configurations("paper", LeNet, MNIST_LOSSES, PAPER, PAPER_ADVERSARIAL)
     )

@@ -1,26 +1,10 @@
-"""The classifiers: two small ones that a CPU attacks in seconds, and the LeNet of the published evaluation."""
+"""The classifiers besides :class:`advplug.families.DigitNet`: one for CIFAR-10, and the LeNet of the authors."""
 
 from __future__ import annotations
 
 from torch import nn
 
 from advplug.families import SequentialModel, convolutions
-
-
-class DigitNet(SequentialModel):
-    """The LeNet made small: strides in place of pooling, a hidden layer of 64, 109,562 weights, for (1, 28, 28)."""
-
-    def __init__(self) -> None:
-        super().__init__(
-            nn.Conv2d(1, 16, 4, 2, 1),
-            nn.ReLU(),
-            nn.Conv2d(16, 32, 4, 2, 1),
-            nn.ReLU(),
-            nn.Flatten(),
-            nn.Linear(32 * 7**2, 64),
-            nn.ReLU(),
-            nn.Linear(64, 10),
-        )
 
 
 class CifarNet(SequentialModel):

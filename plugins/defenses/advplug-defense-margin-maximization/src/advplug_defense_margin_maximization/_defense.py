@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import ClassVar
 
 from advplug.defense import Preset
+from advplug.families import DigitNet
 from advplug.model import DefendedModel
 from advplug.threat import ThreatModel
 from advplug.training import Configuration, ConfiguredDefense, TrainingConfig
-from advplug_defense_margin_maximization._networks import MLP, DigitNet, LeNet
+from advplug_defense_margin_maximization._networks import MLP, LeNet
 from advplug_defense_margin_maximization._objective import MarginMaximization
 
 WEIGHTS = Path(__file__).parent / "weights"
@@ -86,8 +87,8 @@ class MarginMaximizationDefense(ConfiguredDefense):
     )
 
     configurations: ClassVar[Mapping[str, Configuration]] = (
-        _configurations("mnist", DigitNet, SMALL, HINGE)
-        | _configurations("mnist", DigitNet, SHORT, CROSS_ENTROPY)
+        _configurations("mnist", partial(DigitNet, 32), SMALL, HINGE)
+        | _configurations("mnist", partial(DigitNet, 32), SHORT, CROSS_ENTROPY)
         | _configurations("paper", LeNet, PAPER, HINGE)
         | _configurations("paper-mlp", partial(MLP, 1000), PAPER, HINGE)
     )

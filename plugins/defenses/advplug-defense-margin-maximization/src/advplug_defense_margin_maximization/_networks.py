@@ -1,4 +1,4 @@
-"""The classifiers: two small ones that a CPU trains and attacks in minutes, and the two of the thesis. All use ReLU."""
+"""The classifiers besides :class:`advplug.families.DigitNet`: those of the thesis, and one of them made small."""
 
 from __future__ import annotations
 
@@ -7,22 +7,6 @@ from itertools import pairwise
 from torch import nn
 
 from advplug.families import SequentialModel
-
-
-class DigitNet(SequentialModel):
-    """The LeNet made small: strides in place of pooling and a hidden layer of 32, 59,034 weights, for (1, 28, 28)."""
-
-    def __init__(self) -> None:
-        super().__init__(
-            nn.Conv2d(1, 16, 4, 2, 1),
-            nn.ReLU(),
-            nn.Conv2d(16, 32, 4, 2, 1),
-            nn.ReLU(),
-            nn.Flatten(),
-            nn.Linear(32 * 7**2, 32),
-            nn.ReLU(),
-            nn.Linear(32, 10),
-        )
 
 
 class MLP(SequentialModel):
