@@ -139,7 +139,7 @@ def main() -> None:
     parser.add_argument("table", choices=["ways", "retraining", "budgets"])
     parser.add_argument("--limit", type=int, default=None, help="digits that are attacked")
     parser.add_argument("--images", type=int, default=None, help="digits that are attacked for, or seen in, training")
-    parser.add_argument("--only", default="0.1,0.2,0.3,0.4,0.5,0.7,1.0", help="budgets of training")
+    parser.add_argument("--only", default="0.1,0.2,0.3,0.4,0.6,0.8,1.0", help="budgets of training")
     arguments = parser.parse_args()
     if arguments.table == "ways":
         head = ["preset", "clean", "FGSM", "PGD-40", "standard", "rho, DeepFool", "rho, DDN"]
