@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from advplug_attack_ddn import DDN
 from advplug_attack_transfer import Transfer
-from advplug_defense_retraining_detector import LOSSES, Detected, step, wrong_classes
+from advplug_defense_retraining_detector import LOSSES, Detected, gradient_steps, wrong_classes
 
 from advplug.adaptive import AdaptiveAttack, Recipe
 from advplug.errors import InvalidInput
@@ -38,7 +38,7 @@ class BreakRetrainingDetector(AdaptiveAttack):
             *(
                 Recipe(
                     name=f"{name} on the classifier",
-                    attack=Transfer(attack=step(name), models=f"adversarial-training:{preset}"),
+                    attack=Transfer(attack=gradient_steps(name), models=f"adversarial-training:{preset}"),
                     loss=LOSSES[name].loss,
                     targets=wrong_classes,
                     role="baseline",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cache
 
 import torch
 from torch import Tensor, nn
@@ -24,17 +24,19 @@ class FromPresets(InnerAdversary):
     of: InnerAdversary
     presets: tuple[str, ...]
 
-    @cached_property
-    def _models(self) -> FromModels:
-        from advplug_defense_adversarial_training._defense import AdversarialTraining  # it imports this module
-
-        return FromModels(self.of, [AdversarialTraining().build(preset) for preset in self.presets])
-
     def __call__(self, model: nn.Module, x: Tensor, y: Tensor, generator: torch.Generator | None = None) -> Tensor:
-        return self._models(model, x, y, generator)
+        return FromModels(self.of, _trained(self.presets))(model, x, y, generator)
 
     def scaled(self, share: float) -> FromPresets:
         return replace(self, of=self.of.scaled(share))
 
     def check(self) -> InnerAdversary:
         return self.of.check()
+
+
+@cache
+def _trained(presets: tuple[str, ...]) -> list[nn.Module]:
+    """The networks, read once: an adversary whose budget grows is another one in every step."""
+    from advplug_defense_adversarial_training._defense import AdversarialTraining  # it imports this module
+
+    return [AdversarialTraining().build(preset) for preset in presets]

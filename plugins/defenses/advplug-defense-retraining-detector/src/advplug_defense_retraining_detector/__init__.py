@@ -8,7 +8,13 @@ from advplug import DefenseSpec, hookimpl
 from advplug.lazy import lazily
 
 if TYPE_CHECKING:
-    from advplug_defense_retraining_detector._attacks import LOSSES, Study, attacked, step, wrong_classes
+    from advplug_defense_retraining_detector._attacks import (
+        LOSSES,
+        StudiedLoss,
+        attacked,
+        gradient_steps,
+        wrong_classes,
+    )
     from advplug_defense_retraining_detector._defense import RetrainingDetector, genuine_and_adversarial
     from advplug_defense_retraining_detector._model import Detected, Detector
 
@@ -17,15 +23,15 @@ __all__ = [
     "Detected",
     "Detector",
     "RetrainingDetector",
-    "Study",
+    "StudiedLoss",
     "advplug_defenses",
     "attacked",
     "genuine_and_adversarial",
-    "step",
+    "gradient_steps",
     "wrong_classes",
 ]
 
-_ATTACKS = ("LOSSES", "Study", "attacked", "step", "wrong_classes")
+_ATTACKS = ("LOSSES", "StudiedLoss", "attacked", "gradient_steps", "wrong_classes")
 _DEFENSE = ("RetrainingDetector", "genuine_and_adversarial")
 __getattr__ = lazily(
     __name__,
