@@ -7,7 +7,7 @@ from advplug.families.constant_search import ConstantSearchAttack
 from advplug.families.ensemble import Ensemble
 from advplug.families.log_probabilities import AtLogProbabilities
 from advplug.families.lookalike import Lookalike
-from advplug.families.networks import DigitNet, SequentialModel, convolutions
+from advplug.families.networks import CarliniNet, DigitNet, SequentialModel, convolutions
 from advplug.families.random_search import START, Best, RandomSearch
 from advplug.families.surrogate import Network, SurrogateAttack, trained, untrained
 from advplug.families.wrapped_losses import LinearReadout, MeanOverMembers, WrappedLoss
@@ -18,6 +18,7 @@ __all__ = [
     "AttackAround",
     "AveragedPerturbation",
     "Best",
+    "CarliniNet",
     "ConstantSearchAttack",
     "DigitNet",
     "Ensemble",

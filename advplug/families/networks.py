@@ -50,6 +50,39 @@ class DigitNet(SequentialModel):
         )
 
 
+class CarliniNet(SequentialModel):
+    """The network of Carlini and Wagner 2017 (table 1): four convolutions, two hidden layers with dropout between them.
+
+    Parameters
+    ----------
+    channels: 1 for images (1, 28, 28), 3 for (3, 32, 32).
+    width: of the first two convolutions, 32 and 64 in the paper; the other two have twice as many channels.
+    hidden: width of the hidden layers, 200 and 256 in the paper.
+    """
+
+    def __init__(self, channels: int = 1, width: int = 32, hidden: int = 200) -> None:
+        after = 4 if channels == 1 else 5  # pixels to a side that two unpadded pairs of convolutions leave
+        super().__init__(
+            *_pair(channels, width),
+            *_pair(width, 2 * width),
+            nn.Flatten(),
+            nn.Linear(2 * width * after**2, hidden),
+            nn.ReLU(),
+            nn.Dropout(0.5),
+            nn.Linear(hidden, hidden),
+            nn.ReLU(),
+            nn.Linear(hidden, 10),
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Logits (N, 10) for images (N, C, H, W) in [0, 1], which the layers see in [-0.5, 0.5]."""
+        return super().forward(x - 0.5)
+
+
+def _pair(inputs: int, outputs: int) -> tuple[nn.Module, ...]:
+    return (nn.Conv2d(inputs, outputs, 3), nn.ReLU(), nn.Conv2d(outputs, outputs, 3), nn.ReLU(), nn.MaxPool2d(2))
+
+
 def convolutions(channels: int, stages: Iterable[tuple[int, int]]) -> Iterator[nn.Module]:
     """3x3 convolutions, each with batch normalisation and ReLU.
 

@@ -7,13 +7,13 @@ from typing import cast
 import pytest
 import torch
 from advplug_defense_feature_squeezing import FeatureSqueezing, Squeezed, distances, largest_scores, threshold
-from advplug_defense_feature_squeezing._networks import CarliniNet
 from advplug_defense_input_transformations import BitDepth, Median, NonLocalMeans, ResizePad
 from torch import Tensor, nn
 
 from advplug import load
 from advplug.data import Images
 from advplug.errors import InvalidInput
+from advplug.families import CarliniNet
 from advplug.model import DefendedModel, PlainModel
 from advplug.training import Adversary
 

@@ -10,11 +10,12 @@ import torch
 
 from advplug.data import Images
 from advplug.defense import EpochCallback, Preset
+from advplug.families import CarliniNet
 from advplug.model import DefendedModel
 from advplug.threat import ThreatModel
 from advplug.training import Configuration, ConfiguredDefense, Tempered, TrainingConfig, cross_entropy, seeded
 from advplug_defense_distillation._distillation import distilled
-from advplug_defense_distillation._networks import CifarNet, DigitNet, PaperNet
+from advplug_defense_distillation._networks import CifarNet, DigitNet
 
 WEIGHTS = Path(__file__).parent / "weights"
 TEMPERATURES = {"": 100.0, "-t30": 30.0, "-t10": 10.0, "-t1": 1.0, "-plain": None}
@@ -75,8 +76,8 @@ class Distillation(ConfiguredDefense):
         **{f"mnist{end}": Configuration(network=DigitNet, training=_short(heat)) for end, heat in TEMPERATURES.items()},
         "cifar10": Configuration(network=CifarNet, training=_short(100.0)),
         "cifar10-plain": Configuration(network=CifarNet, training=_short(None)),
-        "paper": Configuration(network=lambda: PaperNet(1, 32, 200), training=PUBLISHED),
-        "paper-cifar10": Configuration(network=lambda: PaperNet(3, 64, 256), training=PUBLISHED),
+        "paper": Configuration(network=CarliniNet, training=PUBLISHED),
+        "paper-cifar10": Configuration(network=lambda: CarliniNet(3, 64, 256), training=PUBLISHED),
     }
 
     def train(

@@ -1,8 +1,8 @@
-"""The classifiers: two small ones that a CPU attacks in seconds, and those of the published evaluation."""
+"""The small classifiers, which a CPU attacks in seconds."""
 
 from __future__ import annotations
 
-from torch import Tensor, nn
+from torch import nn
 
 from advplug.families import SequentialModel, convolutions
 
@@ -31,42 +31,3 @@ class CifarNet(SequentialModel):
     def __init__(self) -> None:
         stages = ((16, 2), (32, 2), (48, 2), (64, 1))
         super().__init__(*convolutions(3, stages), nn.Flatten(), nn.Linear(64 * 4**2, 10))
-
-
-class PaperNet(SequentialModel):
-    """Four convolutions, two hidden layers with dropout between them (Carlini and Wagner 2017, table 1).
-
-    Parameters
-    ----------
-    channels: 1 for (1, 28, 28), 3 for (3, 32, 32).
-    width: of the first two convolutions; the other two have twice as many channels.
-    hidden: width of the hidden layers.
-    """
-
-    def __init__(self, channels: int, width: int, hidden: int) -> None:
-        after = 4 if channels == 1 else 5  # pixels to a side that two unpadded pairs of convolutions leave
-        super().__init__(
-            *_pair(channels, width),
-            *_pair(width, 2 * width),
-            nn.Flatten(),
-            nn.Linear(2 * width * after**2, hidden),
-            nn.ReLU(),
-            nn.Dropout(0.5),
-            nn.Linear(hidden, hidden),
-            nn.ReLU(),
-            nn.Linear(hidden, 10),
-        )
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Logits (N, 10) for images (N, C, H, W) in [0, 1], which the layers see in [-0.5, 0.5]."""
-        return super().forward(x - 0.5)
-
-
-def _pair(inputs: int, outputs: int) -> tuple[nn.Module, ...]:
-    return (
-        nn.Conv2d(inputs, outputs, 3),
-        nn.ReLU(),
-        nn.Conv2d(outputs, outputs, 3),
-        nn.ReLU(),
-        nn.MaxPool2d(2),
-    )

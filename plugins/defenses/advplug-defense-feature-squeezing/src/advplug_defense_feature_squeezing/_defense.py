@@ -14,12 +14,12 @@ from advplug_defense_input_transformations import BitDepth, Median, NonLocalMean
 
 from advplug.data import Images
 from advplug.defense import Defense, EpochCallback, Preset
+from advplug.families import CarliniNet
 from advplug.model import DefendedModel
 from advplug.threat import ThreatModel
 from advplug.training import TrainingConfig, fit, seeded
 from advplug_defense_feature_squeezing._calibration import calibrate, largest_scores
 from advplug_defense_feature_squeezing._model import FeatureSqueezing
-from advplug_defense_feature_squeezing._networks import CarliniNet
 
 WEIGHTS = Path(__file__).parent / "weights"
 
