@@ -1,7 +1,7 @@
 """Train a small network on digits in several ways, and evaluate each.
 
 usage: python examples/training.py
-needs: pip install advplug-attack-pgd advplug-data-mnist
+needs: pip install advplug-attack-ddn advplug-attack-pgd advplug-data-mnist
 """
 
 # --8<-- [start:fit]
@@ -66,6 +66,19 @@ for name, config in ways.items():
     fit(net, train, config)
     report(name, net)
 # --8<-- [end:objectives]
+
+# --8<-- [start:through]
+from advplug_attack_ddn import DDN  # noqa: E402
+
+from advplug.training import MMA  # noqa: E402
+
+wide = network()
+fit(wide, train, TrainingConfig(epochs=5, learning_rate=0.1, loss=MMA(attack=DDN(steps=10), largest=3.0, weight=10)))
+report("through DDN", wide)
+for name, net in (("plain", plain), ("through DDN", wide)):
+    found = advplug.run(DDN(), net, held_out.inputs, held_out.labels, "l2:min")
+    print(f"{name}: median distance {found.distance.nanmedian():.2f}")
+# --8<-- [end:through]
 
 # --8<-- [start:distillation]
 from advplug.training import Tempered  # noqa: E402

@@ -27,8 +27,10 @@ from advplug.training.objectives import (
     TrainingLoss,
     cross_entropy,
 )
+from advplug.training.through import MMA, boundary_distance
 
 __all__ = [
+    "MMA",
     "PROBES",
     "TRADES",
     "VAT",
@@ -48,6 +50,7 @@ __all__ = [
     "TrainingConfig",
     "TrainingLoss",
     "attacked_images",
+    "boundary_distance",
     "checkpoints",
     "cross_entropy",
     "fit",
