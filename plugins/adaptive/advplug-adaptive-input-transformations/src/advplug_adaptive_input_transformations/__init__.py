@@ -25,7 +25,7 @@ def advplug_adaptive() -> list[AdaptiveSpec]:
             summary="PGD whose backward pass skips the transformation and averages over its draws",
             reference="Obfuscated Gradients Give a False Sense of Security, ICML 2018, section 5.3 (1802.00420)",
             breaks="input-transformations",
-            uses_attacks=("pgd", "transfer"),
+            uses_attacks=("pgd", "standard", "transfer"),
             tags=frozenset({"linf", "bpda", "eot", "preprocessing"}),
         )
     ]

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from advplug_attack_pgd import PGD
+from advplug_attack_standard import Standard
 from advplug_attack_transfer import Transfer
 from advplug_defense_input_transformations import InputTransformed
 
@@ -65,7 +66,10 @@ class BreakInputTransformations(AdaptiveAttack):
         draws = SLOW_DRAWS if transformation in SLOW else DRAWS
         through = "exact gradient" if _is_differentiable(model) else "BPDA"
         published = 0.0 if transformation in BROKEN else None
-        recipes = [Recipe(name="PGD-40 on the network alone", attack=pgd, role="control", on=model.classifier)]
+        recipes = [
+            Recipe(name="PGD-40 on the network alone", attack=pgd, role="control", on=model.classifier),
+            Recipe(name="standard", attack=Standard(), role="intermediate"),
+        ]
         if model.stochastic:
             recipes.append(Recipe(name=f"{through}, one draw", attack=pgd, gradient=once, role="intermediate"))
             # Averaged gradients are still noisy: the last row takes more steps.

@@ -27,7 +27,7 @@ def advplug_adaptive() -> list[AdaptiveSpec]:
             summary="Gradients averaged over many masks in every step, with the pre-processing as the identity",
             reference="On Adaptive Attacks to Adversarial Example Defenses, NeurIPS 2020, appendix L (2002.08347)",
             breaks="me-net",
-            uses_attacks=("pgd",),
+            uses_attacks=("pgd", "standard"),
             tags=frozenset({"linf", "stochastic", "eot", "bpda"}),
         )
     ]

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from advplug_attack_pgd import PGD
+from advplug_attack_standard import Standard
 from advplug_defense_me_net import Bare, Masked
 
 from advplug.adaptive import AdaptiveAttack, Recipe
@@ -65,6 +66,7 @@ class BreakMENet(AdaptiveAttack):
             return [alone]
         return [
             replace(alone, role="control", on=Bare(model.base)),
+            Recipe(name="standard", attack=Standard(), role="intermediate"),
             Recipe(name="PGD-50, one mask a step", attack=pgd, role="intermediate"),
             Recipe(
                 name=f"PGD-50, EOT over {MASKS} masks",
