@@ -13,6 +13,7 @@ from pathlib import Path
 from matplotlib.figure import Figure
 
 from advplug.evaluation import Evaluation
+from advplug.records import Row
 from advplug.report import ADAPTIVE, BASELINE, figure, quiet
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -26,19 +27,25 @@ def records() -> list[Evaluation]:
     return [Evaluation.from_json(json.loads(path.read_text(encoding="utf-8"))) for path in paths]
 
 
-def left(evaluation: Evaluation, role: str) -> float | None:
-    """The least robust accuracy in percent under the attacks of that role, None where there are none."""
-    return min((100 * row.robust_accuracy for row in evaluation.rows if row.role == role), default=None)
+def left(evaluation: Evaluation, column: str) -> float | None:
+    """The least robust accuracy in percent under the attacks of that column, None where there are none."""
+    return min((100 * row.robust_accuracy for row in evaluation.rows if column_of(row) == column), default=None)
+
+
+def column_of(row: Row) -> str:
+    """The role of the row's attack, or the suite, which is one of two intermediate attacks."""
+    return "standard" if row.name == "standard" else row.role
 
 
 def table(evaluations: list[Evaluation]) -> str:
     """One row for each preset, in percent."""
     head = (
-        "| preset | images | clean | oblivious | one draw | adaptive | network alone |\n|---|---|---|---|---|---|---|"
+        "| preset | images | clean | oblivious | standard | one draw | adaptive | network alone |\n"
+        "|---|---|---|---|---|---|---|---|"
     )
     rows = []
     for one in evaluations:
-        shares = (left(one, role) for role in ("baseline", "intermediate", "adaptive", "control"))
+        shares = (left(one, role) for role in ("baseline", "standard", "intermediate", "adaptive", "control"))
         cells = " | ".join("" if share is None else f"{share:.1f}" for share in shares)
         rows.append(f"| `{one.preset}` | {one.samples} | {100 * one.clean_accuracy:.1f} | {cells} |")
     return "\n".join([head, *rows])
