@@ -132,11 +132,13 @@ def check_attacks_fit_the_threat(subject: Subject) -> None:
 def check_losses_have_gradients(subject: Subject) -> None:
     """On the defended model each loss is finite, one number per sample, and its estimator gives a gradient.
 
-    A loss that takes its references from the attacked set has no value before it has seen one, and is left out.
+    A loss that takes its references from the attacked set has no value before it has seen one, and is left out. So is
+    an attack with losses of its own at the exact gradient: a suite does without a gradient where there is none.
     """
     for line in _lines(subject):
         for recipe in line.recipes:
-            own = recipe.loss not in (None, CrossEntropy()) or recipe.gradient != Exact() or recipe.library == "advplug"
+            chosen = recipe.loss not in (None, CrossEntropy()) or recipe.gradient != Exact()
+            own = chosen or (recipe.library == "advplug" and not recipe.attack.fixed_loss)
             if line.inputs is not None and own and not isinstance(recipe.loss, Referring):
                 _check_gradient(line, recipe, line.inputs[:2])
 

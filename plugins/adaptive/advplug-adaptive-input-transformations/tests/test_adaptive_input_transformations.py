@@ -18,7 +18,8 @@ from advplug.threat import ThreatModel
 @pytest.fixture(scope="module")
 def evaluation() -> Evaluation:
     job = case_job("input-transformations", preset="mnist-median", limit=20)
-    kept = [recipe for recipe in job.recipes if recipe.library != "adversarial-robustness-toolbox"]
+    left_out = ("adversarial-robustness-toolbox", "standard")
+    kept = [recipe for recipe in job.recipes if not {recipe.library, recipe.name} & set(left_out)]
     return evaluate(replace(job, recipes=tuple(kept)))
 
 
