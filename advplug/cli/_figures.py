@@ -24,7 +24,7 @@ _WIDE_GAP, _GAP = 3, 2  # columns between two of the table: the padding on both 
 
 @dataclass(frozen=True)
 class Line:
-    """One line: a role, what it is about, where that comes from, and a figure for each head."""
+    """One line: a role, what it is about, where that comes from, and a figure of one or two lines for each head."""
 
     role: str
     name: str
@@ -36,7 +36,10 @@ class Line:
 def print_figures(console: Console, width: int, heads: Sequence[str], lines: Sequence[Line]) -> None:
     """Print ``lines`` within ``width`` columns; heads without any figure are left out."""
     shown = [number for number in range(len(heads)) if any(line.figures[number] for line in lines)]
-    widths = {number: max(len(heads[number]), *(len(line.figures[number]) for line in lines)) for number in shown}
+    widths = {
+        number: _widest(heads[number], (part for line in lines for part in line.figures[number].split("\n")))
+        for number in shown
+    }
     texts = [_widest("role", (line.role for line in lines)), _widest("library", (line.library for line in lines))]
     names = _widest("attack", (line.name for line in lines))
     if sum(texts) + min(names, NAME) + sum(widths.values()) + _WIDE_GAP * (len(shown) + 2) <= width:
