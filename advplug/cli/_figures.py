@@ -6,6 +6,7 @@ library stands behind the name; figures that still find no room go into further 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import groupby
@@ -54,6 +55,20 @@ def print_figures(console: Console, width: int, heads: Sequence[str], lines: Seq
 
 def _named(line: Line) -> str:
     return f"{line.name} ({line.library})" if line.library else line.name
+
+
+def broken(text: str, room: int) -> str:
+    """``text`` with its words of more than ``room`` letters in lines that end at hyphens, where they have some."""
+    return re.sub(r"\S+", lambda word: "\n".join(_lines_of(word[0], room)), text)
+
+
+def _lines_of(word: str, room: int) -> list[str]:
+    lines = [""]
+    for part in re.findall(r"[^-_/]+[-_/]*|[-_/]+", word):
+        if lines[-1] and len(lines[-1] + part) > room:
+            lines.append("")
+        lines[-1] += part
+    return lines
 
 
 def table_of(head: Sequence[str], rows: Iterable[Sequence[str]]) -> Table:

@@ -26,7 +26,7 @@ A4 = 718  # CSS pixels between margins of a centimetre
 MOST_BYTES = 1_500_000
 
 SCREENS = {"desk": 1280, "phone": 390}
-IMAGES = {"report": 7, "nearest": 9, "comparison": 1, "search": 1}
+IMAGES = {"report": 7, "nearest": 9, "comparison": 1, "six runs": 1, "search": 1}
 """How many images each page has."""
 
 
@@ -79,6 +79,15 @@ def nearest(made: Evaluation) -> Evaluation:
     return replace(made, threat="l2:min", rows=rows, false_positives=0.1, clean_error_rate=0.1)
 
 
+def six(made: Evaluation) -> dict[str, Evaluation]:
+    """Runs of two models under three threat models, named as the command line names them."""
+    return {
+        f"adversarial-training-{model}-{threat.replace(':', '-')}-n20-seed0": replace(made, case=model, threat=threat)
+        for model in ("mnist", "mnist-linf")
+        for threat in ("linf:0.1", "l2:1", "l2:min")
+    }
+
+
 @pytest.fixture(scope="module")
 def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     folder = tmp_path_factory.mktemp("pages")
@@ -89,6 +98,7 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
             "report": write_report(made),
             "nearest": write_report(nearest(made), folder / "nearest.html"),
             "comparison": write_comparison(compare({"one": made, LONG: other}), folder / "comparison.html"),
+            "six runs": write_comparison(compare(six(made)), folder / "six.html"),
             "search": write_search_report(made_searches.search(model=LONG, remark=LONG), folder),
         }
 
