@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import made_evaluations
 import pytest
@@ -18,21 +17,10 @@ from advplug.plugins.manager import Manager, using
 from advplug.report.apart import apart
 from advplug.report.markdown import whole_report
 
-DRAWS = {
-    "draws": 16, "mean": 0.5, "majority": 0.4, "worst": 0.1,
-    "mean_interval": [0.4, 0.6], "majority_interval": [0.3, 0.5], "worst_interval": [0.0, 0.2],
-}  # fmt: skip
-REJECTION: dict[str, Any] = {
-    "clean": 30, "held_out": False, "false_positives": 0.1, "false_positives_interval": [0.03, 0.26], "joint": 0.75,
-    "success_at": {"5%": 0.5, "50%": 0.25},
-}  # fmt: skip
-
 
 @pytest.fixture
 def made(tmp_path: Path) -> Evaluation:
-    evaluation = made_evaluations.evaluation(tmp_path)
-    rows = tuple(replace(row, randomised=DRAWS, rejection=REJECTION) for row in evaluation.rows)
-    return replace(evaluation, rows=rows, false_positives=0.1, clean_error_rate=0.1)
+    return made_evaluations.deployed(made_evaluations.evaluation(tmp_path))
 
 
 def test_a_line_for_each_attack_and_one_sentence_for_all(made: Evaluation) -> None:
@@ -49,7 +37,7 @@ def test_a_line_for_each_attack_and_one_sentence_for_all(made: Evaluation) -> No
 
 
 def test_alarms_that_differ_are_a_column(made: Evaluation) -> None:
-    other = {**REJECTION, "false_positives": 0.2, "held_out": False}
+    other = {**made_evaluations.REJECTION, "false_positives": 0.2, "held_out": False}
     rows = (made.rows[0], replace(made.rows[1], rejection=other))
     (_, detector) = apart(replace(made, rows=rows))
     assert detector.heads[-1] == "false positives"
@@ -58,14 +46,17 @@ def test_alarms_that_differ_are_a_column(made: Evaluation) -> None:
 
 
 def test_runs_on_other_clean_images_are_not_mixed(made: Evaluation) -> None:
-    rows = (made.rows[0], replace(made.rows[1], rejection={**REJECTION, "clean": 500, "held_out": True}))
+    rows = (
+        made.rows[0],
+        replace(made.rows[1], rejection={**made_evaluations.REJECTION, "clean": 500, "held_out": True}),
+    )
     _, own, held_out = apart(replace(made, rows=rows))
     assert [row.name for row, _ in (*own.lines, *held_out.lines)] == ["weak", "strong"]
     assert held_out.note.endswith("of 500 clean inputs that were not attacked.")
 
 
 def test_a_detector_without_scores_has_no_rates(made: Evaluation) -> None:
-    silent = {name: value for name, value in REJECTION.items() if name != "success_at"}
+    silent = {name: value for name, value in made_evaluations.REJECTION.items() if name != "success_at"}
     _, detector = apart(replace(made, rows=tuple(replace(row, rejection=silent) for row in made.rows)))
     assert detector.heads == ("accepted",)
     assert "SR@" not in detector.note
