@@ -81,18 +81,6 @@ def _looked(evaluation: Evaluation) -> list[str]:
 
 
 def _figures(line: summary.Line, evaluation: Evaluation) -> dict[str, str]:
-    """The texts of a line by the heads of their columns."""
-    distances = summary.distance_columns(evaluation)
-    mark = f" [{line.note}]" if line.note else ""
-    interval = {} if distances else {"95 %": line.interval}  # where there are distances they need the room
-    return {
-        "accuracy": line.accuracy,
-        **interval,
-        **dict(zip(summary.budget_columns(evaluation), line.smaller, strict=True)),
-        **dict(zip(distances, line.distances, strict=True)),
-        "detected": line.detected,
-        "queries": line.queries,
-        "at full": line.full,
-        "seconds": line.seconds,
-        "published": line.published + mark,
-    }
+    """The texts of a line by the heads of their columns: distances need the room of intervals."""
+    left_out = {"gradients", "95 %"} if summary.distance_columns(evaluation) else {"gradients"}
+    return {head: text for head, text in summary.cells(line, evaluation).items() if head not in left_out}
