@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 import os
-from collections.abc import Sequence
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import numpy as np
 import numpy.typing as npt
@@ -29,7 +33,8 @@ def data_folder(name: str) -> Path:
 def fetch(folder: Path, name: str, urls: Sequence[str], remedy: str, known_hash: str | None = None) -> Path:
     """The file ``name`` of ``folder``, downloaded from the first of ``urls`` that answers if it is not there.
 
-    Needs pooch, which the plugin that calls this declares. A file that is there is not hashed again.
+    Needs pooch, which the plugin that calls this declares. A file that is there is not hashed again. A line on stderr
+    says what is downloaded, as soon as a host has answered.
 
     Parameters
     ----------
@@ -50,11 +55,46 @@ def fetch(folder: Path, name: str, urls: Sequence[str], remedy: str, known_hash:
 
     failures = []
     for url in urls:
+        download = pooch.HTTPDownloader(progressbar=_Announcement(name, url))
         try:
-            return Path(pooch.retrieve(url, known_hash, fname=name, path=folder, progressbar=False))
+            with _quiet(pooch.get_logger()):
+                return Path(pooch.retrieve(url, known_hash, fname=name, path=folder, downloader=download))
         except (OSError, ValueError) as error:  # no network, no permission; wrong hash
             failures.append(f"{url}: {_why(error)}")
     raise DataUnavailable(f"no {name} in {folder}, and no download ({'; '.join(failures)}). {remedy}")
+
+
+class _Announcement:
+    """What pooch takes for a progress bar, and tells the size once a host has answered: one line, and none offline."""
+
+    def __init__(self, name: str, url: str) -> None:
+        self.name, self.host = name, urlsplit(url).hostname
+
+    def _tell(self, size: int) -> None:
+        print(f"downloading {self.name} from {self.host}{f', {size / 1e6:.1f} MB' if size else ''}", file=sys.stderr)
+
+    total = property(fset=_tell)
+    """Number of bytes, 0 where the host does not say; pooch sets it, and reads nothing."""
+
+    def update(self, _: int) -> None:
+        """Nothing is drawn."""
+
+    def reset(self) -> None:
+        """Nothing is drawn."""
+
+    def close(self) -> None:
+        """Nothing is drawn."""
+
+
+@contextmanager
+def _quiet(logger: logging.Logger) -> Iterator[None]:
+    """Without what pooch says of each attempt, before it knows whether there is a network, and of each file's hash."""
+    level = logger.level
+    logger.setLevel(logging.WARNING)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
 
 
 def _why(error: Exception) -> str:

@@ -16,9 +16,13 @@ def near(name: str, known: Iterable[str]) -> str:
 
 
 def nearest(name: str, known: Iterable[str]) -> str:
-    """The one of ``known`` that takes the fewest slips of the finger to become ``name``; "" if nothing is close."""
-    close = get_close_matches(name, list(known), n=5)
-    return min(close, key=lambda match: _slips(name, match), default="")
+    """The one of ``known`` that takes the fewest slips of the finger to become ``name``; "" if nothing is close.
+
+    Capitals are no slips: PGD is pgd.
+    """
+    written = {one.casefold(): one for one in known}
+    close = get_close_matches(name.casefold(), written, n=5)
+    return written.get(min(close, key=lambda match: _slips(name.casefold(), match), default=""), "")
 
 
 def _slips(typed: str, meant: str) -> int:

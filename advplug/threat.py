@@ -129,7 +129,7 @@ class ThreatModel:
 
     @classmethod
     def parse(cls, text: str, *, bounds: tuple[float, float] = (0.0, 1.0)) -> ThreatModel:
-        """Read ``norm:epsilon``, such as ``linf:8/255``, ``l2:0.5`` or ``l2:min`` (minimum norm)."""
+        """Read ``norm:epsilon``, such as ``linf:8/255``, ``L2:0.5`` or ``l2:min`` (minimum norm)."""
         norm, separator, budget = text.partition(":")
         if not separator:
             raise InvalidInput(f"threat {text!r}: write norm:epsilon, such as linf:8/255 or l2:min")
@@ -137,7 +137,7 @@ class ThreatModel:
             epsilon = None if budget == "min" else number_in(budget)
         except (ValueError, ZeroDivisionError, OverflowError):
             raise InvalidInput(f"epsilon {budget!r} in threat {text!r}: write a number, a fraction or min") from None
-        threat = cls(cast(Norm, norm), epsilon, bounds)
+        threat = cls(cast(Norm, norm.lower()), epsilon, bounds)
         if threat.allows_every_input:
             raise InvalidInput(f"threat {text!r} is wider than the bounds {bounds}: did you mean linf:{budget}/255?")
         return threat

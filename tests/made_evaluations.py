@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,16 @@ import numpy as np
 
 from advplug.evaluation import Evaluation, Row
 from advplug.records.finding import Finding
+
+DRAWS = {
+    "draws": 16, "mean": 0.5, "majority": 0.4, "worst": 0.1,
+    "mean_interval": [0.4, 0.6], "majority_interval": [0.3, 0.5], "worst_interval": [0.0, 0.2],
+}  # fmt: skip
+REJECTION: dict[str, Any] = {
+    "clean": 30, "held_out": False, "false_positives": 0.1, "false_positives_interval": [0.03, 0.26], "joint": 0.75,
+    "success_at": {"5%": 0.5, "50%": 0.25}, "roc": [[0.0, 0.0], [0.1, 0.6], [1.0, 1.0]],
+}  # fmt: skip
+"""What a row says of a random model, and of a detector."""
 
 
 def arrays(samples: int = 12, **others: Any) -> dict[str, Any]:
@@ -71,3 +82,9 @@ def evaluation(folder: Path) -> Evaluation:
         class_names=("zero", "one"),
         run_dir=folder,
     )
+
+
+def deployed(made: Evaluation, **fields: Any) -> Evaluation:
+    """``made`` on a random model that rejects some inputs."""
+    rows = tuple(replace(one, randomised=DRAWS, rejection=REJECTION) for one in made.rows)
+    return replace(made, rows=rows, false_positives=0.1, clean_error_rate=0.1, **fields)

@@ -120,6 +120,15 @@ def test_nothing_that_an_attack_writes_to_decides_a_success(what: str, dtype: to
     unchanged(Writing(what=what), dtype, restarts=2, batch_size=7)
 
 
+def test_overwritten_labels_win_nothing() -> None:
+    """Such an attack was believed: 43 successes, of which none was true."""
+    model, x, labels = given(torch.float32)
+    with pytest.warns(RobustnessWarning, match="broke in the search and not when they were judged again"):
+        result = run(Writing(what="labels"), model, x, labels, ThreatModel("linf", EPSILON))
+    assert int(result.success.sum()) == 0
+    assert result.robust_accuracy == result.clean_accuracy == 1
+
+
 def test_what_it_writes_before_the_search_is_put_back() -> None:
     unchanged(Preparing(), torch.float32)
 

@@ -118,6 +118,7 @@ def test_a_budget_wider_than_the_bounds_is_asked_about() -> None:
 
 
 def test_threats_are_read_as_people_write_them() -> None:
+    assert ThreatModel.parse("Linf:8/255") == ThreatModel.parse("linf:8/255")
     assert ThreatModel.parse("linf:8/255").epsilon == pytest.approx(8 / 255)
     assert ThreatModel.parse("l2:0.5") == ThreatModel("l2", 0.5)
     assert ThreatModel.parse("l1:min") == ThreatModel("l1", None)

@@ -191,7 +191,9 @@ def test_configuration_file_and_what_overrides_it(evaluate: Evaluate, tmp_path: 
     [
         ("restarts = 0", "restarts: Input should be greater than 0"),
         ('attacks = ["pgd", 3]', "attacks.1: Input should be a valid string"),
-        ("epsilon = 0.1", "epsilon: Extra inputs are not permitted"),
+        ("epsilon = 0.1", "epsilon: no such field (did you mean epsilons?)"),
+        ('models = ["a:b"]', "models: no such field (did you mean model?)"),  # Extra inputs are not permitted, it said
+        ("batch-size = 4", "batch-size: no such field (did you mean batch_size?)"),
         ("bounds = [0, 1, 2]", "bounds"),
         ("set.pgd = 3", "set.pgd: Input should be a valid dictionary"),
         ("= 3", "advplug.toml"),

@@ -76,7 +76,16 @@ def test_a_search_takes_both(words: list[str], monkeypatch: pytest.MonkeyPatch, 
 
 
 @pytest.mark.parametrize(
-    ("name", "meant"), [("pdg", "pgd"), ("pgdd", "pgd"), ("apdg", "apgd"), ("squares", "square"), ("xyz", "")]
+    ("name", "meant"),
+    [
+        ("pdg", "pgd"),
+        ("PGD", "pgd"),
+        ("APDG", "apgd"),
+        ("pgdd", "pgd"),
+        ("apdg", "apgd"),
+        ("squares", "square"),
+        ("xyz", ""),
+    ],
 )
 def test_swapped_letters_count_as_one_slip(name: str, meant: str) -> None:
     """``pdg`` was taken for ``pdpgd``, which shares one more letter with it."""
@@ -113,6 +122,26 @@ def test_what_is_nearly_right_gets_one_line(
     assert run(words) in (2, 4)
     (line,) = capsys.readouterr().err.splitlines()
     assert message in line
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["evaluate", "kwta", "--attack", "pgd"], "Did you mean --attacks?"),
+        (["evaluate", "kwta", "--eps", "0.1"], "Did you mean --epsilons?"),
+        (["evaluate", "kwta", "--batchsize", "8"], "Did you mean --batch-size?"),
+        (["evaluate", "kwta", "--steps", "100"], "A parameter of an attack is --set ATTACK.steps=VALUE."),
+        (["evaluate", "kwta", "--step-size=0.1"], "A parameter of an attack is --set ATTACK.step_size=VALUE."),
+        (["break", "kwta", "--attacks", "pgd"], "Did you mean --attack?"),
+        (["list", "--knid", "attack"], "Did you mean --kind?"),
+        (["list", "--zzz"], "No such option '--zzz'."),
+        (["--verison"], "Did you mean --version?"),
+    ],
+)
+def test_an_option_that_there_is_not(words: list[str], message: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """Once ``--steps`` was taken for --set, --sweep or --threads, and ``--eps`` for --fresh, --help or --sweep."""
+    assert run(words) == 2
+    assert capsys.readouterr().err.splitlines()[-1].endswith(message)
 
 
 def test_without_a_network_the_reason_is_a_few_words(

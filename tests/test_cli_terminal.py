@@ -42,6 +42,8 @@ COMMANDS = {
     "evaluate": f"evaluate {OWN} --threat linf:64/255 --attacks pgd,apgd {SPENT} --no-report --out run",
     "nearest": f"evaluate {OWN} --threat l2:min --attacks pgd,ddn --epsilons 32/255,0.3,0.5 --no-report --out near",
     "compare": "compare run near broken",
+    "several": f"evaluate {OWN} --threat linf:0.1,l2:1,l2:0.5 --attacks pgd --no-report --out several",
+    "compare several": "compare several/own-light-Light-l2-0.5-n8-seed0 several/own-light-Light-l2-1-n8-seed0",
     "list": "list",
     "library": "list --library foolbox",
     "show": "show ead",
@@ -130,7 +132,10 @@ def test_a_detector_and_a_sweep_cost_no_column(shown: Mapping[tuple[str, int], s
         assert head in table, head
     for budget in ("at 8/255", "at 16/255", "at 32/255"):
         assert budget in table, budget
+    table, _, past = table.partition("Past the detector")
     assert len(re.findall(r"\[ *[\d.]+, [\d.]+\]", table)) == 6, "clean, four attacks, all together"
+    assert re.search(r"accepted +SR@5 +SR@50", past)
+    assert len(re.findall(r"(?m)^.*pgd.*( +[\d.]+ %){3}$", past)) == 4
     assert "under linf:64/255" in table
     assert "those at 64/255 alone stand apart" in " ".join(below.split())
 
@@ -140,6 +145,12 @@ def test_a_minimum_norm_run_shows_every_budget(shown: Mapping[tuple[str, int], s
     table = shown["nearest", width].partition("8 samples. ")[0]
     for head in ("median", "mean", "at 32/255", "at 0.3", "at 0.5", "detected"):
         assert head in table, head
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+def test_names_of_runs_are_cut_at_hyphens(shown: Mapping[tuple[str, int], str], width: int) -> None:
+    heads = shown["compare several", width].partition("─")[0].splitlines()
+    assert all(word.endswith(("-", "seed0", "attack")) for head in heads for word in head.split())
 
 
 @pytest.mark.parametrize("width", WIDTHS)

@@ -45,6 +45,7 @@ def test_every_cell_runs(path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyP
 
     monkeypatch.chdir(tmp_path)
     shown = []
+    plt.close("all")  # what tests before this one left open
     with mpl.rc_context({"backend": "agg"}):
         names: dict[str, Any] = {"__name__": "__main__"}
         for cell in code_cells(path):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -176,8 +177,29 @@ def test_a_cell_of_a_notebook_has_the_verdict_first_and_escapes_names(real: Eval
     html = replace(real, case="<b>net</b>")._repr_html_()
     assert html.index("accuracy without an attack") < html.index("<table>")
     assert "&lt;b&gt;net&lt;/b&gt;" in html
-    assert all(f"<td>{one.name}</td>" in html for one in real.rows)
+    assert all(f'<th scope="row">{one.name}</th>' in html for one in real.rows)
     assert html.count("<tr>") == 2 + len(real.rows) + 1  # heads, no attack, each attack, all together
+
+
+def test_a_cell_of_a_notebook_tells_controls_and_libraries_apart(real: Evaluation) -> None:
+    """Once a control that leaves 0 % stood among the attacks as if it had broken the defense."""
+    assert "role" not in heads_of(real)
+    first = replace(real.rows[0], role="baseline", library="foolbox", detected=0.5, published=0.25, source="A, 2020")
+    case = replace(
+        real, rows=(first, replace(first, role="control", library="advplug"), replace(first, role="adaptive"))
+    )
+    html = case._repr_html_()
+    assert heads_of(case)[:3] == ["attack", "role", "library"]
+    assert {"detected", "published"} < set(heads_of(case))
+    for cells in ("<td>baseline</td><td>foolbox</td>", "<td>control</td><td>advplug</td>", "<td>adaptive</td>"):
+        assert cells in html
+    assert "<td>50.0 %</td>" in html
+    assert "<td>25.0 % [1]</td>" in html
+    assert "<p>[1] A, 2020</p>" in html
+
+
+def heads_of(evaluation: Evaluation) -> list[str]:
+    return re.findall(r'<th scope="col">([^<]*)</th>', evaluation._repr_html_())
 
 
 def test_what_is_saved_is_loaded_bit_by_bit(real: Evaluation, tmp_path: Path) -> None:

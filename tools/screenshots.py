@@ -8,6 +8,7 @@ Needs Chromium for all but the terminal, mkdocs for the site, nbconvert and ipyk
 from __future__ import annotations
 
 import io
+import os
 import re
 import subprocess
 import sys
@@ -34,6 +35,7 @@ from browser import Browser, chromium  # noqa: E402
 def terminal(folder: Path) -> None:
     """The command in a terminal of 80 columns, as letters."""
     environment = {"COLUMNS": str(COLUMNS), "FORCE_COLOR": "1", "PATH": f"{Path(sys.executable).parent}:/usr/bin:/bin"}
+    environment |= {name: value for name, value in os.environ.items() if name == "OMP_NUM_THREADS"}
     done = subprocess.run([*COMMAND, "--out", "run"], cwd=folder, env=environment, capture_output=True, check=True)
     console = Console(record=True, width=COLUMNS, file=io.StringIO(), force_terminal=True)
     console.print(Text(f"$ {' '.join(COMMAND)}"))

@@ -17,7 +17,7 @@ from typing import TextIO
 import click
 
 from advplug import __version__
-from advplug.cli import _console
+from advplug.cli import _console, _unknown
 from advplug.cli._group import LazyGroup
 from advplug.errors import (
     COMPUTING,
@@ -84,6 +84,9 @@ def run(arguments: Sequence[str] | None = None) -> int:
         return code if isinstance(code, int) else 0
     except BrokenPipeError:  # nobody reads any more
         return 1
+    except click.NoSuchOption as error:
+        click.UsageError(_unknown.message(error), error.ctx).show()
+        return 2
     except click.ClickException as error:
         error.show()
         return 2

@@ -24,7 +24,7 @@ def smaller_budgets(threat: ThreatModel, epsilons: str | None, sweep: int | None
     texts = str(epsilons).split(",")
     if len(texts) > BUDGETS:
         raise InvalidInput(f"--epsilons names {len(texts)} budgets: give at most {BUDGETS}")
-    from advplug.numerics.written_numbers import number_in
+    from advplug.numerics.written_numbers import number_in, written
 
     try:
         budgets = sorted({number_in(text) for text in texts})
@@ -32,5 +32,5 @@ def smaller_budgets(threat: ThreatModel, epsilons: str | None, sweep: int | None
         raise InvalidInput(f"--epsilons {epsilons}: write numbers or fractions, such as 2/255,4/255") from None
     highest = LARGEST if threat.epsilon is None else threat.epsilon
     if not all(0 < budget <= highest for budget in budgets):
-        raise InvalidInput(f"--epsilons {epsilons}: give budgets above 0 and at most {highest:.6g}")
+        raise InvalidInput(f"--epsilons {epsilons}: give budgets above 0 and at most {written(highest)}")
     return tuple(budget for budget in budgets if budget < highest)

@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, NonNegativeInt, PositiveInt, ValidationError
 
-from advplug.errors import InvalidInput
+from advplug.errors import InvalidInput, near
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -96,4 +96,6 @@ def _said(error: Mapping[str, Any]) -> str:
     field = ".".join(map(str, error["loc"]))
     if field in _COMMAND_LINE:
         return f"{field}: give --{field} on the command line"
+    if error["type"] == "extra_forbidden":
+        return f"{field}: no such field{near(field, Settings.model_fields)}"
     return f"{field}: {error['msg']}"

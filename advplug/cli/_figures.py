@@ -6,6 +6,7 @@ library stands behind the name; figures that still find no room go into further 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import groupby
@@ -24,7 +25,7 @@ _WIDE_GAP, _GAP = 3, 2  # columns between two of the table: the padding on both 
 
 @dataclass(frozen=True)
 class Line:
-    """One line: a role, what it is about, where that comes from, and a figure for each head."""
+    """One line: a role, what it is about, where that comes from, and a figure of one or two lines for each head."""
 
     role: str
     name: str
@@ -36,7 +37,10 @@ class Line:
 def print_figures(console: Console, width: int, heads: Sequence[str], lines: Sequence[Line]) -> None:
     """Print ``lines`` within ``width`` columns; heads without any figure are left out."""
     shown = [number for number in range(len(heads)) if any(line.figures[number] for line in lines)]
-    widths = {number: max(len(heads[number]), *(len(line.figures[number]) for line in lines)) for number in shown}
+    widths = {
+        number: _widest(heads[number], (part for line in lines for part in line.figures[number].split("\n")))
+        for number in shown
+    }
     texts = [_widest("role", (line.role for line in lines)), _widest("library", (line.library for line in lines))]
     names = _widest("attack", (line.name for line in lines))
     if sum(texts) + min(names, NAME) + sum(widths.values()) + _WIDE_GAP * (len(shown) + 2) <= width:
@@ -51,6 +55,20 @@ def print_figures(console: Console, width: int, heads: Sequence[str], lines: Seq
 
 def _named(line: Line) -> str:
     return f"{line.name} ({line.library})" if line.library else line.name
+
+
+def broken(text: str, room: int) -> str:
+    """``text`` with its words of more than ``room`` letters in lines that end at hyphens, where they have some."""
+    return re.sub(r"\S+", lambda word: "\n".join(_lines_of(word[0], room)), text)
+
+
+def _lines_of(word: str, room: int) -> list[str]:
+    lines = [""]
+    for part in re.findall(r"[^-_/]+[-_/]*|[-_/]+", word):
+        if lines[-1] and len(lines[-1] + part) > room:
+            lines.append("")
+        lines[-1] += part
+    return lines
 
 
 def table_of(head: Sequence[str], rows: Iterable[Sequence[str]]) -> Table:

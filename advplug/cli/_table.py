@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from rich.text import Text
 
 from advplug.cli import _console
 from advplug.cli._figures import Line, print_figures
-from advplug.evaluation.diagnostics.signs import percent
-from advplug.records.evaluation import Evaluation, Row
+from advplug.records.evaluation import Evaluation
 from advplug.records.finding import Finding
 from advplug.report import summary
+from advplug.report.apart import Apart, apart
 
 WIDTH = 108  # away from a terminal
+ROOMY = 100  # from here on figures and their intervals stand side by side
 
 
 def print_table(evaluation: Evaluation) -> None:
@@ -26,16 +29,41 @@ def print_table(evaluation: Evaluation) -> None:
     ]
     print_figures(console, width, list(found[0][1]), lines)
     below = [f"[{number}] {source}" for number, source in enumerate(summary.sources(evaluation), 1)]
+    _print_below(below, width)
+    for table in apart(evaluation):
+        _print_apart(table, evaluation, width)
     troubles = (finding for finding in evaluation.findings if finding.status in ("warn", "fail"))
-    below += ["", *summary.remarks(evaluation)]
-    below += [text for row in evaluation.rows for text in (*_over_draws(row), *_past_detector(row))]
+    below = ["", *summary.remarks(evaluation)]
     below += [
         f"{finding.status}: {_numbered(finding)}{finding.message} {finding.advice}".rstrip() for finding in troubles
     ]
     below += _looked(evaluation)
-    for text in below:
-        console.print(Text(text, style="dim"), width=width, soft_wrap=False)
+    _print_below(below, width)
     console.print(Text(f"\n{summary.verdict(evaluation)}", style="bold"), width=width, soft_wrap=False)
+
+
+def _print_below(texts: Iterable[str], width: int) -> None:
+    for text in texts:
+        _console.out().print(Text(text, style="dim"), width=width, soft_wrap=False)
+
+
+def _print_apart(table: Apart, evaluation: Evaluation, width: int) -> None:
+    """A further table; an interval stands below its figure where both find no room side by side."""
+    gap = " [" if width >= ROOMY else "\n["
+    lines = [
+        Line(
+            summary.role_of(row, evaluation),
+            row.name,
+            summary.SHORT.get(row.library, row.library),
+            tuple(text.replace(" [", gap) for text in texts),
+            bold=row.role == "adaptive",
+        )
+        for row, texts in table.lines
+    ]
+    console = _console.out()
+    console.print(Text(f"\n{table.title}\n"), width=width, soft_wrap=False)
+    print_figures(console, width, table.heads, lines)
+    _print_below([table.note] if table.note else [], width)
 
 
 def _numbered(finding: Finding) -> str:
@@ -52,48 +80,7 @@ def _looked(evaluation: Evaluation) -> list[str]:
     return [f"Diagnostics: {passed} passed; not run: {', '.join(skipped) or 'none'}."]
 
 
-def _over_draws(row: Row) -> list[str]:
-    """A line on a random model: mean, worst and majority."""
-    figures = row.randomised
-    if not figures:
-        return []
-    shares = (
-        f"{words} {percent(figures[name])} [{100 * figures[f'{name}_interval'][0]:.1f}, "
-        f"{100 * figures[f'{name}_interval'][1]:.1f}]"
-        for name, words in (("mean", "mean"), ("majority", "majority"), ("worst", "right in all"))
-    )
-    return [f"{row.name}, accuracy over {figures['draws']} fresh draws: {', '.join(shares)}."]
-
-
-def _past_detector(row: Row) -> list[str]:
-    """A line on a detector: joint success, and success at fixed false positives."""
-    figures = row.rejection
-    if not figures:
-        return []
-    low, high = figures["false_positives_interval"]
-    where = "clean images that were not attacked" if figures["held_out"] else "the clean images themselves"
-    at = ", ".join(f"SR@{rate.rstrip('%')} {percent(share)}" for rate, share in figures.get("success_at", {}).items())
-    return [
-        f"{row.name}: {percent(figures['joint'])} are misclassified and accepted"
-        + (f", {at} (lower bounds)" if at else "")
-        + f"; false positives {percent(figures['false_positives'])} [{100 * low:.1f}, {100 * high:.1f}] of "
-        f"{figures['clean']}, {where}."
-    ]
-
-
 def _figures(line: summary.Line, evaluation: Evaluation) -> dict[str, str]:
-    """The texts of a line by the heads of their columns."""
-    distances = summary.distance_columns(evaluation)
-    mark = f" [{line.note}]" if line.note else ""
-    interval = {} if distances else {"95 %": line.interval}  # where there are distances they need the room
-    return {
-        "accuracy": line.accuracy,
-        **interval,
-        **dict(zip(summary.budget_columns(evaluation), line.smaller, strict=True)),
-        **dict(zip(distances, line.distances, strict=True)),
-        "detected": line.detected,
-        "queries": line.queries,
-        "at full": line.full,
-        "seconds": line.seconds,
-        "published": line.published + mark,
-    }
+    """The texts of a line by the heads of their columns: distances need the room of intervals."""
+    left_out = {"gradients", "95 %"} if summary.distance_columns(evaluation) else {"gradients"}
+    return {head: text for head, text in summary.cells(line, evaluation).items() if head not in left_out}

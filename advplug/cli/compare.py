@@ -59,7 +59,7 @@ def _print(comparison: Comparison) -> None:
     """Tables of accuracies and of what differs, and the verdict, on stdout."""
     from rich.text import Text
 
-    from advplug.cli._figures import table_of
+    from advplug.cli._figures import broken, table_of
     from advplug.cli._table import WIDTH
     from advplug.report.comparison_page import accuracies, pairs, verdict
 
@@ -74,8 +74,11 @@ def _print(comparison: Comparison) -> None:
         tables += [(title, [(one.name, *one.values) for one in found])] if found else []
     for title, rows in tables:
         for part in _parts(len(comparison.names), width or console.width):
-            head = (title, *(comparison.names[run] for run in part))
-            console.print(table_of(head, [(row[0], *(row[1 + run] for run in part)) for row in rows]), width=width)
+            room = (width or console.width) // (len(part) + 1) - 3
+            head = (title, *(broken(comparison.names[run], room) for run in part))
+            body = [(row[0], *(broken(row[1 + run], room) for run in part)) for row in rows]
+            console.print(table_of(head, body), width=width)
+            console.print()
     console.print(Text(verdict(comparison), style="bold"), width=width, soft_wrap=False)
 
 

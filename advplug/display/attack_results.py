@@ -12,6 +12,7 @@ from torch import Tensor
 from advplug.display import tables
 from advplug.engine.result import AttackResult
 from advplug.evaluation.diagnostics.signs import percent
+from advplug.numerics.written_numbers import written
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -85,8 +86,10 @@ def _facts(result: AttackResult) -> Mapping[str, str]:
 def _spread(distance: Tensor) -> str:
     if not len(distance):
         return "no success"
-    low, middle, high = (float(value) for value in (distance.min(), distance.median(), distance.max()))
-    return f"{low:.4g} to {high:.4g}, median {middle:.4g}"
+    low, middle, high = (
+        written(float(value), digits=4) for value in (distance.min(), distance.median(), distance.max())
+    )
+    return f"{low} to {high}, median {middle}"
 
 
 def _cost(result: AttackResult) -> str:

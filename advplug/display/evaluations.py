@@ -20,7 +20,6 @@ _FIGURES = (
     "role", "name", "library", "robust_accuracy", "detected", "queries", "gradients", "seconds", "median_distance",
     "mean_distance", "lost", "published",
 )  # fmt: skip
-_HEADS = ("attack", "accuracy", "95 %", "queries", "gradients", "seconds")
 
 
 def as_table(evaluation: Evaluation, per: Literal["attack", "sample"]) -> Any:
@@ -64,22 +63,30 @@ def _accuracies(evaluation: Evaluation) -> str:
 
 def as_html(evaluation: Evaluation) -> str:
     """The verdict, then the table, then what diagnostics warn of; for a cell of a notebook."""
-    lines = summary.lines(evaluation)
-    distances = summary.distance_columns(evaluation)
-    heads = (*_HEADS[:3], *distances, *_HEADS[3:])
-    rows = [
-        (line.name, line.accuracy, line.interval, *line.distances, line.queries, line.gradients, line.seconds)
-        for line in lines
-    ]
     troubles = [finding for finding in evaluation.findings if finding.status in ("warn", "fail")]
     told = [f"<b>{escape(one.status)}</b>: {escape(f'{one.message} {one.advice}'.rstrip())}" for one in troubles]
     return "".join(
         (
             f"<p><b>{escape(summary.verdict(evaluation))}</b></p>",
-            tables.html_table(heads, rows),
+            _table_of(evaluation),
+            *(f"<p>[{number}] {escape(one)}</p>" for number, one in enumerate(summary.sources(evaluation), 1)),
             *(f"<p>{text}</p>" for text in told),
         )
     )
+
+
+def _table_of(evaluation: Evaluation) -> str:
+    """The table in HTML, without columns that say nothing: roles and libraries are there where they differ."""
+    lines = summary.lines(evaluation)
+    texts = [{"attack": line.name, **_origin(line), **summary.cells(line, evaluation)} for line in lines]
+    heads = [head for head in texts[0] if any(one[head] for one in texts)]
+    same = [head for head in ("role", "library") if len({one[head] for one in texts} - {""}) < 2]
+    heads = [head for head in heads if head not in same]
+    return tables.html_table(heads, ([one[head] for head in heads] for one in texts))
+
+
+def _origin(line: summary.Line) -> dict[str, str]:
+    return {"role": "" if line.role in ("clean", "all") else line.role, "library": line.library}
 
 
 def plot_security_curve(evaluation: Evaluation, ax: Axes | None = None) -> Axes:

@@ -14,16 +14,20 @@ if TYPE_CHECKING:
 
 
 def html_table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """A table of plain texts, which may hold any character."""
+    """A table of plain texts, which may hold any character; the first text of a row is its header."""
     return "".join(
         (
             "<table><thead><tr>",
             *(f'<th scope="col">{escape(head)}</th>' for head in heads),
             "</tr></thead><tbody>",
-            *(f"<tr>{''.join(f'<td>{escape(cell)}</td>' for cell in row)}</tr>" for row in rows),
+            *(f'<tr><th scope="row">{escape(name)}</th>{_cells(texts)}</tr>' for name, *texts in rows),
             "</tbody></table>",
         )
     )
+
+
+def _cells(texts: Iterable[str]) -> str:
+    return "".join(f"<td>{escape(text)}</td>" for text in texts)
 
 
 def data_frame(data: Any, columns: Sequence[str] | None = None) -> Any:

@@ -9,6 +9,7 @@ from typing import Any
 from matplotlib.axes import Axes
 
 from advplug.evaluation.diagnostics.signs import percent
+from advplug.numerics.written_numbers import written as number_as_written
 from advplug.records.evaluation import Evaluation
 from advplug.report.comparison import Comparison, Line, Paired
 from advplug.report.curves import percents, points_of
@@ -97,7 +98,7 @@ def curves(comparison: Comparison) -> Picture:
     drawn.legend(loc="outside lower left", ncols=2, frameon=False, fontsize=8, labelcolor=INK)
     clauses = (
         f"{comparison.names[number]} under {norm} from {percent(points[0][1])} to {percent(points[-1][1])} at "
-        f"{points[-1][0]:.4g}"
+        f"{number_as_written(points[-1][0], digits=4)}"
         for norm, number in chain.from_iterable(
             ((norm, number) for number in numbers) for norm, numbers in norms.items()
         )

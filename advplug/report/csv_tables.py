@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from advplug.evaluation.diagnostics.intervals import wilson
+from advplug.numerics.written_numbers import written
 from advplug.records.evaluation import Evaluation
 from advplug.report import together
 from advplug.report.summary import groups, role_of
@@ -27,7 +28,7 @@ def attacks_csv(evaluation: Evaluation) -> str:
     The last lines, where there are several, are those of the baselines and of all attacks together.
     """
     budgets = sorted({budget for row in evaluation.rows for budget, _ in row.sweep})
-    head = [*_HEAD, *(f"accuracy_at_{budget:.6g}" for budget in budgets)]
+    head = [*_HEAD, *(f"accuracy_at_{written(budget)}" for budget in budgets)]
     lines = [["clean", "no attack", "", *_share(evaluation.clean_accuracy, evaluation), evaluation.false_positives]]
     for row in evaluation.rows:
         sweep = dict(row.sweep)

@@ -9,6 +9,7 @@ import numpy as np
 from matplotlib.axes import Axes
 
 from advplug.evaluation.diagnostics.signs import percent
+from advplug.numerics.written_numbers import written
 from advplug.records.evaluation import Evaluation, Row
 from advplug.report import together
 from advplug.report.looks import Look, looks
@@ -108,7 +109,7 @@ def _alt(evaluation: Evaluation, whole: Points) -> str:
 
 
 def _at(point: tuple[float, float]) -> str:
-    return f"{percent(point[1])} at {point[0]:.4g}"
+    return f"{percent(point[1])} at {written(point[0], digits=4)}"
 
 
 def _ran(row: Row, evaluation: Evaluation) -> Points:

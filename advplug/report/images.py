@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from math import isclose
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from advplug.numerics.written_numbers import written
 from advplug.records.evaluation import Arrays, Evaluation, Row
 from advplug.report.picture import Picture
 from advplug.report.sounds import players
@@ -17,6 +19,8 @@ MOST, MOST_OF_LARGE = 6, 3
 LARGE, SIDE = 64, 112
 """Sides in pixels above which fewer images are shown, and above which not every pixel is: else the page is heavy."""
 TITLE = "Broken samples"
+_ROUNDING = 1e-4
+"""By how much a distance in single precision may miss the budget, relative to it."""
 
 
 def gallery(evaluation: Evaluation, most: int = MOST) -> Picture:
@@ -37,6 +41,7 @@ def gallery(evaluation: Evaluation, most: int = MOST) -> Picture:
     clean, found = _pixels(inputs[broken]), _pixels(adversarials[broken])
     change = _largest(found - clean)
     scale = float(np.abs(change).max()) or 1.0
+    end = _far(scale, evaluation)
     step = -(-max(inputs.shape[2:]) // SIDE)
     clean, found, change = (images[:, ::step, ::step] for images in (clean, found, change))
     low, high = min(0.0, float(inputs.min())), max(1.0, float(inputs.max()))
@@ -55,14 +60,14 @@ def gallery(evaluation: Evaluation, most: int = MOST) -> Picture:
         place = {"rotation": 90, "ha": "right", "va": "center"}
         axes.annotate(text, (-0.08, 0.5), xycoords="axes fraction", color=INK, fontsize=8, **place)
     bar = drawn.colorbar(last, ax=panels[:, :], location="bottom", shrink=0.4, aspect=40, pad=0.02)
-    bar.set_ticks([-scale, 0, scale], labels=[f"-{scale:.3g}", "0", f"+{scale:.3g}"])
+    bar.set_ticks([-scale, 0, scale], labels=[f"-{end}", "0", f"+{end}"])
     bar.ax.tick_params(colors=INK, length=0, labelsize=7.5)
     bar.outline.set_visible(False)
     channel = "" if inputs.shape[1] == 1 else ", of the channel that changed most"
     caption = (
         f"The first {len(broken)} of {int(np.sum(row.arrays['success']))} samples that {row.name} broke, each with its "
         f"label, what the model says instead, and the {evaluation.threat.partition(':')[0]} distance. The difference "
-        f"(adversarial minus clean{channel}) is coloured from -{scale:.3g} to +{scale:.3g}; white is no change."
+        f"(adversarial minus clean{channel}) is coloured from -{end} to +{end}; white is no change."
         + ("" if step == 1 else f" One pixel of {step} in each direction is shown.")
     )
     return Picture(TITLE, caption, drawn, _alt(evaluation, row, broken))
@@ -72,8 +77,17 @@ def _alt(evaluation: Evaluation, row: Row, broken: NDArray[Any]) -> str:
     told = (" to ".join(_classes(evaluation, row.arrays, sample)) for sample in broken)
     spans = row.arrays["distance"][broken] if "distance" in row.arrays else np.zeros(0)
     norm = evaluation.threat.partition(":")[0]
-    far = f" The {norm} distances are {np.nanmin(spans):.3g} to {np.nanmax(spans):.3g}." if len(spans) else ""
+    ends = [_far(end, evaluation) for end in (np.nanmin(spans), np.nanmax(spans))] if len(spans) else []
+    far = f" The {norm} distances are {' to '.join(ends)}." if ends else ""
     return f"{len(broken)} images that {row.name} broke, clean, adversarial and difference: {', '.join(told)}.{far}"
+
+
+def _far(distance: float, evaluation: Evaluation) -> str:
+    """A measured distance, as it was written where it is the budget but for rounding."""
+    budget = evaluation.epsilon
+    if budget is not None and isclose(distance, budget, rel_tol=_ROUNDING):
+        return written(budget)
+    return f"{distance:.3g}"
 
 
 def _pixels(images: NDArray[Any]) -> NDArray[Any]:
@@ -90,7 +104,7 @@ def _title(evaluation: Evaluation, arrays: Arrays, sample: int) -> str:
     """``7 to 3``, the label and what the model says instead, above the distance; as far as they are on record."""
     distance = arrays["distance"][sample] if "distance" in arrays else np.nan
     above = " to ".join(_classes(evaluation, arrays, sample)).replace("$", r"\$")
-    return f"{above}\n" + (f"{distance:.3g}" if np.isfinite(distance) else "")
+    return f"{above}\n" + (_far(distance, evaluation) if np.isfinite(distance) else "")
 
 
 def _classes(evaluation: Evaluation, arrays: Arrays, sample: int) -> list[str]:

@@ -7,6 +7,7 @@ from matplotlib.axes import Axes
 from matplotlib.image import AxesImage
 from numpy.typing import NDArray
 
+from advplug.numerics.written_numbers import written
 from advplug.records.evaluation import Arrays, Evaluation
 from advplug.report.picture import Picture, listed
 from advplug.report.style import ADAPTIVE, BASELINE, INK, figure, quiet
@@ -50,7 +51,8 @@ def margin_lines(evaluation: Evaluation) -> Picture:
         + ", ".join(f"{text} {np.nanmin(values[number]):.3g} at least" for text, (values, _) in lines.items())
         for number, sample in enumerate(shown)
     )
-    return Picture(LINES, caption, drawn, f"Margin of {len(shown)} samples up to {radius:.3g}. {listed(clauses)}")
+    edge = written(radius, digits=3)
+    return Picture(LINES, caption, drawn, f"Margin of {len(shown)} samples up to {edge}. {listed(clauses)}")
 
 
 def margin_planes(evaluation: Evaluation) -> Picture:
@@ -81,7 +83,8 @@ def margin_planes(evaluation: Evaluation) -> Picture:
         f"{np.nanmin(planes[number]):.3g} to {np.nanmax(planes[number]):.3g}"
         for number, sample in enumerate(shown)
     )
-    return Picture(PLANES, caption, drawn, f"Margin around {len(shown)} samples up to {radius:.3g}. {listed(clauses)}")
+    edge = written(radius, digits=3)
+    return Picture(PLANES, caption, drawn, f"Margin around {len(shown)} samples up to {edge}. {listed(clauses)}")
 
 
 def _with_numbers(found: Arrays) -> Arrays:

@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from advplug.records.evaluation import Evaluation
+from advplug.report.apart import apart
 from advplug.report.checklist import answers, checklist
 from advplug.report.diagnoses import counted, diagnoses
 from advplug.report.reproduce import facts
-from advplug.report.summary import budget_columns, distance_columns, lines, remarks, sources, subject, verdict
+from advplug.report.summary import (
+    SHORT,
+    budget_columns,
+    distance_columns,
+    lines,
+    remarks,
+    role_of,
+    sources,
+    subject,
+    verdict,
+)
 
 
 def markdown(evaluation: Evaluation) -> str:
@@ -36,6 +47,7 @@ def whole_report(evaluation: Evaluation) -> str:
     parts = [
         f"# {subject(evaluation)} under {evaluation.threat}",
         markdown(evaluation),
+        *_apart(evaluation),
         f"## Diagnostics\n\n{counted(found)}.",
         table(
             ("diagnostic", "status", "figure", "what it means", "try next", "samples"),
@@ -59,6 +71,17 @@ def whole_report(evaluation: Evaluation) -> str:
         ),
     ]
     return "\n\n".join(part for part in parts if part)
+
+
+def _apart(evaluation: Evaluation) -> Iterator[str]:
+    for one in apart(evaluation):
+        rows = [
+            (role_of(row, evaluation), row.name, SHORT.get(row.library, row.library), *texts)
+            for row, texts in one.lines
+        ]
+        yield f"## {one.title}"
+        yield table(("role", "attack", "library", *one.heads), rows, texts=3)
+        yield one.note
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[str]], texts: int | None = None) -> str:

@@ -179,6 +179,22 @@ def lines(evaluation: Evaluation) -> list[Line]:
     return [clean, *(_line(row, evaluation, notes) for row in evaluation.rows), *_all_together(evaluation, empty)]
 
 
+def cells(line: Line, evaluation: Evaluation) -> dict[str, str]:
+    """The figures of a line by the heads of their columns, in their order; empty texts where there are none."""
+    return {
+        "accuracy": line.accuracy,
+        "95 %": line.interval,
+        **dict(zip(budget_columns(evaluation), line.smaller, strict=True)),
+        **dict(zip(distance_columns(evaluation), line.distances, strict=True)),
+        "detected": line.detected,
+        "queries": line.queries,
+        "at full": line.full,
+        "gradients": line.gradients,
+        "seconds": line.seconds,
+        "published": line.published + (f" [{line.note}]" if line.note else ""),
+    }
+
+
 def _all_together(evaluation: Evaluation, empty: tuple[str, ...]) -> list[Line]:
     """The lines on the baselines and on all attacks together, where there are several of them."""
     return [

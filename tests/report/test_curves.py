@@ -21,7 +21,10 @@ def evaluation(tmp_path: Path) -> Evaluation:
 
 
 def test_the_dashes_bound_the_accuracy_and_no_run(evaluation: Evaluation) -> None:
-    """A run with a smaller budget may do worse than the adversarials of the largest one, drawn back to it."""
+    """A run with a smaller budget may do worse than the adversarials of the largest one, drawn back to it.
+
+    The caption called the dashes a bound of what such a run would leave; 7 runs of one report lay above them.
+    """
     shrunk = ((0.0, 1.0), (0.1, 0.25), (0.3, 0.0))
     row = replace(evaluation.rows[1], shrunk=shrunk, sweep=((0.1, 0.5), (0.3, 0.0)))
     picture = security_curve(replace(evaluation, rows=(row,)))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import made_evaluations
 import pytest
@@ -12,21 +11,10 @@ import pytest
 from advplug.evaluation import Evaluation
 from advplug.report.deployed import draw_intervals, roc_curves
 
-DRAWS = {
-    "draws": 16, "mean": 0.5, "majority": 0.4, "worst": 0.1,
-    "mean_interval": [0.4, 0.6], "majority_interval": [0.3, 0.5], "worst_interval": [0.0, 0.2],
-}  # fmt: skip
-REJECTION: dict[str, Any] = {
-    "clean": 30, "held_out": False, "false_positives": 0.1, "joint": 0.75, "success_at": {"5%": 0.5, "50%": 0.25},
-    "roc": [[0.0, 0.0], [0.1, 0.6], [1.0, 1.0]],
-}  # fmt: skip
-
 
 @pytest.fixture
 def made(tmp_path: Path) -> Evaluation:
-    evaluation = made_evaluations.evaluation(tmp_path)
-    rows = tuple(replace(row, randomised=DRAWS, rejection=REJECTION) for row in evaluation.rows)
-    return replace(evaluation, rows=rows, false_positives=0.1, clean_error_rate=0.1)
+    return made_evaluations.deployed(made_evaluations.evaluation(tmp_path))
 
 
 def test_three_ways_of_counting_draws(made: Evaluation) -> None:

@@ -126,7 +126,7 @@ def test_missing_files_name_the_remedy(tmp_path: Path) -> None:
 
 
 def test_download_checks_the_hash(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def retrieve(url: str, known_hash: str, *, fname: str, path: Path, progressbar: bool) -> str:
+    def retrieve(url: str, known_hash: str, *, fname: str, path: Path, downloader: object) -> str:
         assert len(known_hash) == 64
         raise ValueError("hash of downloaded file does not match")
 
