@@ -191,8 +191,7 @@ class Task:
         """
         point = self._held(raw(x))
         estimate = self.problem.gradient(self._steering(loss, targets), point, self._rows.noise, self.t)
-        self.best_points.count_unusable(estimate.gradient)
-        gradient = torch.nan_to_num(estimate.gradient, nan=0.0, posinf=0.0, neginf=0.0)
+        gradient = self.best_points.usable(estimate.gradient)
         if self._region.mask is not None:  # what may not change has no part in the search
             gradient = gradient * (self._region.mask if gradient.ndim == point.ndim else self._region.mask[:, None])
         success, logits = self.best_points.record(
