@@ -73,7 +73,11 @@ def _facts(result: AttackResult) -> Mapping[str, str]:
     )
     notes = [
         f"{int(getattr(result, name).sum())} {told}"
-        for name, told in (("detected", "rejected by the detector"), ("lost", "lost when they were judged again"))
+        for name, told in (
+            ("detected", "rejected by the detector"),
+            ("lost", "lost when they were judged again"),
+            ("given_up", "given up before the last step"),
+        )
         if bool(getattr(result, name).any())
     ]
     return {

@@ -163,10 +163,14 @@ class BestPoints:
             self.finish(self._counter.any_row_of_sample(fallen) if self._shared else fallen)
         return seen > 0.5, logits
 
-    def count_unusable(self, gradient: Tensor) -> None:
-        """Note for which rows a gradient (n, ...) is zero throughout or not finite."""
-        peak = gradient.flatten(1).abs().amax(1)  # NaN and inf come through
-        self.rows.unusable.add_((~((peak > 0) & peak.isfinite()) & ~self.rows.done).long())
+    def usable(self, gradient: Tensor) -> Tensor:
+        """The gradient (n, ...) with zeros for what is not finite; notes where it is zero throughout or not finite."""
+        peak = size_of_rows(gradient.flatten(1), "linf")  # NaN and inf come through
+        finite = peak.isfinite()
+        self.rows.unusable.add_((~((peak > 0) & finite) & ~self.rows.done).long())
+        if self.on_host and bool(finite.all()):
+            return gradient
+        return torch.nan_to_num(gradient, nan=0.0, posinf=0.0, neginf=0.0)
 
     def finish(self, done: Tensor) -> None:
         """Search no further for the rows of ``done``, bool (n,): they keep their best point and leave the batch."""

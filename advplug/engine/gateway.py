@@ -24,6 +24,9 @@ from advplug.model import Decision, DefendedModel
 DEFAULT_BUDGET = 2**30
 """Bytes of activations that one forward pass may hold, unless told otherwise."""
 
+CACHES = 24
+"""A batch that fits into memory is about so many times as large as one that fits into a processor's caches."""
+
 ROUNDING_IN_HALF = 3e-2
 """Share of the largest score that half precision may change in a deep network."""
 

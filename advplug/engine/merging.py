@@ -15,7 +15,8 @@ OF_ONE_ATTACK = ("forwards", "backwards", "unusable_gradients")
 """Names of what is counted for each attack apart."""
 
 _OF_A_POINT = (
-    "adversarials", "success", "success_rate", "detected", "lost", "distance", "target", "restart", "stage", "tried",
+    "adversarials", "success", "success_rate", "detected", "lost", "given_up", "distance", "target", "restart",
+    "stage", "tried",
 )  # fmt: skip
 
 

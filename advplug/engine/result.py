@@ -37,6 +37,7 @@ class AttackResult:
     clean_error_rate: float (N,), share of fresh draws in which the answer to the clean input was not the true label.
     detected: bool (N,), the best point found is misclassified but rejected; never True without a detector.
     lost: bool (N,), no success, but the search counted one that did not hold when the returned array was judged.
+    given_up: bool (N,), no success, and the last attack ended a search of the sample before its last step.
     distance: float64 (N,), norm of the perturbation under the threat model; NaN where there is no success.
     target: int64 (N,), class aimed at in the successful round; -1 for none.
     restart: int64 (N,), number of the successful restart; -1 for none.
@@ -63,6 +64,7 @@ class AttackResult:
     clean_error_rate: Tensor
     detected: Tensor
     lost: Tensor
+    given_up: Tensor
     distance: Tensor
     target: Tensor
     restart: Tensor
@@ -183,6 +185,7 @@ class AttackResult:
             clean_error_rate=clean_error_rate,
             detected=torch.zeros(count, dtype=torch.bool, device=device),
             lost=torch.zeros(count, dtype=torch.bool, device=device),
+            given_up=torch.zeros(count, dtype=torch.bool, device=device),
             distance=torch.full((count,), torch.nan, dtype=torch.float64, device=device),
             target=torch.full((count,), -1, device=device),
             restart=torch.full((count,), -1, device=device),

@@ -14,7 +14,7 @@ from advplug.attack import Attack
 from advplug.engine.best_points import Rows, Trace
 from advplug.engine.bisection import ROUNDS, Budgets
 from advplug.engine.frozen import Weights
-from advplug.engine.gateway import Gateway, out_of_memory
+from advplug.engine.gateway import CACHES, Gateway, out_of_memory
 from advplug.engine.problem import Problem
 from advplug.engine.query_counter import QueryCounter
 from advplug.engine.references import referring
@@ -130,7 +130,10 @@ class _Run:
         """Attack the samples that are ``attacked``, bool (N,), in batches that fit."""
         self.rounds_done += 1
         rows = attacked.nonzero().squeeze(1)
-        size = min(self.problem.options.batch_size or len(rows), max(1, self.gateway.max_rows // self.at_once))
+        fits = self.gateway.max_rows
+        if self.at_once > 1 and rows.device.type == "cpu":
+            fits //= CACHES  # targets fill a batch that few samples do not; a larger one takes longer than its parts
+        size = min(self.problem.options.batch_size or len(rows), max(1, fits // self.at_once))
         traces: list[Trace] = []
         queue = list(rows.split(size))
         while queue:
@@ -258,6 +261,7 @@ class _Run:
             decision = self.gateway.decide(part.best_x)
             detected = (decision.labels != part.labels) & ~decision.accepted
             result.detected[part.samples] = detected & ~result.success[part.samples]
+        result.given_up[part.samples] |= part.done & (part.best_rate <= 0) & ~result.success[part.samples]
         # What breaks the copy that was searched breaks the model, here or a little further.
         found = (part.best_rate > 0) | (part.best_seen > 0)
         if not bool(found.any()):
@@ -285,6 +289,7 @@ class _Run:
         rows = rows[won]
         result.success[rows] = True
         result.lost[rows] = False
+        result.given_up[rows] = False
         result.detected[rows] = False
         result.adversarials[rows] = candidates[won]
         result.distance[rows] = distance[won]

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from advplug.criteria import Criterion
 from advplug.engine.best_points import BestPoints, Cost, Rows, Trace
-from advplug.engine.gateway import Gateway
+from advplug.engine.gateway import CACHES, Gateway
 from advplug.engine.objective import Objective
 from advplug.engine.problem import Problem
 from advplug.engine.query_counter import QueryCounter
@@ -29,8 +29,6 @@ from advplug.numerics.tensors import raw, wrap
 from advplug.numerics.trees import take
 from advplug.threat import ThreatModel
 from advplug.tracking import step_of
-
-_CACHES = 24  # a batch that fits into memory is about so many times as large as one that fits into a processor's caches
 
 S = TypeVar("S")
 
@@ -193,8 +191,7 @@ class Task:
         """
         point = self._held(raw(x))
         estimate = self.problem.gradient(self._steering(loss, targets), point, self._rows.noise, self.t)
-        self.best_points.count_unusable(estimate.gradient)
-        gradient = torch.nan_to_num(estimate.gradient, nan=0.0, posinf=0.0, neginf=0.0)
+        gradient = self.best_points.usable(estimate.gradient)
         if self._region.mask is not None:  # what may not change has no part in the search
             gradient = gradient * (self._region.mask if gradient.ndim == point.ndim else self._region.mask[:, None])
         success, logits = self.best_points.record(
@@ -229,7 +226,7 @@ class Task:
         if len(x) == 1:
             return wrap(x[0]), self.evaluate(wrap(x[0])).loss
         # On the host, batches that outgrow the caches take longer than their parts.
-        chunks = self._objective.chunks(len(x), rows_per_draw=_CACHES if self.best_points.on_host else 1)
+        chunks = self._objective.chunks(len(x), rows_per_draw=CACHES if self.best_points.on_host else 1)
         found = [self._objective.tiled(many).value(x[first : first + many].flatten(0, 1)) for first, many in chunks]
         loss = torch.cat([values.unflatten(0, (-1, x.shape[1])) for values, _ in found])
         logits = torch.cat([scores.unflatten(0, (-1, x.shape[1])) for _, scores in found])

@@ -21,8 +21,8 @@ from advplug.records.evaluation import Row
 from advplug.records.job import Job
 
 _RECORDED = (
-    "success", "success_rate", "correct", "clean_error_rate", "detected", "lost", "distance", "target", "restart",
-    "stage", "forwards", "backwards", "unusable_gradients", "trace", "evaluations",
+    "success", "success_rate", "correct", "clean_error_rate", "detected", "lost", "given_up", "distance", "target",
+    "restart", "stage", "forwards", "backwards", "unusable_gradients", "trace", "evaluations",
 )  # fmt: skip
 
 

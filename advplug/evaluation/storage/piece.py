@@ -15,7 +15,7 @@ from torch import Tensor
 from advplug.engine.result import AttackResult
 from advplug.errors import InvalidInput
 
-FORM = 2
+FORM = 3
 """Version of the form of the bytes."""
 
 _OF_RANDOM_MODELS = ("tried", "rates")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from dataclasses import replace
 from importlib.util import find_spec
 
 import pytest
@@ -12,6 +13,7 @@ from torch import Tensor, nn
 
 from advplug import ThreatModel, run
 from advplug.engine.problem import make_problem
+from advplug.engine.stages import run_cascade
 from advplug.errors import InvalidInput
 from advplug.losses import Margin
 from advplug.testing.digits import shipped_digits
@@ -118,11 +120,28 @@ def test_progress_ends_at_what_was_planned() -> None:
     assert len({total for _, total, _ in seen}) == 1
 
 
-def test_all_targets_in_one_batch_break_the_same() -> None:
+def test_all_targets_in_one_batch_break_what_one_after_the_other_breaks() -> None:
     model, x, y = case(count=40)
-    threat = ThreatModel("linf", 0.05)
-    one, many = (run(QUICK, model, x, y, threat, targets_at_once=count) for count in (1, 9))
-    assert torch.equal(one.success, many.success)
+    stages = QUICK.stages(make_problem(model, x, y, ThreatModel("linf", 0.05)))
+    one_by_one = [replace(one.problem, options=replace(one.problem.options, targets_at_once=1)) for one in stages]
+    last = run_cascade([(stage.attack, problem) for stage, problem in zip(stages, one_by_one, strict=True)])[-1]
+    together = run(QUICK, model, x, y, ThreatModel("linf", 0.05))
+    assert torch.equal(together.success, last.success)
+    assert 0 < together.success.sum() < 40
+
+
+def test_square_gives_up_survivors_that_are_far_from_the_boundary() -> None:
+    model = linear_model(3, (1, 16, 16), seed=1).float()
+    x = torch.rand(6, 1, 16, 16, generator=torch.Generator().manual_seed(3))
+    y = model(x).argmax(1)
+    far = ThreatModel("linf", 0.002)
+    soon, never = (
+        run(Standard(steps=1, queries=1500, patience=patience), model, x, y, far) for patience in (4.0, None)
+    )
+    assert torch.equal(soon.success, never.success)
+    assert not never.given_up.any()
+    assert soon.given_up.any()
+    assert ((never.forwards - soon.forwards)[soon.given_up] == 1497 - 1001).all()
 
 
 def test_it_has_losses_of_its_own() -> None:

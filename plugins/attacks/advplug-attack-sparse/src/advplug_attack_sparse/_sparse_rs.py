@@ -31,6 +31,8 @@ class SparseRS(SparseAttack, RandomSearch):
         stretches.
     proposals: exchanges that are tried on a sample at once, of which the best is kept; 1 is the paper's. More take less
         time where samples alone do not fill the device, and as many queries.
+    patience: give up samples whose margin falls too slowly to reach zero, see :class:`advplug.families.RandomSearch`;
+        None, as in the paper, for never.
     """
 
     norms = ("l0",)

@@ -29,6 +29,8 @@ class Square(RandomSearch):
     p_init: share of the image that the first windows cover; it is halved on a schedule that ``queries`` stretches.
     proposals: windows that are tried on a sample at once, of which the best is kept; 1 is the paper's. More take less
         time where samples alone do not fill the device, and as many queries.
+    patience: give up samples whose margin falls too slowly to reach zero, see :class:`advplug.families.RandomSearch`;
+        None, as in the paper, for never.
     """
 
     norms = ("linf", "l2")

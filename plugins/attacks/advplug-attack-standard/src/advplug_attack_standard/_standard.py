@@ -11,7 +11,7 @@ from advplug import load
 from advplug.attack import Attack, Problem, Stage, Task
 from advplug.errors import RobustnessWarning
 from advplug.evaluation import preflight
-from advplug.hyperparameters import AtLeast, Count
+from advplug.hyperparameters import AtLeast, Count, Positive
 from advplug.losses import DLR, CrossEntropy, Loss, Margin, TargetedDLR
 
 SQUARE = "square"
@@ -44,6 +44,8 @@ class Standard(Attack):
     steps: of each run of APGD and FAB.
     num_targets: how many of the likeliest other classes the targeted stages aim at.
     queries: of Square, for each sample.
+    patience: how soon Square gives up a sample whose margin falls too slowly to reach zero; None for never. See
+        :class:`advplug.families.RandomSearch`.
     """
 
     norms = ("linf", "l2", "l1")
@@ -52,6 +54,7 @@ class Standard(Attack):
     steps: Count = 100
     num_targets: Count = 9
     queries: Annotated[int, AtLeast(2)] = 5000
+    patience: Positive | None = 4.0
 
     def run(self, task: Task) -> None:
         """Never called: the engine runs the stages."""
@@ -64,6 +67,8 @@ class Standard(Attack):
         # Untargeted, the likeliest other classes are only where some stages steer to, unless the caller named some.
         whole = problem if problem.threat.targeted else replace(problem, targets=None, num_targets=None)
         classes = problem if problem.has_targets else replace(problem, num_targets=self.num_targets)
+        together = max(problem.options.targets_at_once, self.num_targets)
+        classes = replace(classes, options=replace(problem.options, targets_at_once=together))
         stages = [Stage("apgd-ce", apgd, replace(whole, loss=CrossEntropy()))]
         count, targeted = problem.model.num_classes, problem.threat.targeted
         if problem.model.stochastic:
@@ -80,7 +85,9 @@ class Standard(Attack):
             Stage("fab-t", load("attack:fab")(steps=self.steps), classes),
         ]
         if problem.threat.norm != "l1":
-            square = load("attack:square")(queries=self.queries, proposals=min(PROPOSALS, self.queries - 1))
+            square = load("attack:square")(
+                queries=self.queries, proposals=min(PROPOSALS, self.queries - 1), patience=self.patience
+            )
             stages.append(Stage(SQUARE, square, whole))
         return stages
 

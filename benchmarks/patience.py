@@ -1,0 +1,125 @@
+"""Whether Square may give up samples whose margin falls slowly: what that would have lost, on many networks.
+
+python benchmarks/patience.py [--only GROUP] [--limit 60] [--skip 30] [--seed 1] [--out FILE]
+
+Square runs with all its queries on what APGD leaves. From the loss after each step follows whom a given patience would
+have given up, and how many of these fell later. Every second network sets the patience, the others judge it.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import click
+import torch
+from autoattack import shipped
+from search import MODELS, arguments_of
+
+from advplug import Images, ThreatModel, load
+from advplug.attack import Options
+from advplug.engine.problem import make_problem
+from advplug.engine.stages import run_cascade
+from advplug.errors import AdvplugError
+from advplug.families.random_search import FOLD, LOOKS
+
+QUERIES, PROPOSALS, STEPS = 5000, 8, 30
+PATIENCE = (0.5, 1.0, 2.0, 3.0, 4.0, 6.0, 8.0)
+
+
+@click.command()
+@click.option("--only", type=click.Choice(["shipped", "strange"]), help="One group of networks.")
+@click.option("--limit", default=60, show_default=True, help="Digits of each network.")
+@click.option("--skip", default=30, show_default=True, help="Leave out the first digits.")
+@click.option("--seed", default=1, show_default=True)
+@click.option(
+    "--out", type=click.Path(dir_okay=False, path_type=Path), help="Write each network there, and go on there."
+)
+def main(*, only: str | None, limit: int, skip: int, seed: int, out: Path | None) -> None:
+    """Measure, and print one table."""
+    torch.set_num_threads(1)
+    warnings.simplefilter("ignore")
+    lines = [json.loads(line) for line in out.read_text().splitlines()] if out is not None and out.exists() else []
+    done = {line["name"] for line in lines}
+    for name, model, digits, threat in _cases(only, skip + limit, done):
+        new = Images(digits.inputs[skip:], digits.labels[skip:])
+        lines.append({"name": name, "samples": _samples(model, new, threat, seed)})
+        if out is not None:
+            with out.open("a") as file:
+                file.write(json.dumps(lines[-1]) + "\n")
+    _print(lines)
+
+
+def _cases(only: str | None, count: int, done: set[str]) -> Iterator[tuple[str, Any, Images, ThreatModel]]:
+    digits = load("data:mnist")().load("shipped", count)
+    for name in shipped() if only != "strange" else ():
+        if name not in done:
+            defense, _, preset = name.partition(":")
+            plugin = load(f"defense:{defense}")()
+            yield name, plugin.build(preset).eval(), digits, plugin.preset(preset).threat
+    for name, case in MODELS.items() if only != "shipped" else ():
+        if name not in done:
+            yield name, *arguments_of(case, count)
+
+
+def _samples(model: Any, digits: Images, threat: ThreatModel, seed: int) -> list[dict[str, Any]]:
+    """Of each survivor of APGD its best margins at the looks and a fifth of them, and the query at which it fell."""
+    problem = make_problem(model, digits.inputs, digits.labels, threat, options=Options(seed=seed))
+    if problem.model.stochastic:
+        return []  # it has no Square in the suite
+    square = load("attack:square")(queries=QUERIES, proposals=PROPOSALS)
+    try:
+        apgd, found = run_cascade([(load("attack:apgd")(steps=STEPS), problem), (square, problem)])
+    except AdvplugError:  # no gradient: Square meets all samples
+        (found,) = run_cascade([(square, problem)])
+        left = found.correct
+    else:
+        left = apgd.correct & ~apgd.success
+    best = found.trace.nan_to_num(nan=math.inf).cummin(0).values
+    rows = []
+    for number in left.nonzero().squeeze(1).tolist():
+        margins = [(_at(best, look // FOLD, number), _at(best, look, number)) for look in LOOKS]
+        fell = int(found.forwards[number]) if bool(found.success[number]) else None
+        rows.append({"margins": margins, "fell": fell})
+    return rows
+
+
+def _at(best: torch.Tensor, queries: int, number: int) -> float:
+    step = -(-(queries - 1) // PROPOSALS)
+    return float(best[min(step, len(best) - 1), number])
+
+
+def given_up(sample: dict[str, Any], patience: float) -> int | None:
+    """The look at which it would have been given up; None for never."""
+    for look, (earlier, now) in zip(LOOKS, sample["margins"], strict=True):
+        if sample["fell"] is not None and sample["fell"] <= look:
+            return None
+        if earlier > now > patience * (earlier - now):
+            return look
+    return None
+
+
+def _print(lines: list[dict[str, Any]]) -> None:
+    print("| networks | patience | survivors of APGD | fell to Square | after 1000 queries | given up | of these fell |"
+          " queries |\n|---|---|---|---|---|---|---|---|")  # fmt: skip
+    for half, part in (("even", lines[::2]), ("odd", lines[1::2]), ("all", lines)):
+        samples = [sample for line in part for sample in line["samples"]]
+        fell = [sample for sample in samples if sample["fell"] is not None]
+        late = [sample for sample in fell if sample["fell"] > LOOKS[0]]
+        for patience in PATIENCE:
+            looks = [given_up(sample, patience) for sample in samples]
+            pairs = list(zip(looks, samples, strict=True))
+            lost = sum(look is not None and sample["fell"] is not None for look, sample in pairs)
+            all_queries = sum(sample["fell"] or QUERIES for sample in samples)
+            spent = sum(look or sample["fell"] or QUERIES for look, sample in pairs)
+            cells = (len(samples), len(fell), len(late), sum(look is not None for look in looks), lost)
+            share = f"{spent / max(all_queries, 1):.0%}"
+            print(f"| {len(part)}, {half} | {patience:g} | {' | '.join(map(str, cells))} | {share} |")
+
+
+if __name__ == "__main__":
+    main()
