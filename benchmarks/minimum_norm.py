@@ -1,6 +1,6 @@
 """Print one table: minimum-norm attacks of every library on one trained network, with equal numbers of gradients.
 
-python benchmarks/minimum_norm.py --model mnist-linf --norm l1 [--limit 100] [--steps 500] [--slow] [--json FILE]
+python benchmarks/minimum_norm.py --model mnist-linf --norm l1 [--limit 100] [--steps 500] [--budget N] [--json FILE]
 """
 
 from __future__ import annotations
@@ -36,12 +36,23 @@ all black), or that the attack calls a success although they are none."""
 @click.option("--limit", default=100, show_default=True, help="Images, including misclassified ones.")
 @click.option("--skip", default=0, show_default=True, help="Images to skip, such as those used for tuning.")
 @click.option("--steps", default=500, show_default=True, help="Gradients for each image.")
+@click.option("--budget", type=int, help="Most forwards of each image, and most backwards.")
 @click.option("--threads", default=1, show_default=True)
 @click.option("--only", default="", help="Parts of the names of libraries or attacks, separated by commas.")
 @click.option("--slow", is_flag=True, help="Include the slow attacks: ART's Carlini-Wagner, Brendel-Bethge, JSMA.")
 @click.option("--json", "file", type=click.Path(dir_okay=False, path_type=Path), help="Write the rows to this file.")
 def main(
-    *, model: str, norm: str, limit: int, skip: int, steps: int, threads: int, only: str, slow: bool, file: Path | None
+    *,
+    model: str,
+    norm: str,
+    limit: int,
+    skip: int,
+    steps: int,
+    budget: int | None,
+    threads: int,
+    only: str,
+    slow: bool,
+    file: Path | None,
 ) -> None:
     """Print the table."""
     torch.set_num_threads(threads)
@@ -52,7 +63,7 @@ def main(
     outcomes = []
     for contestant in entrants:
         if slow or not contestant.slow:
-            outcomes.append(measure(contestant, subject.net, subject.x, subject.y, norm))
+            outcomes.append(measure(contestant, subject.net, subject.x, subject.y, norm, budget=budget))
             click.echo(f"{contestant.name} ({contestant.settings}): {outcomes[-1].seconds:.1f} s", err=True)
     if not outcomes:
         raise click.ClickException("nothing to run: widen --only, or add --slow")
@@ -65,6 +76,7 @@ def main(
             "model": model,
             "norm": norm,
             "steps": steps,
+            "budget": budget,
             "skip": skip,
             "total": subject.total,
             "attacked": len(subject.x),
