@@ -39,6 +39,7 @@ all black), or that the attack calls a success although they are none."""
 @click.option("--budget", type=int, help="Most forwards of each image, and most backwards.")
 @click.option("--threads", default=1, show_default=True)
 @click.option("--only", default="", help="Parts of the names of libraries or attacks, separated by commas.")
+@click.option("--without", default="", help="The same of those to leave out.")
 @click.option("--slow", is_flag=True, help="Include the slow attacks: ART's Carlini-Wagner, Brendel-Bethge, JSMA.")
 @click.option("--json", "file", type=click.Path(dir_okay=False, path_type=Path), help="Write the rows to this file.")
 def main(
@@ -51,6 +52,7 @@ def main(
     budget: int | None,
     threads: int,
     only: str,
+    without: str,
     slow: bool,
     file: Path | None,
 ) -> None:
@@ -58,7 +60,7 @@ def main(
     torch.set_num_threads(threads)
     warnings.filterwarnings("ignore")
     subject = case(model, limit, skip)
-    entrants = chosen(norm, steps, only)
+    entrants = [one for one in chosen(norm, steps, only) if not any(_named(one, part) for part in _parts(without))]
     left_out = [] if slow else [one.name for one in entrants if one.slow]
     outcomes = []
     for contestant in entrants:
@@ -102,8 +104,16 @@ def chosen(norm: str, steps: int, only: str = "", *, quiet: bool = False) -> lis
             entrants += peers(norm, steps)
     if absent and not quiet:
         click.echo(f"not installed: {', '.join(dict.fromkeys(absent))}", err=True)
-    wanted = [part.strip().lower() for part in only.split(",") if part.strip()]
-    return [one for one in entrants if not wanted or any(part in one.name.lower() for part in wanted)]
+    wanted = _parts(only)
+    return [one for one in entrants if not wanted or any(_named(one, part) for part in wanted)]
+
+
+def _parts(text: str) -> list[str]:
+    return [part.strip().lower() for part in text.split(",") if part.strip()]
+
+
+def _named(contestant: Contestant, part: str) -> bool:
+    return part in contestant.name.lower()
 
 
 if __name__ == "__main__":

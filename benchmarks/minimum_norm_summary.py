@@ -6,11 +6,16 @@ python benchmarks/minimum_norm_summary.py mnist-linf.json mnist-l2.json ... > be
 from __future__ import annotations
 
 import json
-from itertools import groupby
+import math
+from itertools import combinations, groupby
 from pathlib import Path
 from typing import Any
 
 import click
+import torch
+from torch import Tensor
+
+from advplug.evaluation.optimality import local_optimality
 
 NORMS = ("linf", "l2", "l1", "l0")
 MODELS = (
@@ -46,7 +51,8 @@ Linf with budget 4/255 (56.1 % of 1,000 pictures).
 The success flags of the attacks are ignored; each point is classified again. The first table under each norm gives
 mean distances, in brackets the success rate if it is below 100 %, and in bold the smallest mean among the attacks that
 succeed on all images. The second gives local optimality for each network, and global optimality: its mean over the
-networks, as in AttackBench. The columns of the other tables are:
+networks, as in AttackBench. The third gives it for pairs of our attacks, of which the nearer point of each image
+counts: the five best pairs. The columns of the other tables are:
 
 - `success %`: share of the attacked images on which the attack succeeds. Only images that the network classifies
   correctly are attacked.
@@ -70,7 +76,7 @@ def main(*, files: tuple[Path, ...]) -> None:
     click.echo(HEAD)
     for norm, group in groupby(runs, key=lambda run: run["norm"]):
         several = list(group)
-        click.echo(f"\n## {norm}\n\n{_overview(several)}\n\n{_optimality(several)}")
+        click.echo(f"\n## {norm}\n\n{_overview(several)}\n\n{_optimality(several)}\n\n{_pairs(several)}")
         for run in several:
             click.echo(
                 f"\n### {run['model']}, {norm}: {run['attacked']} of {run['total']} images attacked\n\n{_table(run)}"
@@ -110,6 +116,34 @@ def _optimality(runs: list[dict[str, Any]]) -> str:
             mean = sum(local) / len(local)
             lines.append([name[0], f"{name[1]} ({name[2]})", *(f"{value:.3f}" for value in [*local, mean])])
     return _markdown(lines)
+
+
+def _pairs(runs: list[dict[str, Any]], most: int = 5) -> str:
+    """Local and global optimality of the best pairs of ours, of which the nearer point of each image counts."""
+    found = [{row["attack"]: _distances(row) for row in run["rows"] if row["library"] == "advplug"} for run in runs]
+    best = [torch.stack([_distances(row) for row in run["rows"]]).amin(0) for run in runs]
+    lines = []
+    for pair in combinations(found[0], 2):
+        together = [torch.minimum(*(rows[name] for name in pair)) for rows in found]
+        local = [
+            local_optimality(_with_wrong(run, one), _with_wrong(run, least))
+            for run, one, least in zip(runs, together, best, strict=True)
+        ]
+        lines.append((sum(local) / len(local), [" + ".join(pair), *(f"{value:.3f}" for value in local)]))
+    lines.sort(key=lambda line: -line[0])
+    columns = [*(run["model"] for run in runs), "global"]
+    heads = [["pair", *columns], ["---", *("---:" for _ in columns)]]
+    return _markdown(heads + [[*cells, f"{mean:.3f}"] for mean, cells in lines[:most]])
+
+
+def _distances(row: dict[str, Any]) -> Tensor:
+    """Float64 (N,), inf where it found nothing."""
+    return torch.tensor([math.inf if value is None else value for value in row["distances"]], dtype=torch.float64)
+
+
+def _with_wrong(run: dict[str, Any], distances: Tensor) -> Tensor:
+    """The same with a zero for each image that is wrong without an attack."""
+    return torch.cat((distances, distances.new_zeros(run["total"] - run["attacked"])))
 
 
 def _heads(runs: list[dict[str, Any]], *more: str) -> list[list[str]]:
