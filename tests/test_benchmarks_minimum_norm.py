@@ -174,3 +174,22 @@ def test_the_networks_of_the_benchmark_are_there(name: str, judge: ModuleType) -
     nets = importlib.import_module("minimum_norm_nets")
     shape = (1, 28, 28) if name.startswith("mnist") else (3, 32, 32)
     assert nets.build(name)(torch.rand(2, *shape)).shape == (2, 10)
+
+
+def test_global_optimality_is_the_mean_over_networks(judge: ModuleType) -> None:
+    summary = importlib.import_module("minimum_norm_summary")
+
+    def row(attack: str, optimality: float | None, distances: list[float | None]) -> dict[str, Any]:
+        named = {"library": "advplug", "attack": attack, "settings": "", "optimality": optimality}
+        return {**named, "distances": distances}
+
+    first = [row("a", 1.0, [1.0, 3.0]), row("b", 0.5, [2.0, 2.0]), row("c", None, [None, None])]
+    second = [row("a", 0.5, [3.0]), row("b", 0.25, [3.0]), row("c", 1.0, [1.0])]
+    runs = [
+        {"model": "mnist", "rows": first, "total": 3, "attacked": 2},
+        {"model": "cifar10", "rows": second, "total": 1, "attacked": 1},
+    ]
+    lines = summary._optimality(runs).splitlines()[2:]
+    assert [line.split(" | ")[-1] for line in lines] == ["0.750 |", "0.375 |"]  # c has none on the first network
+    (best, *_) = summary._pairs([runs[0]]).splitlines()[2:]
+    assert best == "| a + b | 1.000 | 1.000 |"
