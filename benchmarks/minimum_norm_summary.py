@@ -40,7 +40,8 @@ keeps the nearest misclassified point of each image that it is asked within the 
 stopped, and what they return counts only for images for which they asked no more.
 
 **Settings.** Our defaults were chosen on other images: SKIP is 400 for digits and 100 for pictures. The other libraries
-run at their defaults except for the settings in the table. Searches over a weight have 9 rounds.
+run at their defaults except for the settings in the table. Searches over a weight have 9 rounds. Contestants that added
+nothing on `mnist` run on few other networks or none: `minimum_norm_runs.py` names them, and says why.
 
 **Networks.** The presets of
 [advplug-defense-adversarial-training](../plugins/defenses/advplug-defense-adversarial-training), and two of
