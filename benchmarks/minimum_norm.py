@@ -1,6 +1,6 @@
 """Print one table: minimum-norm attacks of every library on one trained network, with equal numbers of gradients.
 
-python benchmarks/minimum_norm.py --model mnist-linf --norm l1 [--limit 100] [--steps 500] [--slow] [--json FILE]
+python benchmarks/minimum_norm.py --model mnist-linf --norm l1 [--limit 100] [--steps 500] [--budget N] [--json FILE]
 """
 
 from __future__ import annotations
@@ -36,23 +36,36 @@ all black), or that the attack calls a success although they are none."""
 @click.option("--limit", default=100, show_default=True, help="Images, including misclassified ones.")
 @click.option("--skip", default=0, show_default=True, help="Images to skip, such as those used for tuning.")
 @click.option("--steps", default=500, show_default=True, help="Gradients for each image.")
+@click.option("--budget", type=int, help="Most forwards of each image, and most backwards.")
 @click.option("--threads", default=1, show_default=True)
 @click.option("--only", default="", help="Parts of the names of libraries or attacks, separated by commas.")
+@click.option("--without", default="", help="The same of those to leave out.")
 @click.option("--slow", is_flag=True, help="Include the slow attacks: ART's Carlini-Wagner, Brendel-Bethge, JSMA.")
 @click.option("--json", "file", type=click.Path(dir_okay=False, path_type=Path), help="Write the rows to this file.")
 def main(
-    *, model: str, norm: str, limit: int, skip: int, steps: int, threads: int, only: str, slow: bool, file: Path | None
+    *,
+    model: str,
+    norm: str,
+    limit: int,
+    skip: int,
+    steps: int,
+    budget: int | None,
+    threads: int,
+    only: str,
+    without: str,
+    slow: bool,
+    file: Path | None,
 ) -> None:
     """Print the table."""
     torch.set_num_threads(threads)
     warnings.filterwarnings("ignore")
     subject = case(model, limit, skip)
-    entrants = chosen(norm, steps, only)
+    entrants = [one for one in chosen(norm, steps, only) if not any(_named(one, part) for part in _parts(without))]
     left_out = [] if slow else [one.name for one in entrants if one.slow]
     outcomes = []
     for contestant in entrants:
         if slow or not contestant.slow:
-            outcomes.append(measure(contestant, subject.net, subject.x, subject.y, norm))
+            outcomes.append(measure(contestant, subject.net, subject.x, subject.y, norm, budget=budget))
             click.echo(f"{contestant.name} ({contestant.settings}): {outcomes[-1].seconds:.1f} s", err=True)
     if not outcomes:
         raise click.ClickException("nothing to run: widen --only, or add --slow")
@@ -65,6 +78,7 @@ def main(
             "model": model,
             "norm": norm,
             "steps": steps,
+            "budget": budget,
             "skip": skip,
             "total": subject.total,
             "attacked": len(subject.x),
@@ -90,8 +104,16 @@ def chosen(norm: str, steps: int, only: str = "", *, quiet: bool = False) -> lis
             entrants += peers(norm, steps)
     if absent and not quiet:
         click.echo(f"not installed: {', '.join(dict.fromkeys(absent))}", err=True)
-    wanted = [part.strip().lower() for part in only.split(",") if part.strip()]
-    return [one for one in entrants if not wanted or any(part in one.name.lower() for part in wanted)]
+    wanted = _parts(only)
+    return [one for one in entrants if not wanted or any(_named(one, part) for part in wanted)]
+
+
+def _parts(text: str) -> list[str]:
+    return [part.strip().lower() for part in text.split(",") if part.strip()]
+
+
+def _named(contestant: Contestant, part: str) -> bool:
+    return part in contestant.name.lower()
 
 
 if __name__ == "__main__":

@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import torch
+from minimum_norm_nets import TRAINED, build
 from torch import Tensor, nn
 
 from advplug import load
 
-MODELS = {
+DEFENSES = {
     "mnist": "adversarial-training",
     "mnist-linf": "adversarial-training",
     "mnist-l2": "adversarial-training",
@@ -21,7 +22,14 @@ MODELS = {
 }
 """The defense that has each preset."""
 
-_LIKE = {"mnist-relu": "mnist", "mnist-at": "mnist-linf"}  # whose thresholds they use
+MODELS = (*DEFENSES, *TRAINED)
+
+_LIKE = {  # whose thresholds they use
+    "mnist-relu": "mnist",
+    "mnist-at": "mnist-linf",
+    "mnist-smooth": "mnist-l2",
+    "cifar10-resnet": "cifar10-linf",
+}
 
 _PIXELS = tuple(value / 255 for value in (1, 1.5, 2, 2.5, 3))
 _MORE_PIXELS = tuple(value / 255 for value in (2, 4, 6, 8, 10))
@@ -82,18 +90,26 @@ class Case(NamedTuple):
 
 
 def case(model: str, limit: int, skip: int = 0) -> Case:
-    """``limit`` images of the data that the preset ``model`` names after the first ``skip``, less those it gets wrong.
+    """``limit`` images of the data of ``model`` after the first ``skip``, less those it gets wrong.
 
     Raises
     ------
     UnknownPlugin, MissingWeights, DataUnavailable: the message says what to install or to fetch.
     """
-    defense = load(f"defense:{MODELS[model]}")()
-    preset = defense.preset(model)
-    images = load(f"data:{preset.data}")().load(preset.test_split, skip + limit)[skip:]
-    net = defense.build(model).requires_grad_(False)  # or libraries would compute gradients of the weights
+    net, data, split = _found(model)
+    images = load(f"data:{data}")().load(split, skip + limit)[skip:]
+    net.requires_grad_(False)  # or libraries would compute gradients of the weights
     with torch.no_grad():
         logits = torch.cat([net(part) for part in images.inputs.split(256)])
     right = logits.argmax(1) == images.labels
     thresholds = THRESHOLDS[_LIKE.get(model, model)]
     return Case(net, images.inputs[right], images.labels[right], len(images), logits.shape[1], thresholds)
+
+
+def _found(model: str) -> tuple[nn.Module, str, str]:
+    """The network, the data that it is for, and the split that it was not trained on."""
+    if model in TRAINED:
+        return build(model), TRAINED[model].data, TRAINED[model].test_split
+    defense = load(f"defense:{DEFENSES[model]}")()
+    preset = defense.preset(model)
+    return defense.build(model), preset.data, preset.test_split

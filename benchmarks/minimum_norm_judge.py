@@ -4,19 +4,17 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from contextlib import redirect_stdout
+from contextlib import redirect_stdout, suppress
 from dataclasses import dataclass, field
 from io import StringIO
 from typing import Any, NamedTuple
 
 import numpy as np
 import torch
+from minimum_norm_budget import ROUNDING, BudgetedNet, CountedNet, Enough
 from torch import Tensor, nn
 
 from advplug.numerics.tensors import norms
-
-ROUNDING = 1e-6
-"""What float32 cannot avoid: a value that an l0 attack changed by no more counts as left alone."""
 
 SPILL = 1e-3
 """A point this little outside [0, 1] is clipped and then judged, as its user would do; further out it is refused."""
@@ -26,28 +24,6 @@ ROUNDS = ("binary_search_steps", "search_steps")
 STEPS = ("steps", "max_iter", "max_iterations", "iterations")
 HIDDEN = ("norm", "perturbation_model", "eps", "verbose", "batch_size")
 """Constructor arguments by what the table makes of them."""
-
-
-class CountedNet(nn.Module):
-    """A network that counts the inputs that go forward, and the gradients of scores that come back."""
-
-    def __init__(self, net: nn.Module) -> None:
-        super().__init__()
-        self.net = net
-        self.forwards = self.backwards = 0
-
-    def forward(self, x: Tensor) -> Tensor:
-        logits: Tensor = self.net(x)
-        self.forwards += len(x)
-        if logits.requires_grad:
-            logits.register_hook(self._count)
-        return logits
-
-    def _count(self, gradient: Tensor) -> None:
-        hides = torch._C._functorch
-        if hides.is_legacy_batchedtensor(gradient) or hides.is_batchedtensor(gradient):
-            raise RuntimeError("gradients under vmap (is_grads_batched) look like one: they cannot be counted")
-        self.backwards += len(gradient)
 
 
 class Found(NamedTuple):
@@ -88,15 +64,21 @@ class Outcome:
     error: str | None = None
 
 
-def measure(contestant: Contestant, net: nn.Module, x: Tensor, y: Tensor, norm: str) -> Outcome:
-    """Run ``contestant`` on inputs (N, ...) in [0, 1] that ``net`` gets right. An error that it raises is reported."""
-    counted = CountedNet(net).eval()
+def measure(
+    contestant: Contestant, net: nn.Module, x: Tensor, y: Tensor, norm: str, *, budget: int | None = None
+) -> Outcome:
+    """Run ``contestant`` on inputs (N, ...) in [0, 1] that ``net`` gets right. An error that it raises is reported.
+
+    With a ``budget`` it may make so many forwards of each image, and as many backwards. What counts is the best point
+    that was asked within; what it returns counts only for images for which it asked no more.
+    """
+    counted = (CountedNet(net) if budget is None else BudgetedNet(net, x, y, norm, budget)).eval()
     torch.manual_seed(0)
     np.random.seed(0)
-    outcome = Outcome(contestant, torch.full((len(x),), torch.nan, dtype=torch.float64))
+    outcome, found = Outcome(contestant, torch.full((len(x),), torch.nan, dtype=torch.float64)), Found(x)
     start = time.perf_counter()
     try:
-        with redirect_stdout(StringIO()):
+        with redirect_stdout(StringIO()), suppress(Enough):
             contestant.prepare(net, x.clone(), y.clone())
             start = time.perf_counter()
             found = contestant.find(counted, x.clone(), y.clone())
@@ -107,7 +89,16 @@ def measure(contestant: Contestant, net: nn.Module, x: Tensor, y: Tensor, norm: 
     net.eval()
     if outcome.error is None:
         outcome.distances, outcome.remarks = judge(found, net, x, y, norm)
+    if isinstance(counted, BudgetedNet):
+        _within(counted, outcome)
     return outcome
+
+
+def _within(counted: BudgetedNet, outcome: Outcome) -> None:
+    """The best of what was asked within the budget, and of what was returned without asking for more."""
+    kept, _ = judge(Found(counted.best), counted.net, counted.clean, counted.label, counted.norm)
+    returned = torch.where(counted.overdrawn, torch.nan, outcome.distances)
+    outcome.distances = torch.fmin(kept, returned)
 
 
 @torch.no_grad()

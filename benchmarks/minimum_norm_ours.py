@@ -12,6 +12,10 @@ from advplug import ThreatModel, load, run
 
 Arguments = dict[str, Any]
 ROUNDS = 9
+BUDGETS = 10
+"""That are tried for each sample with an attack within a budget."""
+
+SLOW = ("brendel-bethge", "jsma")
 
 
 def _steps(steps: int) -> Arguments:
@@ -26,6 +30,10 @@ def _per_class(steps: int) -> Arguments:
     return {"steps": max(1, steps // 9)}  # a step takes a gradient for each of nine wrong classes
 
 
+def _per_budget(steps: int) -> Arguments:
+    return {"steps": max(1, steps // BUDGETS)}
+
+
 def _defaults(steps: int) -> Arguments:
     return {}
 
@@ -38,6 +46,9 @@ OURS: dict[str, list[tuple[str, Callable[[int], Arguments]]]] = {
         ("cw-linf", _steps),
         ("trust-region", _steps),
         ("deepfool", _defaults),
+        ("apgd", _per_budget),
+        ("pgd", _per_budget),
+        ("brendel-bethge", _steps),
     ],
     "l2": [
         ("pdpgd", _steps),
@@ -50,6 +61,8 @@ OURS: dict[str, list[tuple[str, Callable[[int], Arguments]]]] = {
         ("trust-region", _steps),
         ("superdeepfool", _per_class),
         ("deepfool", _defaults),
+        ("apgd", _per_budget),
+        ("brendel-bethge", _steps),
     ],
     "l1": [
         ("pdpgd", _steps),
@@ -57,9 +70,20 @@ OURS: dict[str, list[tuple[str, Callable[[int], Arguments]]]] = {
         ("fab", _per_class),
         ("alma", _steps),
         ("ead", lambda steps: {"rule": "l1", "beta": 0.01, **_search(steps)}),
-        ("ead", lambda steps: {"rule": "en", "beta": 0.01, **_search(steps)}),
+        ("apgd", _per_budget),
+        ("slide", _per_budget),
+        ("brendel-bethge", _steps),
     ],
-    "l0": [("pdpgd", _steps), ("fmn", _steps), ("cw-l0", _steps)],
+    "l0": [
+        ("pdpgd", _steps),
+        ("fmn", _steps),
+        ("sigma-zero", _steps),
+        ("cw-l0", _steps),
+        ("vfga", _defaults),
+        ("sparsefool", _steps),
+        ("jsma", _defaults),
+        ("brendel-bethge", _steps),
+    ],
 }
 """By norm: the plugin, and its constructor arguments for a number of gradients."""
 
@@ -72,6 +96,7 @@ def advplug(norm: str, steps: int) -> list[Contestant]:
             result = run(load(f"attack:{name}")(**arguments), net, x, y, ThreatModel(norm))  # type: ignore[arg-type]
             return Found(result.adversarials, result.success)
 
-        return Contestant("advplug", name, settings(arguments), find, lambda net, x, y: load(f"attack:{name}"))
+        prepare = lambda net, x, y: load(f"attack:{name}")  # noqa: E731
+        return Contestant("advplug", name, settings(arguments), find, prepare, name in SLOW)
 
     return [make(name, arguments(steps)) for name, arguments in OURS[norm]]

@@ -1,4 +1,4 @@
-"""Minimum-norm attacks of Foolbox, ART, torchattacks and secml-torch, at ``steps`` gradients where they let one say so.
+"""Minimum-norm attacks of other libraries, at ``steps`` gradients where they let one say so.
 
 What a library does not let one set stays at its default. Searches over a weight have 9 rounds of ``steps / 9``.
 """
@@ -7,9 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from importlib import import_module
+from importlib.util import find_spec
 from typing import Any
 
 import torch
+from minimum_norm_advlib import adv_lib, imported
 from minimum_norm_judge import Contestant, Found, keep_smallest, settings
 from torch import Tensor, nn
 
@@ -32,7 +34,6 @@ def foolbox(norm: str, steps: int) -> list[Contestant]:
         ],
         "l1": [
             ("EADAttack", {"decision_rule": "L1", **search}),
-            ("EADAttack", {"decision_rule": "EN", **search}),
             ("L1FMNAttack", budget),
             ("L1BrendelBethgeAttack", budget),
         ],
@@ -67,7 +68,7 @@ def art(norm: str, steps: int) -> list[Contestant]:
     attacks: dict[str, list[tuple[str, Arguments]]] = {
         "linf": [("CarliniLInfMethod", {})],
         "l2": [("DeepFool", {}), ("CarliniL2Method", search)],
-        "l1": [("ElasticNet", {"decision_rule": rule, **search}) for rule in ("L1", "EN")],
+        "l1": [("ElasticNet", {"decision_rule": "L1", **search})],
         "l0": [("CarliniL0Method", search), ("SaliencyMapMethod", {"theta": 1.0})],
     }
 
@@ -101,19 +102,17 @@ def torchattacks(norm: str, steps: int) -> list[Contestant]:
     """torchattacks. A step of its FAB takes the gradient of each of ten classes."""
     search: Arguments = {"binary_search_steps": ROUNDS, "max_iterations": max(1, steps // ROUNDS)}
     eps = {"linf": 1.0, "l2": 1e3, "l1": 1e6, "l0": 0.0}[norm]  # FAB forgets what lies beyond
-    fab: list[tuple[str, Arguments]] = [
-        ("FAB", {"norm": norm.capitalize(), "eps": eps, "steps": max(1, steps // 10)}),
-        ("FAB", {"norm": norm.capitalize(), "eps": eps}),
-    ]
+    fab: tuple[str, Arguments] = ("FAB", {"norm": norm.capitalize(), "eps": eps, "steps": max(1, steps // 10)})
     attacks: dict[str, list[tuple[str, Arguments]]] = {
-        "linf": fab,
-        "l2": [("DeepFool", {}), ("CW", {"steps": steps}), *fab],
-        "l1": [("EADL1", search), ("EADEN", search), ("SparseFool", {}), *fab],
+        "linf": [fab],
+        "l2": [("DeepFool", {}), ("CW", {"steps": steps}), fab],
+        "l1": [("EADL1", search), ("SparseFool", {}), fab],
         "l0": [("SparseFool", {}), ("JSMA", {"gamma": 1.0})],
     }
 
     def make(name: str, arguments: Arguments) -> Contestant:
         targeted = name == "JSMA"
+        slow = name in {"JSMA", "SparseFool"}  # one image after the other
 
         def find(net: nn.Module, x: Tensor, y: Tensor) -> Found:
             attack = getattr(import_module("torchattacks"), name)(net, **arguments)
@@ -123,7 +122,7 @@ def torchattacks(norm: str, steps: int) -> list[Contestant]:
             return Found(attack(x, y))
 
         text = settings(arguments) + (", nearest of all targets" if targeted else "")
-        return Contestant("torchattacks", name, text, find, imports("torchattacks"), targeted)
+        return Contestant("torchattacks", name, text, find, imports("torchattacks"), slow)
 
     return [make(name, arguments) for name, arguments in attacks[norm]]
 
@@ -142,7 +141,12 @@ def secml_torch(norm: str, steps: int) -> list[Contestant]:
             loader = torch.utils.data.DataLoader(torch.utils.data.TensorDataset(x, y), batch_size=len(x))
             return Found(torch.cat([points for points, _ in attack(wrapped, loader)]))
 
-        return Contestant("secml-torch", name, settings(arguments), find, imports(f"secmlt.adv.evasion.{module}"))
+        def prepare(net: nn.Module, x: Tensor, y: Tensor) -> None:
+            if find_spec("adv_lib") is not None:  # which its package imports
+                imported()
+            import_module(f"secmlt.adv.evasion.{module}")
+
+        return Contestant("secml-torch", name, settings(arguments), find, prepare)
 
     return [make(*attack) for attack in attacks]
 
@@ -163,5 +167,6 @@ PEERS: dict[str, Callable[[str, int], list[Contestant]]] = {
     "art": art,
     "torchattacks": torchattacks,
     "secmlt": secml_torch,
+    "adv_lib": adv_lib,
 }
 """By the name of the module that each needs."""

@@ -34,7 +34,9 @@ def small_net() -> nn.Module:
     )
 
 
-class _Block(nn.Module):
+class ResidualBlock(nn.Module):
+    """Two convolutions with batch normalisation, and a way around them."""
+
     def __init__(self, before: int, after: int, stride: int) -> None:
         super().__init__()
         self.body = nn.Sequential(
@@ -57,7 +59,7 @@ def resnet18() -> nn.Module:
     blocks: list[nn.Module] = []
     width = 64
     for after, stride in ((64, 1), (128, 2), (256, 2), (512, 2)):
-        blocks += [_Block(width, after, stride), _Block(after, after, 1)]
+        blocks += [ResidualBlock(width, after, stride), ResidualBlock(after, after, 1)]
         width = after
     stem = [nn.Conv2d(3, 64, 3, 1, 1, bias=False), nn.BatchNorm2d(64), nn.ReLU()]
     return nn.Sequential(*stem, *blocks, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(512, 10))

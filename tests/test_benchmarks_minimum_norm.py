@@ -56,7 +56,7 @@ def test_table_of_foolbox_and_ours(tmp_path: Path) -> None:
     document = run("minimum_norm.py", tmp_path, "--norm", "l2", "--steps", "5", "--only", "foolbox,advplug")
     rows = {row["attack"]: row for row in document["rows"] if row["library"] == "foolbox"}
     assert document["attacked"] == document["total"] == 3
-    assert document["left_out"] == ["foolbox L2BrendelBethgeAttack"]
+    assert document["left_out"] == ["advplug brendel-bethge", "foolbox L2BrendelBethgeAttack"]
     ddn = rows["DDNAttack"]
     assert (ddn["error"], ddn["settings"], ddn["gradients"]) == (None, "steps=5", 5)
     assert ddn["success"] == sum(value is not None for value in ddn["distances"]) / 3
@@ -135,3 +135,61 @@ def test_an_error_of_a_library_becomes_its_row(judge: ModuleType) -> None:
     assert outcome.error == "ValueError: no start"
     assert outcome.distances.isnan().all()
     assert outcome.forwards == 1
+
+
+def test_what_is_asked_beyond_the_budget_does_not_count(judge: ModuleType) -> None:
+    x, y = torch.tensor([[[[0.6, 0.6], [0.6, 0.6]]], [[[1.0, 1.0], [0.3, 0.3]]]]), torch.ones(2, dtype=torch.int64)
+
+    def approach(net: nn.Module, x: Tensor, y: Tensor) -> Any:
+        net(x - 0.3)
+        net(x[:1] - 0.18)  # a row alone is of the image that it is nearest to
+        net(x - 0.25)
+        net(x[1:] - 0.2)  # the budget of the first is used up, and that of the second after this
+        net(x - 0.15)
+        raise AssertionError("nobody has anything left")
+
+    contestant = judge.Contestant("some", "attack", "defaults", approach, lambda net, x, y: None)
+    outcome = judge.measure(contestant, Threshold(), x, y, "linf", budget=3)
+    assert outcome.error is None
+    assert outcome.distances.tolist() == pytest.approx([0.18, 0.2])
+
+
+def test_a_point_returned_within_the_budget_counts(judge: ModuleType) -> None:
+    x, y = torch.full((2, 1, 2, 2), 0.6), torch.ones(2, dtype=torch.int64)
+
+    def unasked(net: nn.Module, x: Tensor, y: Tensor) -> Any:
+        for _ in range(3):
+            net(x)
+        return judge.Found(x - 0.2)
+
+    contestant = judge.Contestant("some", "attack", "defaults", unasked, lambda net, x, y: None)
+    within = judge.measure(contestant, Threshold(), x, y, "linf", budget=4)
+    assert within.distances.tolist() == pytest.approx([0.2, 0.2])
+    beyond = judge.measure(contestant, Threshold(), x, y, "linf", budget=2)
+    assert beyond.distances.isnan().all()
+
+
+@pytest.mark.parametrize("name", ["mnist-smooth", "cifar10-resnet"])
+def test_the_networks_of_the_benchmark_are_there(name: str, judge: ModuleType) -> None:
+    nets = importlib.import_module("minimum_norm_nets")
+    shape = (1, 28, 28) if name.startswith("mnist") else (3, 32, 32)
+    assert nets.build(name)(torch.rand(2, *shape)).shape == (2, 10)
+
+
+def test_global_optimality_is_the_mean_over_networks(judge: ModuleType) -> None:
+    summary = importlib.import_module("minimum_norm_summary")
+
+    def row(attack: str, optimality: float | None, distances: list[float | None]) -> dict[str, Any]:
+        named = {"library": "advplug", "attack": attack, "settings": "", "optimality": optimality}
+        return {**named, "distances": distances}
+
+    first = [row("a", 1.0, [1.0, 3.0]), row("b", 0.5, [2.0, 2.0]), row("c", None, [None, None])]
+    second = [row("a", 0.5, [3.0]), row("b", 0.25, [3.0]), row("c", 1.0, [1.0])]
+    runs = [
+        {"model": "mnist", "rows": first, "total": 3, "attacked": 2},
+        {"model": "cifar10", "rows": second, "total": 1, "attacked": 1},
+    ]
+    lines = summary._optimality(runs).splitlines()[2:]
+    assert [line.split(" | ")[-1] for line in lines] == ["0.750 |", "0.375 |"]  # c has none on the first network
+    (best, *_) = summary._pairs([runs[0]]).splitlines()[2:]
+    assert best == "| a + b | 1.000 | 1.000 |"
