@@ -56,7 +56,7 @@ def measure(model: DefendedModel, digits: Images, limit: int) -> list[str]:
     part = digits[:limit]
     deepfool = run("deepfool", model, part, "l2:min", steps=500, longest_step=0.1)
     nearest = least([deepfool, *(run(name, model, part, "l2:min") for name in NEAREST["l2"].split(","))])
-    confident = run("high-confidence", model, part, "l2:min")
+    confident = run("high-confidence", model, part, "l2:min", patience=None)
     fooling = confident.adversarials[confident.success]
     with torch.no_grad():
         wrong = model(digits.inputs).argmax(1) != digits.labels
@@ -78,7 +78,7 @@ def gallery(models: dict[str, DefendedModel], digits: Images) -> Figure:
     panels = page.subplots(1 + len(models), len(digits))
     rows = {"digits": (digits.inputs, digits.labels)}
     for preset, model in models.items():
-        attacked = run("high-confidence", model, digits, "l2:min").adversarials
+        attacked = run("high-confidence", model, digits, "l2:min", patience=None).adversarials
         with torch.no_grad():
             rows[preset] = (attacked, model(attacked).argmax(1))
     for line, (name, (images, answers)) in zip(panels, rows.items(), strict=True):

@@ -24,6 +24,7 @@ SLOW = (
     "tests/test_notebook.py::test_it_runs_in_jupyter",
     "tests/test_site.py::test_wide_tables_are_lists_on_a_phone",
     "tests/test_documents.py::test_the_site_builds_and_loads_nothing_from_outside",
+    "tests/test_attack_table.py",
 )
 """Folders, files and functions."""
 

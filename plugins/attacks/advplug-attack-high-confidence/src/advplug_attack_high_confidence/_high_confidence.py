@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Annotated, Literal, NamedTuple
 
@@ -11,13 +12,16 @@ from torch import Tensor
 
 from advplug.attack import IterativeAttack, Task
 from advplug.criteria import Criterion, scores_of
-from advplug.hyperparameters import Above, Count, NonNegative, PositiveShare
+from advplug.hyperparameters import Above, Count, Decay, NonNegative, PositiveShare
 from advplug.losses import ClassGaps
 from advplug.model import Decision
-from advplug.numerics import pick, raw, wrap
-from advplug_attack_high_confidence._steps import log_level, nearest_boundary, step_to_level, unit
+from advplug.numerics import per_sample, pick, raw, wrap
+from advplug_attack_high_confidence._steps import along, direction, log_level, nearest_boundary, step_to_level, unit
 
 Choice = Literal["closest", "uniform", "softmax"]
+PROGRESS = 0.9  # steps stall when they do not bring the gap below this share of what it was
+MEMORY = 0.99  # share of the past in the mean squares of the gradient
+FLOOR = 0.003  # their roots are not divided by as if below this share of those of a gradient with equal values
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,10 +41,26 @@ class Reached(Criterion):
 
 
 class State(NamedTuple):
-    """``x`` the current point (n, ...) and the ``goal`` of its sample."""
+    """``x`` the current point (n, ...), the ``goal`` of its sample, and what tells whether its steps stall.
+
+    ``mark`` (n,) is the last gap that was progress, ``since`` (n,) the steps after it, ``stalled`` (n,) whether they
+    were ever too many. ``squares`` (n, ...) is the running mean of the squares of the gradient, taken at length 1.
+    """
 
     x: ep.Tensor
     goal: Reached
+    mark: ep.Tensor
+    since: ep.Tensor
+    stalled: ep.Tensor
+    squares: ep.Tensor
+
+    def after(self, gap: ep.Tensor, w: ep.Tensor, patience: int | None) -> State:
+        """The state that knows the gap (n,) to the level and the gradient ``w`` (n, ...) at its point, too."""
+        progress = gap < PROGRESS * self.mark
+        since = ep.where(progress, 0.0, self.since + 1)
+        stalled = self.stalled if patience is None else ep.logical_or(self.stalled, since >= patience)
+        squares = MEMORY * self.squares + (1 - MEMORY) * direction(w).square()
+        return self._replace(mark=ep.where(progress, gap, self.mark), since=since, stalled=stalled, squares=squares)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,6 +69,10 @@ class HighConfidence(IterativeAttack[State]):
 
     The steps follow the gradient of the loss, minus a log-likelihood of the target: by default cross-entropy. A point
     counts when the criterion holds, t is the likeliest class and its softmax is at least C.
+
+    Where the loss has many kinks, a few values with large gradients of changing sign make l2 steps zigzag below C. The
+    sources have no remedy. Here a sample whose steps stall goes to its hyperplane along its gradient divided by the
+    root of its mean squares, as Adam would. That way is longer, so the sample spends its other steps on coming nearer.
 
     Parameters
     ----------
@@ -60,6 +84,10 @@ class HighConfidence(IterativeAttack[State]):
     target: without given targets, the class to go to: ``closest`` linearised boundary, or drawn ``uniform``ly or by
         ``softmax`` probability among the classes other than the true one.
     top_k: choose among the k likeliest of these only; None for all. ``closest`` takes a backward pass for each.
+    patience: under l2, steps stall when so many take less than a tenth off ``log C - log p_t``; None for the attack
+        of the sources.
+    retreat: a sample that stalled goes back by that share of its perturbation whenever it has its confidence, until
+        the last step; with 0 it leaves like the others.
     """
 
     norms = ("l2", "linf")
@@ -71,21 +99,33 @@ class HighConfidence(IterativeAttack[State]):
     overshoot: NonNegative = 0.02
     target: Choice = "closest"
     top_k: Count | None = None
+    patience: Count | None = 10
+    retreat: Decay = 0.1
 
     def init(self, task: Task) -> State:
         target, logits = self._target(task)
         clean = pick(logits.softmax(), task.labels)  # samples that are wrong before the attack are not attacked
         confidence = clean if self.confidence == "clean" else ep.full_like(clean, self.confidence)
-        return State(task.inputs, Reached(target, log_level(confidence)))
+        none = ep.zeros_like(clean)
+        goal = Reached(target, log_level(confidence))
+        return State(task.inputs, goal, none + math.inf, none, none > 0, ep.zeros_like(task.inputs))
 
     def step(self, task: Task, state: State) -> State:
         q = task.query(state.x, state.goal, targets=state.goal.target)
-        task.finish(q.success)
-        width = task.threat.bounds[1] - task.threat.bounds[0]
-        gap = (state.goal.level + q.loss).abs()  # |log C - log p_t|
-        w = -width * within(task.threat.bounds, state.x, q.gradient)  # gradient of log p_t, for inputs in [0, 1]
-        r = width * step_to_level(gap, w, task.threat.norm, self._longest(task))
-        return state._replace(x=task.clip(state.x + (1 + self.overshoot) * r))
+        norm, bounds = task.threat.norm, task.threat.bounds
+        width = bounds[1] - bounds[0]
+        gap = state.goal.level + q.loss  # log C - log p_t
+        w = -width * within(bounds, state.x, q.gradient)  # gradient of log p_t, for inputs in [0, 1]
+        if norm == "l2":
+            state = state.after(gap, w, self.patience)
+            even = w / (state.squares.sqrt() + FLOOR / math.sqrt(math.prod(w.shape[1:])))
+            w = ep.where(per_sample(state.stalled, w), along(even, w), w)
+        r = width * step_to_level(gap.abs(), w, norm, self._longest(task))
+        returns = ep.logical_and(q.success, state.stalled)
+        task.finish(q.success if self.retreat == 0 else ep.logical_and(q.success, ep.logical_not(returns)))
+        nearer = task.inputs + (1 - self.retreat) * (state.x - task.inputs)
+        onward = state.x + (1 + self.overshoot) * r
+        return state._replace(x=task.clip(ep.where(per_sample(returns, r), nearer, onward)))
 
     def conclude(self, task: Task, state: State) -> None:
         task.evaluate(state.x, state.goal, targets=state.goal.target)

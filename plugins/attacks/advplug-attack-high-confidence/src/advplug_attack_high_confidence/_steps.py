@@ -25,6 +25,17 @@ def unit(norm: str, x: ep.Tensor) -> float:
     return 1.0 if norm == "l2" else 1 / math.sqrt(math.prod(x.shape[1:]))
 
 
+def direction(w: ep.Tensor) -> ep.Tensor:
+    """``w`` (n, ...) at length 1 under l2; zeros stay zeros."""
+    return w / per_sample(_length(w), w)
+
+
+def along(way: ep.Tensor, w: ep.Tensor) -> ep.Tensor:
+    """The part of the gradient ``w`` (n, ...) along ``way``, of its shape: the slope of a search on that line."""
+    d = direction(way)
+    return per_sample((d * w).flatten(1).sum(1), d) * d
+
+
 def step_to_level(
     gap: ep.Tensor, w: ep.Tensor, norm: str, clip: float = math.inf, flattest: float = 1e-12
 ) -> ep.Tensor:
@@ -40,15 +51,15 @@ def step_to_level(
         the step bounded, but all but stops a search beyond C = 1 - 1e-4, where w is that small.
     """
     if norm == "l2":
-        size = (w.square().flatten(1).sum(1) + flattest**2).sqrt()
-        direction = w / per_sample(size, w)
+        size = _length(w, flattest)
+        way = w / per_sample(size, w)
     else:
         size = ep.maximum(w.abs().flatten(1).sum(1), flattest)
-        direction = w.sign()
+        way = w.sign()
     length = gap / size + EXTRA * unit(norm, w)
     if clip < math.inf:
         length = ep.minimum(length, clip)
-    return per_sample(length, w) * direction
+    return per_sample(length, w) * way
 
 
 def nearest_boundary(gaps: ep.Tensor, w: ep.Tensor, norm: str) -> ep.Tensor:
@@ -59,3 +70,8 @@ def nearest_boundary(gaps: ep.Tensor, w: ep.Tensor, norm: str) -> ep.Tensor:
     flat = w.flatten(2)
     size = flat.square().sum(2).sqrt() if norm == "l2" else flat.abs().sum(2)
     return (gaps.abs() / ep.maximum(size, 1e-12)).argmin(1)
+
+
+def _length(w: ep.Tensor, flattest: float = 1e-12) -> ep.Tensor:
+    """``||w||_2`` (n,), smoothed below ``flattest``: its derivative is bounded at 0."""
+    return (w.square().flatten(1).sum(1) + flattest**2).sqrt()
