@@ -69,6 +69,7 @@ def test_pages_have_code() -> None:
         "index",
         "plugins",
         "architecture",
+        "attack-support",
         "hooks",
         "aat",
         "kwta",

@@ -34,12 +34,19 @@ COUNT = SLICE + 40
 MODULE = """
 import os, signal, torch
 from pathlib import Path
-if os.environ["PARENT"] != str(os.getpid()):
-    for name in ("kill at import", "kill always at import"):
-        if Path(name).exists():
-            if name == "kill at import":
-                Path(name).unlink()
-            os.kill(os.getpid(), signal.SIGKILL)
+
+def taken(name):  # of two workers that see the file, one
+    try:
+        Path(name).unlink()
+    except FileNotFoundError:
+        return False
+    return True
+
+def die_of(once, always):
+    if os.environ["PARENT"] != str(os.getpid()) and (taken(once) or Path(always).exists()):
+        os.kill(os.getpid(), signal.SIGKILL)
+
+die_of("kill at import", "kill always at import")
 from advplug.testing.linear import linear_model
 
 class Linear(torch.nn.Module):
@@ -48,12 +55,8 @@ class Linear(torch.nn.Module):
         self.inner = linear_model(3, (1, 4, 4)).float()
 
     def forward(self, x):
-        if len(x) > 16 and x.requires_grad and os.environ["PARENT"] != str(os.getpid()):
-            for name in ("kill", "kill always"):
-                if Path(name).exists():
-                    if name == "kill":
-                        Path(name).unlink()
-                    os.kill(os.getpid(), signal.SIGKILL)
+        if len(x) > 16 and x.requires_grad:
+            die_of("kill", "kill always")
         return self.inner(x)
 
 def another_each_time():

@@ -55,7 +55,7 @@ def test_stages_one_after_the_other(tmp_path: Path, sweep: tuple[float, ...]) ->
     assert [name for name, _ in row.stages] == ["apgd-ce", "apgd-t", "fab-t", "square"]
     assert counts.shape == (6, 4, 2)
     assert counts[0].sum() == len(row.arrays["trace"])
-    assert counts[0, :2, 0].tolist() == [4, 8]  # three steps and a last look, for each of two targets
+    assert counts[0, :2, 0].tolist() == [4, 4]  # three steps and a last look, for both targets at once
     stored = RunDirectory(tmp_path).load().rows[0]
     np.testing.assert_array_equal(stored.arrays["evaluations"], counts)
 
