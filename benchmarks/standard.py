@@ -19,7 +19,7 @@ from rich.console import Console
 from rich.table import Table
 from torch import Tensor, nn
 
-from advplug import ThreatModel, load, run
+from advplug import Attack, ThreatModel, load, run
 from advplug.engine.verification import TOLERANCE
 from advplug.numerics.tensors import norms
 
@@ -55,6 +55,7 @@ class Figure:
 @click.option(
     "--peer-steps", default=10, show_default=True, help="The same, theirs; 10 as packaged, the paper has 100."
 )
+@click.option("--patience", type=float, help="When our Square gives a sample up; by default never.")
 @click.option("--threads", default=1, show_default=True)
 @click.option("--json", "file", type=click.Path(dir_okay=False, path_type=Path), help="Write the rows there, too.")
 def main(
@@ -65,24 +66,26 @@ def main(
     targets_at_once: int,
     steps: int,
     peer_steps: int,
+    patience: float | None,
     threads: int,
     file: Path | None,
 ) -> None:
     """Compare, and print one table; the suites take turns in running first."""
     torch.set_num_threads(threads)
     rows: list[tuple[str, Figure, Figure]] = []
+    ours = load("attack:standard")(steps=steps, patience=patience)
     chosen = [(name, threat) for name in only.split(",") for threat in CASES[name]]
     for number, (name, threat) in enumerate(chosen):
         net, x, y = _case(name, skip, limit)
         suites: dict[str, Callable[[nn.Module], Tensor]] = {
-            "ours": lambda model, x=x, y=y, threat=threat: _ours(model, x, y, threat, (steps, targets_at_once)),
+            "ours": lambda model, x=x, y=y, threat=threat: _ours(model, x, y, threat, (ours, targets_at_once)),
             "theirs": lambda model, x=x, y=y, threat=threat: _theirs(model, x, y, threat, peer_steps),
         }
         order = list(suites) if number % 2 else list(reversed(suites))
         figures = {suite: _measure(suites[suite], net, x, y, threat) for suite in order}
         rows.append((f"{name}, {threat}", figures["ours"], figures["theirs"]))
         if file is not None:
-            named = [{"case": case, "ours": asdict(ours), "theirs": asdict(theirs)} for case, ours, theirs in rows]
+            named = [{"case": case, "ours": asdict(left), "theirs": asdict(right)} for case, left, right in rows]
             file.write_text(
                 json.dumps(
                     {"limit": limit, "skip": skip, "steps": steps, "peer_steps": peer_steps, "rows": named}, indent=1
@@ -100,9 +103,9 @@ def _case(name: str, skip: int, limit: int) -> tuple[nn.Module, Tensor, Tensor]:
     return model.eval(), images.inputs, images.labels
 
 
-def _ours(model: nn.Module, x: Tensor, y: Tensor, threat: ThreatModel, settings: tuple[int, int]) -> Tensor:
-    steps, targets_at_once = settings
-    found = run(load("attack:standard")(steps=steps), model, x, y, threat, targets_at_once=targets_at_once)
+def _ours(model: nn.Module, x: Tensor, y: Tensor, threat: ThreatModel, settings: tuple[Attack, int]) -> Tensor:
+    suite, at_once = settings
+    found = run(suite, model, x, y, threat, targets_at_once=at_once)
     assert isinstance(found.adversarials, Tensor)
     return found.adversarials
 

@@ -44,8 +44,8 @@ class Standard(Attack):
     steps: of each run of APGD and FAB.
     num_targets: how many of the likeliest other classes the targeted stages aim at.
     queries: of Square, for each sample.
-    patience: how soon Square gives up a sample whose margin falls too slowly to reach zero; None for never. See
-        :class:`advplug.families.RandomSearch`.
+    patience: how soon Square gives up a sample whose margin falls too slowly to reach zero; None for never. A
+        sample whose margin jumps late is lost with it. See :class:`advplug.families.RandomSearch`.
     """
 
     norms = ("linf", "l2", "l1")
@@ -54,7 +54,7 @@ class Standard(Attack):
     steps: Count = 100
     num_targets: Count = 9
     queries: Annotated[int, AtLeast(2)] = 5000
-    patience: Positive | None = 4.0
+    patience: Positive | None = None
 
     def run(self, task: Task) -> None:
         """Never called: the engine runs the stages."""
