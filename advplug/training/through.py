@@ -78,7 +78,7 @@ def boundary_distance(model: nn.Module, x: Tensor, y: Tensor, points: Tensor, no
     """The distance of ``x`` (n, ...) to the boundary at ``points`` (n, ...), (n,), as a function of the weights.
 
     The value is ``||points - x||``. The gradient is that of the margin at the point, divided by the dual norm of the
-    margin's slope there: by so much the boundary moves (Ding et al. 2020, theorem 2.1). This is exact for the nearest
+    margin's slope there: by so much the boundary moves (Ding et al. 2020, section 2). This is exact for the nearest
     point of a smooth boundary.
 
     Parameters
