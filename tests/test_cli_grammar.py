@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -142,6 +143,32 @@ def test_an_option_that_there_is_not(words: list[str], message: str, capsys: pyt
     """Once ``--steps`` was taken for --set, --sweep or --threads, and ``--eps`` for --fresh, --help or --sweep."""
     assert run(words) == 2
     assert capsys.readouterr().err.splitlines()[-1].rstrip("'.").endswith(message.rstrip("."))  # as click writes it
+
+
+@pytest.mark.parametrize(
+    ("word", "message"),
+    [
+        ("kwta", "Did you mean advplug break kwta?"),
+        ("attack:pgd", "Did you mean advplug show attack:pgd?"),
+        ("evalaute", "Did you mean evaluate?"),
+        ("zzzzzz", "No such command 'zzzzzz'."),
+    ],
+)
+def test_a_command_that_there_is_not(word: str, message: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """The name of a plugin once had no hint."""
+    assert run([word]) == 2
+    assert capsys.readouterr().err.splitlines()[-1].endswith(message)
+
+
+def test_the_kind_of_plugins_is_a_word_or_an_option(capsys: pytest.CaptureFixture[str]) -> None:
+    """``advplug list attack`` was once an unexpected argument."""
+    assert run(["list", "attack", "--json"]) == 0
+    word = capsys.readouterr().out
+    assert run(["list", "--kind", "attack", "--json"]) == 0
+    assert capsys.readouterr().out == word
+    assert {plugin["kind"] for plugin in json.loads(word)["plugins"]} == {"attack"}
+    assert run(["list", "attack", "--kind", "defense"]) == 2
+    assert "list takes one kind: attack or defense" in capsys.readouterr().err
 
 
 def test_without_a_network_the_reason_is_a_few_words(

@@ -20,16 +20,20 @@ _INDENT = 32  # columns of the keys in a narrow terminal, where a longer one has
 
 
 @click.command("list")
-@click.option("--kind", type=click.Choice(KINDS), help="Only plugins of this kind.")
+@click.argument("named", metavar="[KIND]", type=click.Choice(KINDS), required=False)
+@click.option("--kind", type=click.Choice(KINDS), help="Only plugins of this kind; the same as KIND.")
 @click.option("--library", metavar="NAME", help="Only the attacks of another library, such as foolbox.")
 @click.option("--all", "everything", is_flag=True, help="Each attack of other libraries on a line of its own.")
 @_console.json_option
-def command(kind: str | None, library: str | None, everything: bool, as_json: bool) -> None:
-    """List the installed plugins.
+def command(named: str | None, kind: str | None, library: str | None, everything: bool, as_json: bool) -> None:
+    """List the installed plugins, or those of one KIND, such as attack.
 
     The attacks that bridges bring from other libraries take one line for each library, unless --library or --all asks
     for them; --json has them all.
     """
+    if named and kind and named != kind:
+        raise InvalidInput(f"list takes one kind: {named} or {kind}")
+    kind = named or kind
     manager = default_manager()
     rows = [(spec, manager.provenance(spec.key)) for spec in manager.specs(kind)]
     if library is not None:
