@@ -62,6 +62,16 @@ def _mnist(summary: str) -> Preset:
     )
 
 
+def _cifar10(summary: str) -> Preset:
+    """A preset for CIFAR-10 whose detectors ship."""
+    return Preset(
+        summary=summary,
+        data="cifar10",
+        threat=ThreatModel("linf", 8 / 255),
+        weights=WEIGHTS / "cifar10.safetensors",
+    )
+
+
 def _paper(summary: str) -> Preset:
     return Preset(summary=summary, data="cifar10", threat=ThreatModel("linf", 8 / 255), weights=None)
 
@@ -75,6 +85,18 @@ DIGITS = Configuration(
         batch_size=320,
         optimiser="adam",
         loss=Asymmetrical(adversary=Adversary(epsilon=0.3, step_size=0.1, steps=7), each=32),
+    ),
+)
+COLOUR = Configuration(
+    classifier=lambda: AdversarialTraining().build("cifar10"),
+    detectors=lambda: SideBySide(3, 32, (16, 32, 48), 32),
+    training=TrainingConfig(
+        epochs=60,
+        learning_rate=2e-3,
+        batch_size=320,
+        optimiser="adam",
+        augment=True,
+        loss=Asymmetrical(adversary=Adversary(epsilon=8 / 255, step_size=4 / 255, steps=4), each=32),
     ),
 )
 # 205 epochs of batches of 128 are the 80,000 updates of the classifier; those of a detector are 40,000, of 300 images
@@ -98,14 +120,16 @@ PAPER = Configuration(
 class AAT(Defense):
     """Asymmetrical adversarial training (Yin, Kolouri and Rohde, ICLR 2020): one detector for each class.
 
-    ``mnist`` is the integrated classifier: small detectors behind the plain network of ``adversarial-training``.
-    ``mnist-generative`` is the generative classifier of the same detectors. ``paper`` and
-    ``paper-generative`` have the authors' networks and hyper-parameters, without weights.
+    ``mnist`` and ``cifar10`` are integrated classifiers: small detectors behind the plain network of
+    ``adversarial-training``. ``mnist-generative`` and ``cifar10-generative`` are the generative classifiers of the same
+    detectors. ``paper`` and ``paper-generative`` have the authors' networks and hyper-parameters, without weights.
     """
 
     presets: ClassVar[Mapping[str, Preset]] = {
         "mnist": _mnist("plain network, ten small detectors"),
         "mnist-generative": _mnist("the detectors of mnist alone"),
+        "cifar10": _cifar10("plain network, ten small detectors"),
+        "cifar10-generative": _cifar10("the detectors of cifar10 alone"),
         "paper": _paper("the authors' wide residual networks: a classifier and ten detectors"),
         "paper-generative": _paper("the ten detectors of paper alone"),
     }
@@ -113,6 +137,8 @@ class AAT(Defense):
     configurations: ClassVar[Mapping[str, Configuration]] = {
         "mnist": DIGITS,
         "mnist-generative": replace(DIGITS, generative=True),
+        "cifar10": COLOUR,
+        "cifar10-generative": replace(COLOUR, generative=True),
         "paper": PAPER,
         "paper-generative": replace(PAPER, generative=True),
     }
