@@ -63,8 +63,8 @@ def main(*, only: str, limit: int, peer_steps: int, file: Path | None) -> None:
     raise SystemExit(1 if any(row.ours > row.theirs for row in rows) else 0)
 
 
-def shipped() -> list[str]:
-    """Presets whose weights ship, whose digits ship, and whose answers are neither random nor rejections.
+def shipped(data: str = "mnist") -> list[str]:
+    """Presets for ``data`` whose weights ship, and whose answers are neither random nor rejections.
 
     Both suites need a budget in Linf or L2.
     """
@@ -73,7 +73,7 @@ def shipped() -> list[str]:
         defense = spec.load()()
         for name, preset in defense.presets.items():
             budget = preset.threat.epsilon is not None and preset.threat.norm in PEER_NORMS
-            if preset.data == "mnist" and preset.weights is not None and budget:
+            if preset.data == data and preset.weights is not None and budget:
                 model = defense.build(name)
                 if not (model.stochastic or model.rejects):
                     found.append(f"{spec.name}:{name}")

@@ -35,6 +35,8 @@ FOLDER/*.json` writes this page from them. Each table is one run in one process:
 
     python benchmarks/minimum_norm.py --model MODEL --norm NORM --skip SKIP --limit LIMIT --steps 1000 --budget 1000
 
+The rows of `fmn` under l1 are from later runs of it alone, with `--only "advplug fmn"`, on a busier machine.
+
 **Budget.** It is that of AttackBench: 1,000 forward and 1,000 backward passes for each image. A model counts them, and
 keeps the nearest misclassified point of each image that it is asked within the budget. Attacks that would go on are
 stopped, and what they return counts only for images for which they asked no more.

@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 import math
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +30,12 @@ from advplug.families.random_search import FOLD, LOOKS
 QUERIES, PROPOSALS, STEPS = 5000, 8, 30
 PATIENCE = (0.5, 1.0, 2.0, 3.0, 4.0, 6.0, 8.0)
 
+DATA = {"shipped": "mnist", "pictures": "cifar10"}
+"""By group of shipped networks what they classify; the third group is that of the strange ones."""
+
+Measure = Callable[[Any, Images, ThreatModel], list[dict[str, Any]]]
+"""What is written of each sample of a network."""
+
 
 @click.command()
 @click.option("--only", type=click.Choice(["shipped", "strange"]), help="One group of networks.")
@@ -43,25 +49,33 @@ def main(*, only: str | None, limit: int, skip: int, seed: int, out: Path | None
     """Measure, and print one table."""
     torch.set_num_threads(1)
     warnings.simplefilter("ignore")
+    measure = lambda model, images, threat: _samples(model, images, threat, seed)  # noqa: E731
+    _print(recorded(out, (only,) if only else ("shipped", "strange"), slice(skip, skip + limit), measure))
+
+
+def recorded(out: Path | None, groups: Sequence[str], part: slice, measure: Measure) -> list[dict[str, Any]]:
+    """What ``out`` holds, and what ``measure`` finds on ``part`` of the images of each network that is not there."""
     lines = [json.loads(line) for line in out.read_text().splitlines()] if out is not None and out.exists() else []
     done = {line["name"] for line in lines}
-    for name, model, digits, threat in _cases(only, skip + limit, done):
-        new = Images(digits.inputs[skip:], digits.labels[skip:])
-        lines.append({"name": name, "samples": _samples(model, new, threat, seed)})
+    for name, model, images, threat in _cases(groups, part.stop, done):
+        new = Images(images.inputs[part], images.labels[part])
+        lines.append({"name": name, "samples": measure(model, new, threat)})
         if out is not None:
             with out.open("a") as file:
                 file.write(json.dumps(lines[-1]) + "\n")
-    _print(lines)
+    return lines
 
 
-def _cases(only: str | None, count: int, done: set[str]) -> Iterator[tuple[str, Any, Images, ThreatModel]]:
-    digits = load("data:mnist")().load("shipped", count)
-    for name in shipped() if only != "strange" else ():
-        if name not in done:
-            defense, _, preset = name.partition(":")
-            plugin = load(f"defense:{defense}")()
-            yield name, plugin.build(preset).eval(), digits, plugin.preset(preset).threat
-    for name, case in MODELS.items() if only != "shipped" else ():
+def _cases(groups: Sequence[str], count: int, done: set[str]) -> Iterator[tuple[str, Any, Images, ThreatModel]]:
+    for group, data in DATA.items():
+        for name in shipped(data) if group in groups else ():
+            if name not in done:
+                defense, _, preset = name.partition(":")
+                plugin = load(f"defense:{defense}")()
+                configuration = plugin.preset(preset)
+                images = load(f"data:{data}")().load(configuration.test_split, count)
+                yield name, plugin.build(preset).eval(), images, configuration.threat
+    for name, case in MODELS.items() if "strange" in groups else ():
         if name not in done:
             yield name, *arguments_of(case, count)
 

@@ -16,7 +16,7 @@ from advplug.threat import Norm
 HALF = (torch.float16, torch.bfloat16)
 BUDGETS: dict[str, float] = {"linf": 0.2, "l2": 1.8, "l1": 8.0, "l0": 12}
 NEAR: dict[tuple[str, str], float] = {
-    ("fmn", "l0"): 0.02, ("pdpgd", "l2"): 0.03, ("sigma-zero", "l0"): 0.03, ("alma", "l1"): 0.03,
+    ("fmn", "l0"): 0.02, ("fmn", "l1"): 0.02, ("pdpgd", "l2"): 0.03, ("sigma-zero", "l0"): 0.03, ("alma", "l1"): 0.03,
     ("geoda", "linf"): 0.02, ("hopskipjump", "linf"): 0.02, ("sign-opt", "linf"): 0.03,
 }  # fmt: skip
 """More than one sample: FMN ends on the boundary itself, where the steps of half precision decide, and rounding sends

@@ -138,6 +138,16 @@ def test_a_masked_part_stays_as_it_is(kind: Any, norm: Norm) -> None:
     assert torch.equal(result.adversarials[..., 0], x[..., 0])
 
 
+def test_rays_breaks_what_lies_behind_no_corner_of_the_paper() -> None:
+    """With a pixel masked the darkest image and its parts keep the class of most samples; other corners do not."""
+    model = linear_model(2, (1, 5, 5), seed=0)
+    x = torch.rand(8, 1, 5, 5, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    mask = torch.ones(1, 5, 5, dtype=torch.bool)
+    mask[0, 0, 0] = False
+    result = run(RayS(queries=300), model, x, model(x).argmax(1), ThreatModel("linf", mask=mask))
+    assert result.success.all()
+
+
 @every
 def test_half_precision_ends_near_single(kind: Any, norm: Norm) -> None:
     model, x, y = case()

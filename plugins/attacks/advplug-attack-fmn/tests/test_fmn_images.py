@@ -13,7 +13,7 @@ from advplug.testing.digits import shipped_digits
 from advplug.threat import Norm
 
 STEPS = 60
-LONG = {"l1": 200}  # the long first steps take longer to pay off there
+LONG = {"l1": 200}  # for two searches
 PEERS = {"linf": "LInfFMNAttack", "l2": "L2FMNAttack", "l1": "L1FMNAttack", "l0": "L0FMNAttack"}
 
 
@@ -38,6 +38,16 @@ def test_no_farther_than_foolbox(norm: Norm, preset: str) -> None:
     both = theirs.isfinite()
     assert both.any()
     assert ours.distance[both].mean() <= 1.02 * theirs[both].mean()
+
+
+def test_under_l1_the_nearer_of_a_search_with_long_steps_and_one_with_short_steps_counts() -> None:
+    net, x, y = shipped_digits("mnist-relu")
+    threat = ThreatModel("l1")
+    both = run(FMN(steps=2 * STEPS), net, x, y, threat).distance
+    long, short = (run(FMN(steps=STEPS, step_size=size), net, x, y, threat).distance for size in (10.0, 1.0))
+    assert (long < 0.99 * short).any()
+    assert (short < 0.99 * long).any()
+    torch.testing.assert_close(both, torch.minimum(long, short), rtol=0.01, atol=0)
 
 
 def test_foolbox_never_projects_under_l2_and_we_do() -> None:

@@ -61,7 +61,7 @@ def advplug_attacks() -> list[AttackSpec]:
             factory="advplug_attack_decision._geoda:GeoDA",
             summary="GeoDA under L2, Linf and L1: straight to a plane that stands for the boundary, from decisions",
             reference="GeoDA: a geometric framework for black-box adversarial attacks, CVPR 2020 (2003.06468)",
-            tags=frozenset({"l2", "linf", "l1", "minimum-norm", "decision-based"}),
+            tags=frozenset({"l2", "linf", "l1", "targeted", "minimum-norm", "decision-based"}),
         ),
         AttackSpec(
             name="sign-opt",

@@ -21,13 +21,22 @@ def starting_candidate(task: Task) -> Tensor:
     """
     if task.starting_points is not None and task.t == 0:
         return raw(task.starting_points)
-    x, (low, high) = raw(task.inputs), task.threat.bounds
-    values = x[0].numel()
-    random = task.noise.uniform(task.t, (values + 1,)).to(x)
-    noise = _in_blocks(random[:, :-1].view_as(x), BLOCKS[task.t // 2 % len(BLOCKS)])
-    if task.t % 2:
-        noise = (noise < spread(random[:, -1], noise)).to(x)
-    return low + (high - low) * noise
+    low, high = task.threat.bounds
+    block = BLOCKS[task.t // 2 % len(BLOCKS)]
+    return low + (high - low) * (black_and_white(task, block) if task.t % 2 else _uniform(task, block)[0])
+
+
+def black_and_white(task: Task, block: int) -> Tensor:
+    """Noise of 0 and 1 in blocks, (n, ...), of which a random share is 1; another in each step."""
+    noise, share = _uniform(task, block)
+    return (noise < spread(share, noise)).to(noise)
+
+
+def _uniform(task: Task, block: int) -> tuple[Tensor, Tensor]:
+    """Uniform noise in blocks, (n, ...), and one more number for each sample, (n,)."""
+    x = raw(task.inputs)
+    random = task.noise.uniform(task.t, (x[0].numel() + 1,)).to(x)
+    return _in_blocks(random[:, :-1].view_as(x), block), random[:, -1]
 
 
 def _in_blocks(noise: Tensor, block: int) -> Tensor:
