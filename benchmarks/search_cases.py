@@ -3,8 +3,9 @@
 usage: python benchmarks/search_cases.py --out FILE [--samples 50] [--parts pgd,by-hand,search] [--table]
        [CASE:PRESET...]
 
-Without names: every preset with weights of every case, then the adversarially trained networks, where the standard
-suite runs with restarts for want of anything made by hand. A run that was stopped goes on where it was.
+Without names: every preset of every case that has weights and a budget, which a search needs, then the adversarially
+trained networks, where the standard suite runs with restarts for want of anything made by hand. A run that was stopped
+goes on where it was.
 """
 
 from __future__ import annotations
@@ -34,14 +35,22 @@ from advplug.spelling import loss_words
 
 CASES = (
     "aat",
+    "adp",
+    "distillation",
     "ecoc",
     "empir",
+    "feature-squeezing",
+    "generative",
+    "input-transformations",
     "kwta",
     "logit-pairing",
     "me-net",
     "mixup-inference",
     "mmc",
     "odds",
+    "retraining-detector",
+    "sparse-fourier",
+    "temporal-dependency",
     "weakness-strength",
 )
 CONTROL = "adversarial-training"
@@ -51,6 +60,7 @@ NEAR = 0.02 + 1e-6
 """Two points, and what rounding adds."""
 
 OWN_LOSSES = {
+    "distillation": ("tempered-cross-entropy",),
     "ecoc": ("linear-readout",),
     "mmc": ("centre-distance", "tempered-cross-entropy"),
     "odds": ("logit-matching", "feature-matching", "lookalike"),
@@ -81,12 +91,12 @@ def main() -> None:
 
 
 def presets() -> list[str]:
-    """Those of all cases and controls that have weights; digits first, which are quick."""
+    """Those of all cases and controls that have weights and a budget; digits first, which are quick."""
     found = [
         f"{case}:{preset}"
         for case in (*CASES, CONTROL)
         for preset, configuration in load(f"defense:{case}")().presets.items()
-        if configuration.weights is not None
+        if configuration.weights is not None and configuration.threat.epsilon is not None
     ]
     return sorted(found, key=lambda name: "cifar10" in name)
 

@@ -24,10 +24,20 @@ def measured(deepfool: float, nearest: float) -> Any:
 
 @pytest.mark.parametrize(
     ("deepfool", "nearest", "said"),
-    [(0.2, 0.1, "2.00, 1.00, gradient masking"), (0.2, 0.19, "2.00, 1.90"), (0.11, 0.1, "1.10, 1.00")],
+    [
+        (0.135, 0.11, "1.35, 1.10, gradient masking"),
+        (0.4, 0.2, "4.00, 2.00, gradient masking"),
+        (0.2, 0.19, "2.00, 1.90"),
+        (0.11, 0.1, "1.10, 1.00"),
+    ],
 )
-def test_masking_is_a_gain_by_deepfool_alone(deepfool: float, nearest: float, said: str) -> None:
+def test_masking_is_a_distance_by_deepfool_alone(deepfool: float, nearest: float, said: str) -> None:
     assert margin_maximization.gain(measured(deepfool, nearest), measured(0.1, 0.1)) == said
+
+
+def test_a_control_is_judged_by_its_own_distances() -> None:
+    assert margin_maximization.gain(measured(0.2, 0.1), None) == "gradient masking"
+    assert margin_maximization.gain(measured(0.1, 0.09), None) == ""
 
 
 def test_the_nearest_point_of_all_attacks_counts() -> None:

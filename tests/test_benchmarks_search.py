@@ -128,6 +128,20 @@ def test_a_table_marks_few_samples_and_lines_of_an_earlier_version(module: Any) 
     assert record.label({"name": "vote", "samples": 20, "earlier": True}) == "vote (20 samples) †"
 
 
+def test_a_preset_without_a_budget_cannot_be_searched(module: Any) -> None:
+    found = module("search_cases").presets()
+    assert {
+        "distillation:mnist",
+        "feature-squeezing:mnist-linf",
+        "generative:mnist",
+        "adversarial-training:mnist",
+    } <= set(found)
+    assert not any(
+        name.startswith(("retraining-detector:", "sparse-fourier:", "temporal-dependency:")) for name in found
+    )
+    assert "feature-squeezing:mnist" not in found  # the smallest perturbation under L2
+
+
 def test_a_preset_is_within_two_points_or_named(module: Any, tmp_path: Path) -> None:
     cases = module("search_cases")
     records = module("search_record").Records(tmp_path / "lines.jsonl")

@@ -19,6 +19,7 @@ from advplug.records.evaluation import SCHEMA_VERSION
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "tools"))
 
+import missing_rows  # noqa: E402
 import results  # noqa: E402
 
 PLAIN = ("mnist", "cifar10", "digits")
@@ -63,6 +64,17 @@ def as_written_today(document: dict[str, Any]) -> dict[str, Any]:
     grown: dict[str, Any] = {"id": "", "figure": None, "threshold": None, "samples": []}
     findings = [grown | finding for finding in document["findings"]]
     return {**renamed(document), "rows": rows, "findings": findings, "schema_version": SCHEMA_VERSION}
+
+
+def test_a_record_is_measured_again_on_more_images_without_rows_that_it_lacks(monkeypatch: pytest.MonkeyPatch) -> None:
+    record = next(one for one in results.records() if (one.case, one.preset) == ("input-transformations", "mnist-tv"))
+    jobs = []
+    monkeypatch.setattr(missing_rows, "evaluate", jobs.append)
+    missing_rows.again(record, 12)
+    (job,) = jobs
+    assert len(job.images) == 12
+    assert [recipe.name for recipe in job.recipes] == [row.name for row in record.rows]
+    assert "standard" not in {recipe.name for recipe in job.recipes}
 
 
 def test_a_record_of_another_version_is_refused() -> None:

@@ -46,6 +46,7 @@ def test_recipes_average_where_the_preset_is_random_and_skip_where_it_has_no_gra
         "mnist": "BPDA, EOT(10), margin",
         "mnist-pad": "exact gradient, EOT(10), margin",
         "mnist-tv": "BPDA, EOT(2), margin",
+        "mnist-quilting-retrained": "BPDA, EOT(2), margin",
         "mnist-jpeg": "BPDA, margin",
         "mnist-median": "exact gradient, margin",
     }.items():

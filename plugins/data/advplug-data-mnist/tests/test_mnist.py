@@ -95,6 +95,12 @@ def test_disjoint_leaves_the_shipped_out(folder: Path) -> None:
     assert MNIST(folder).load("train-disjoint").labels.tolist() == [0, 2, 4]
 
 
+def test_few_are_the_first_of_these(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_dataset, "FEW", 2)
+    few = MNIST(folder).load("train-few")
+    assert (few.labels.tolist(), few.name) == ([0, 2], "mnist-train-few")
+
+
 @pytest.mark.usefixtures("offline")
 def test_missing_files_name_the_remedy(tmp_path: Path) -> None:
     with pytest.raises(DataUnavailable, match="ADVPLUG_DATA") as caught:

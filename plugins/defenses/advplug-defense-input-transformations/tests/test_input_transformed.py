@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
+from advplug_defense_adversarial_training import AdversarialTraining
 from advplug_defense_input_transformations import JPEG, BitDepth, InputTransformations, InputTransformed, ResizePad
 from torch import nn
 
@@ -89,6 +90,35 @@ def test_digits_stay_recognisable_behind_every_preset() -> None:
             model = defense.build(name)
             torch.manual_seed(0)
             assert (model(digits.inputs).argmax(1) == digits.labels).float().mean() >= 0.8, name
+
+
+@pytest.mark.parametrize("preset", ["mnist-tv", "mnist-quilting"])
+def test_retrained_networks_know_their_transformation(preset: str) -> None:
+    digits: Images = load("data:mnist")().load("shipped", 200)
+    defense = InputTransformations()
+
+    seen = defense.build(f"{preset}-retrained").sample(digits.inputs, torch.Generator().manual_seed(0))
+    (same,), (one,) = (defense.configuration(f"{preset}{end}").transformations for end in ("", "-retrained"))
+    assert type(one) is type(same)
+    assert (seen.argmax(1) == digits.labels).float().mean() >= 0.9
+
+
+def test_retraining_shows_the_network_transformed_images_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    digits: Images = load("data:mnist")().load("shipped", 20)
+    seen: list[Images] = []
+
+    def train(self: AdversarialTraining, preset: str, data: Images, **_: object) -> DefendedModel:
+        seen.append(data)
+        return self.network(preset)
+
+    monkeypatch.setattr(AdversarialTraining, "train", train)
+    defense = InputTransformations()
+    for preset in ("mnist-tv", "mnist-tv-retrained"):
+        defense.train(preset, digits, seed=3, device="cpu", on_epoch=lambda *_: None)
+    transformed = defense.network("mnist-tv").transformed(digits.inputs, torch.Generator().manual_seed(3))  # type: ignore[operator]
+    assert torch.equal(seen[0].inputs, digits.inputs)
+    assert torch.equal(seen[1].inputs, transformed)
+    assert torch.equal(seen[1].labels, digits.labels)
 
 
 def test_the_network_is_that_of_adversarial_training_and_is_trained_by_it() -> None:

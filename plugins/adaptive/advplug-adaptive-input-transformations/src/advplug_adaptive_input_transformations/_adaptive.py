@@ -61,7 +61,7 @@ class BreakInputTransformations(AdaptiveAttack):
     def recipes(self, preset: str, threat: ThreatModel, model: DefendedModel) -> Sequence[Recipe]:
         assert isinstance(model, InputTransformed), "every preset transforms"
         pgd = PGD(steps=40, step_size=threat.budget / 10)
-        transformation = preset.partition("-")[2]
+        transformation = preset.partition("-")[2].removesuffix("-retrained")
         once: GradientEstimator = Exact() if _is_differentiable(model) else BPDA()
         draws = SLOW_DRAWS if transformation in SLOW else DRAWS
         through = "exact gradient" if _is_differentiable(model) else "BPDA"

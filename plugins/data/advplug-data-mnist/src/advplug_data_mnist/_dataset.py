@@ -30,13 +30,16 @@ SHA256 = {
     "t10k-labels-idx1-ubyte.gz": "ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2",
 }
 
+FEW = 10_000
+"""Images of the split ``train-few``."""
+
 
 class MNIST(Dataset):
     """Handwritten digits, float32 (N, 1, 28, 28) in [0, 1], from LeCun et al. 1998.
 
     Splits: ``shipped``, 10,000 training digits that come with the package, the classes taking turns; ``train`` and
     ``test``, the standard 60,000 and 10,000; ``train-disjoint``, the 50,000 of ``train`` that are not shipped, so that
-    what is trained on them can be judged on the shipped ones.
+    what is trained on them can be judged on the shipped ones; ``train-few``, the first 10,000 of these.
 
     Parameters
     ----------
@@ -44,7 +47,7 @@ class MNIST(Dataset):
         below the user's cache.
     """
 
-    splits: ClassVar[tuple[str, ...]] = ("shipped", "train", "train-disjoint", "test")
+    splits: ClassVar[tuple[str, ...]] = ("shipped", "train", "train-disjoint", "train-few", "test")
     shape: ClassVar[tuple[int, int, int] | None] = (1, 28, 28)
     class_names: ClassVar[tuple[str, ...]] = tuple("0123456789")
 
@@ -58,6 +61,8 @@ class MNIST(Dataset):
             x, y = read_arrays(SHIPPED, "Reinstall advplug-data-mnist.")
         elif split == "train-disjoint":
             x, y = self._disjoint()
+        elif split == "train-few":
+            x, y = (part[:FEW] for part in self._disjoint())
         else:
             x, y = self._standard(split)
         return images_of_bytes(x[:limit, None], y[:limit], self.class_names, f"mnist-{split}")

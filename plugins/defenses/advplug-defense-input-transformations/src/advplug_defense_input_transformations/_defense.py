@@ -1,9 +1,9 @@
-"""The presets: transformations before networks of another defense that were trained plainly."""
+"""The presets: transformations before networks of another defense, trained plainly or on transformed images."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from pathlib import Path
 from typing import ClassVar, cast
@@ -25,7 +25,10 @@ from advplug_defense_input_transformations._total_variation import TotalVariatio
 from advplug_defense_input_transformations._transformation import Transformation
 
 CLASSIFIERS = Path(str(getattr(find_spec("advplug_defense_adversarial_training"), "origin", ""))).parent / "weights"
-"""Nothing here is trained: the weights are those of the networks under the transformations."""
+"""Weights of the networks that know no transformation."""
+
+WEIGHTS = Path(__file__).parent / "weights"
+RETRAINED, PART = "-retrained", 500
 
 SUMMARIES = {
     "": "one after the other: JPEG, random size and place",
@@ -39,6 +42,9 @@ SUMMARIES = {
     "-nlm": "non-local means, 13-3-16",
 }
 """What comes before the network, by the end of the preset's name."""
+
+AGAIN = ("-tv", "-quilting")
+"""Before these the authors put networks that were trained on images so transformed."""
 
 
 def _mnist(what: str) -> Preset:
@@ -56,6 +62,13 @@ def _cifar10(what: str) -> Preset:
     return Preset(
         summary=what, data="cifar10", threat=ThreatModel("linf", 8 / 255), weights=CLASSIFIERS / "cifar10.safetensors"
     )
+
+
+def _retrained(end: str) -> Preset:
+    """Digits behind one transformation, before a network that learned from transformed digits."""
+    name = f"mnist{end}{RETRAINED}"
+    plain = _mnist(f"{SUMMARIES[end]}, before a network trained on such images")
+    return replace(plain, weights=WEIGHTS / f"{name}.safetensors", train_split="train-few")
 
 
 @dataclass(frozen=True)
@@ -87,11 +100,13 @@ class InputTransformations(Defense):
     """Transformations of the input (Guo et al., ICLR 2018; Xie et al., ICLR 2018; Xu et al., NDSS 2018).
 
     ``mnist`` and ``cifar10`` are two transformations in a row, the others are one each. The networks behind them are
-    those of ``adversarial-training:mnist`` and ``adversarial-training:cifar10``, which know nothing of them.
+    those of ``adversarial-training:mnist`` and ``adversarial-training:cifar10``, which know nothing of them, but for
+    ``-retrained``: there the network learned from transformed images.
     """
 
     presets: ClassVar[Mapping[str, Preset]] = {
         **{f"mnist{end}": _mnist(what) for end, what in SUMMARIES.items()},
+        **{f"mnist{end}{RETRAINED}": _retrained(end) for end in AGAIN},
         **{f"cifar10{end}": _cifar10(what) for end, what in SUMMARIES.items()},
     }
 
@@ -103,7 +118,7 @@ class InputTransformations(Defense):
         InvalidInput: unknown preset.
         """
         data = self.preset(preset).data
-        return _configurations(data)[preset.removeprefix(data)]()
+        return _configurations(data)[preset.removeprefix(data).removesuffix(RETRAINED)]()
 
     def network(self, preset: str) -> DefendedModel:
         """The untrained network of ``preset``, behind its transformations."""
@@ -118,8 +133,12 @@ class InputTransformations(Defense):
     def train(
         self, preset: str, data: Images, *, seed: int, device: torch.device | str, on_epoch: EpochCallback
     ) -> DefendedModel:
-        """Train the network on clean images that no transformation has seen, as ``adversarial-training`` does."""
+        """Train the network as ``adversarial-training`` does; on images that were transformed once, if so named."""
         model = cast(InputTransformed, self.network(preset))
+        if preset.endswith(RETRAINED):
+            draws = torch.Generator().manual_seed(seed)
+            parts = [model.transformed(part, draws) for part in data.inputs.split(PART)]
+            data = replace(data, inputs=torch.cat(parts))
         model.classifier = AdversarialTraining().train(
             self.preset(preset).data, data, seed=seed, device=device, on_epoch=on_epoch
         )
