@@ -50,10 +50,10 @@ def main(*, first: int, limit: int, seed: int, networks: tuple[str, ...]) -> Non
 
 
 @torch.no_grad()
-def share(net: nn.Module, x: Tensor, y: Tensor, attacked: Tensor) -> float:
-    """Of the digits that are right before, those that are wrong after, in percent."""
-    right = net(x).argmax(1) == y
-    return 100 * float((net(attacked).argmax(1) != y)[right].double().mean())
+def share(net: nn.Module, x: Tensor, y: Tensor, attacked: Tensor, targets: Tensor | None = None) -> float:
+    """Of the digits that are right before, those that are wrong after, or hit their targets, in percent."""
+    right, after = net(x).argmax(1) == y, net(attacked).argmax(1)
+    return 100 * float((after != y if targets is None else after == targets)[right].double().mean())
 
 
 if __name__ == "__main__":
