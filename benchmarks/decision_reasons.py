@@ -1,8 +1,9 @@
-"""Three questions that the tables of decision.py leave open, on digits that are not in them.
+"""Four questions that the tables of decision.py leave open, on digits that are not in them.
 
 python benchmarks/decision_reasons.py planes   GeoDA with exact normals: does the boundary stand in for a plane?
 python benchmarks/decision_reasons.py seeds    HopSkipJump under Linf: is what divides the libraries more than chance?
 python benchmarks/decision_reasons.py long     HopSkipJump and Sign-OPT under L2, 10,000 queries: seeds and settings
+python benchmarks/decision_reasons.py precision   Sign-OPT on a linear model: what its bisections hide
 """
 
 from __future__ import annotations
@@ -23,17 +24,16 @@ from advplug.numerics import norms
 QUERIES = 3000
 NORMALS = 8
 LONG = 10_000
+PRECISE = (300, 1000, 2000, 4000)
 SEEDS: list[tuple[str, dict[str, Any], int]] = [
     (name, {}, seed) for name in ("hopskipjump", "sign-opt") for seed in range(3)
 ]
-SIGNS: list[tuple[str, dict[str, Any], int]] = [
-    ("sign-opt", {"draws": draws, "beta": beta}, 0) for draws, beta in ((200, 1e-3), (200, 1e-2), (100, 1e-3))
-]
-"""ART draws 200 directions of length 0.001 for each step, ours 100 of 0.01."""
+FINE: list[tuple[str, dict[str, Any], int]] = [("sign-opt", {"precision": 1e-5}, seed) for seed in range(3)]
+"""ART bisects to 2e-6, ours to a thousandth of the distance."""
 
 
 @click.command()
-@click.argument("question", type=click.Choice(["planes", "seeds", "long"]))
+@click.argument("question", type=click.Choice(["planes", "seeds", "long", "precision"]))
 @click.option("--skip", default=100, show_default=True, help="Digits that come before them.")
 @click.option("--limit", default=24, show_default=True, help="Digits.")
 def main(*, question: str, skip: int, limit: int) -> None:
@@ -41,7 +41,10 @@ def main(*, question: str, skip: int, limit: int) -> None:
     torch.set_num_threads(1)
     torch.manual_seed(1)
     np.random.seed(1)
-    if question == "planes":
+    if question == "precision":
+        for share in (1e-3, 1e-5):
+            click.echo(f"| {share:g} | {' | '.join(f'{ratio:.2f}' for ratio in precise(share))} |")
+    elif question == "planes":
         for preset in ("mnist", "mnist-linf"):
             click.echo(planes(preset, digits(preset, skip, limit)))
     else:
@@ -115,7 +118,7 @@ def seeds(given: Digits) -> Iterator[tuple[str, Tensor]]:
 
 def long(given: Digits) -> Iterator[tuple[str, Tensor]]:
     """Distances after 10,000 queries: ours with three seeds, Sign-OPT with other settings, and the others' twice."""
-    for name, settings, seed in SEEDS + SIGNS:
+    for name, settings, seed in SEEDS + FINE:
         said = "".join(f", {key} {value:g}" for key, value in settings.items())
         yield f"advplug `{name}`, seed {seed}{said}", ours(given, "l2", LONG, name, seed, **settings)
     for again in range(2):
@@ -128,6 +131,19 @@ def long(given: Digits) -> Iterator[tuple[str, Tensor]]:
             f"ART `SignOPTAttack` {again}",
             theirs(given, "l2", LONG, art("SignOPTAttack", targeted=False, query_limit=LONG)),
         )
+
+
+def precise(share: float) -> list[float]:
+    """Distance of Sign-OPT over the least one, a geometric mean, after each of ``PRECISE`` queries: 8 images."""
+    torch.manual_seed(0)
+    net = nn.Sequential(nn.Flatten(), nn.Linear(784, 2)).eval().requires_grad_(False)
+    x = torch.rand(8, 1, 28, 28) * 0.2 + 0.4
+    scores, (first, second) = net(x), net[1].weight
+    least = (scores[:, 0] - scores[:, 1]).abs() / (first - second).norm()
+    nearest = Nearest()
+    attack = load("attack:sign-opt")(queries=PRECISE[-1], precision=share)
+    run(attack, net, x, scores.argmax(1), ThreatModel("l2"), tracker=nearest)
+    return [float((nearest.after[queries - 1] / least).log().mean().exp()) for queries in PRECISE]
 
 
 def ours(given: Digits, norm: Any, queries: int, name: str, seed: int, **settings: Any) -> Tensor:
