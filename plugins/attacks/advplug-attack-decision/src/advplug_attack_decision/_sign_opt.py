@@ -53,8 +53,7 @@ class SignOPT(BoundaryWalk[State]):
     draws: Q, signs for each descent direction.
     beta: length of the draws, for a direction of length 1.
     step_size: alpha, of the first line search.
-    precision: of the bisections, as a share of the distance. With 2000 queries or more, 1e-5 comes
-        nearer: a draw changes the distance by less than a coarse bisection errs, and its sign says little.
+    precision: how closely bisections find the boundary, as a share of its distance.
     """
 
     norms = ("l2", "linf")
