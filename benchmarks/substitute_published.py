@@ -18,17 +18,16 @@ from advplug import ThreatModel, load, run
 from advplug.families import CarliniNet
 from advplug.training import TrainingConfig, fit, seeded
 
-EPSILON = 0.4
-
 
 @click.command()
 @click.option("--digits", "count", default=20_000, show_default=True, help="Of MNIST, to train the network on.")
 @click.option("--epochs", default=3, show_default=True, help="Of the network's training.")
 @click.option("--rounds", default="3,10,30", show_default=True, help="Epochs of each round of the substitute's.")
 @click.option("--first", default=500, show_default=True, help="Number of the first shipped digit that is attacked.")
+@click.option("--epsilon", default=0.4, show_default=True, help="Budget under Linf.")
 @click.option("--limit", default=100, show_default=True, help="Digits.")
 @click.option("--seed", default=0, show_default=True, help="Of the trainings, the targets and the signs.")
-def main(*, count: int, epochs: int, rounds: str, first: int, limit: int, seed: int) -> None:
+def main(*, count: int, epochs: int, rounds: str, first: int, limit: int, epsilon: float, seed: int) -> None:
     """Print the table as Markdown, a line at a time."""
     torch.set_num_threads(1)
     data = load("data:mnist")()
@@ -43,36 +42,36 @@ def main(*, count: int, epochs: int, rounds: str, first: int, limit: int, seed: 
     with torch.no_grad():
         click.echo(f"right on {100 * float((net(x).argmax(1) == y).double().mean()):.1f} % of the digits\n")
     click.echo("| gradient of | agreement | untargeted | targeted | untargeted, not clipped |\n|" + "---|" * 5)
-    click.echo(f"| none, random signs | | {share(net, x, y, moved(x, signs)):.1f} | "
-               f"{share(net, x, y, moved(x, signs), targets):.1f} | "
-               f"{share(net, x, y, x + EPSILON * signs):.1f} |")  # fmt: skip
-    click.echo(f"| the network | 100 | {' | '.join(shares(net, net, x, y, targets))} |")
+    click.echo(f"| none, random signs | | {share(net, x, y, moved(x, epsilon * signs)):.1f} | "
+               f"{share(net, x, y, moved(x, epsilon * signs), targets):.1f} | "
+               f"{share(net, x, y, x + epsilon * signs):.1f} |")  # fmt: skip
+    click.echo(f"| the network | 100 | {' | '.join(shares(net, net, (x, y, targets), epsilon))} |")
     for each in map(int, rounds.split(",")):
         own, _ = trained(net, digits[first + limit :], seed, lambda *_: CarliniNet(), epochs=each)
         with torch.no_grad():
             agreement = 100 * float((own(x).argmax(1) == net(x).argmax(1)).double().mean())
-        cells = " | ".join(shares(own, net, x, y, targets))
+        cells = " | ".join(shares(own, net, (x, y, targets), epsilon))
         click.echo(f"| a substitute, {each} epochs a round | {agreement:.0f} | {cells} |")
 
 
-def shares(own: nn.Module, net: nn.Module, x: Tensor, y: Tensor, targets: Tensor) -> list[str]:
+def shares(own: nn.Module, net: nn.Module, digits: tuple[Tensor, Tensor, Tensor], epsilon: float) -> list[str]:
     """Of the digits that ``net`` gets right, in percent: those that miss, hit the target, and miss without the clip."""
-    found = []
+    found, (x, y, targets) = [], digits
     for goal in (None, targets):
-        threat = ThreatModel("linf", EPSILON, targeted=goal is not None)
+        threat = ThreatModel("linf", epsilon, targeted=goal is not None)
         result = run(load("attack:transfer")(models=[own], attack="fgm"), net, x, y, threat, targets=goal)
         found.append(100 * float(result.success.sum() / result.correct.sum()))
     with torch.enable_grad():
         at = x.clone().requires_grad_()
         loss = nn.functional.cross_entropy(own(at), y)
         (gradient,) = torch.autograd.grad(loss, at)
-    found.append(share(net, x, y, x + EPSILON * gradient.sign()))
+    found.append(share(net, x, y, x + epsilon * gradient.sign()))
     return [f"{value:.1f}" for value in found]
 
 
-def moved(x: Tensor, signs: Tensor) -> Tensor:
-    """Each value by the budget, cut to the bounds."""
-    return (x + EPSILON * signs).clamp(0, 1)
+def moved(x: Tensor, change: Tensor) -> Tensor:
+    """The digits after ``change``, cut to the bounds."""
+    return (x + change).clamp(0, 1)
 
 
 if __name__ == "__main__":
