@@ -150,6 +150,7 @@ def of_peer(attack: Callable[..., None], norm: str, digits: Digits, budgets: lis
     "--skip", default=0, show_default=True, help="Digits that come before them: our settings saw the first 20."
 )
 @click.option("--seconds", default=120.0, show_default=True, help="Begin no digit of a peer after so long.")
+@click.option("--attack", "only", multiple=True, help="Only those of this name, of any library; all unless given.")
 @click.option("--json", "path", type=click.Path(path_type=Path), help="Write the rows there.")
 def main(
     *,
@@ -159,6 +160,7 @@ def main(
     limit: int,
     skip: int,
     seconds: float,
+    only: tuple[str, ...],
     path: Path | None,
 ) -> None:
     """Print a row for each network, norm and attack."""
@@ -175,20 +177,22 @@ def main(
         right = (net(data.inputs).argmax(1) == data.labels).nonzero().squeeze(1)[skip : skip + limit]
         digits = net, data.inputs[right], data.labels[right]
         for norm in under:
-            for row in table(norm, digits, budgets, seconds):
+            for row in table(norm, digits, budgets, seconds=seconds, only=only):
                 rows.append({"network": preset, "norm": norm, **row})
                 print("  ".join(f"{key} {shown(value)}" for key, value in rows[-1].items()), flush=True)
                 if path is not None:
                     path.write_text(json.dumps(rows, indent=1) + "\n", encoding="utf-8")
 
 
-def table(norm: str, digits: Digits, budgets: list[int], seconds: float) -> Iterator[Row]:
-    """A row for each attack under that norm, ours first."""
+def table(norm: str, digits: Digits, budgets: list[int], *, seconds: float, only: tuple[str, ...]) -> Iterator[Row]:
+    """A row for each attack under that norm, or for those named, ours first."""
     for name in [name for name in OURS if norm in load(f"attack:{name}")().norms]:
-        yield {"library": "advplug", "attack": name, **of_ours(name, norm, digits, budgets)}
+        if not only or name in only:
+            yield {"library": "advplug", "attack": name, **of_ours(name, norm, digits, budgets)}
     for library, name, attack in peers(norm, budgets[-1]):
-        row = of_peer(attack, norm, digits, budgets, seconds=seconds)
-        yield {"library": library, "attack": name, **row}
+        if not only or name in only:
+            row = of_peer(attack, norm, digits, budgets, seconds=seconds)
+            yield {"library": library, "attack": name, **row}
 
 
 def shown(value: Any) -> str:

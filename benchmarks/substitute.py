@@ -23,6 +23,7 @@ from advplug import Images, ThreatModel, load, run
 from advplug.engine.gateway import Gateway
 from advplug.engine.problem import Options, make_problem
 from advplug.engine.result import AttackResult
+from advplug.families import Network
 
 OWN = 150
 SEARCH = 9
@@ -82,10 +83,12 @@ def attacks(steps: int) -> list[tuple[str, dict[str, Any], ThreatModel]]:
     return [("fgm", {}, ThreatModel("linf", 0.4)), ("cw", search, ThreatModel("l2"))]
 
 
-def trained(net: nn.Module, own: Images, seed: int) -> tuple[nn.Module, int]:
-    """The substitute of ``net``, as the plugin trains it, and what that asked."""
-    network = load("defense:adversarial-training")().network
-    attack = load("attack:substitute")(network=lambda *_: network("mnist"))
+def trained(
+    net: nn.Module, own: Images, seed: int, network: Network | None = None, **settings: Any
+) -> tuple[nn.Module, int]:
+    """The substitute of ``net``, as the plugin trains it, and what that asked; of the architecture of the preset."""
+    preset = load("defense:adversarial-training")().network
+    attack = load("attack:substitute")(network=network or (lambda *_: preset("mnist")), **settings)
     one = own.inputs[:1], own.labels[:1]
     problem = make_problem(net, *one, ThreatModel("linf", 0.4), auxiliary=own, options=Options(seed=seed))
     gateway = Gateway(problem.model, own.inputs[:1], max_rows=len(own))

@@ -88,12 +88,7 @@ def main(
 
 def digits(limit: int, goals: list[str], attacks: list[str]) -> Iterator[Row]:
     """Success, mean distance and queries of each attack, untargeted and towards a random wrong class."""
-    net = load("defense:adversarial-training")().build("mnist").requires_grad_(False)
-    data = load("data:mnist")().load("shipped", 200 + 2 * limit)
-    right = (net(data.inputs).argmax(1) == data.labels).nonzero().squeeze(1)
-    chosen = right[right >= 200][:limit]
-    x, y = data.inputs[chosen], data.labels[chosen]
-    wrong = (y + torch.randint(1, 10, y.shape, generator=torch.Generator().manual_seed(0))) % 10
+    net, x, y, wrong = known_digits(limit)
     for goal in goals:
         threat = ThreatModel("l2", targeted=goal == "targeted")
         targets = wrong if threat.targeted else None
@@ -108,6 +103,16 @@ def digits(limit: int, goals: list[str], attacks: list[str]) -> Iterator[Row]:
             asked = first.forwards[first.success].double()
             row = {"goal": goal, "attack": name, **_summary(result), **cost, "first success": f"{asked.median():.0f}"}
             yield {**row, "L2": [round(one, 4) for one in result.distance.tolist()]}
+
+
+def known_digits(limit: int) -> tuple[nn.Module, Tensor, Tensor, Tensor]:
+    """The plain network, digits from number 200 on that it gets right, their classes and random wrong ones."""
+    net = load("defense:adversarial-training")().build("mnist").requires_grad_(False)
+    data = load("data:mnist")().load("shipped", 200 + 2 * limit)
+    right = (net(data.inputs).argmax(1) == data.labels).nonzero().squeeze(1)
+    chosen = right[right >= 200][:limit]
+    x, y = data.inputs[chosen], data.labels[chosen]
+    return net, x, y, (y + torch.randint(1, 10, y.shape, generator=torch.Generator().manual_seed(0))) % 10
 
 
 def _timed(attack: Attack, *problem: Any, **options: Any) -> tuple[AttackResult, Row]:

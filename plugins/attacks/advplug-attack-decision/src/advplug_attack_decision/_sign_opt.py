@@ -53,7 +53,7 @@ class SignOPT(BoundaryWalk[State]):
     draws: Q, signs for each descent direction.
     beta: length of the draws, for a direction of length 1.
     step_size: alpha, of the first line search.
-    tolerance: how closely bisections find the boundary, as a share of its distance.
+    precision: how closely bisections find the boundary, as a share of its distance.
     """
 
     norms = ("l2", "linf")
