@@ -88,7 +88,8 @@ class _Run:
         before = self.gateway.asked
         self.problem = referring(self.problem, self.gateway)
         prepared = self.attack.prepare(replace(self.problem, **self.copies), self.gateway)
-        self._put_back()
+        if type(self.attack).prepare is not Attack.prepare:
+            self._put_back()
         self.counter.forwards[attacked] += -(-(self.gateway.asked - before) // int(attacked.sum()))
         return prepared
 

@@ -59,8 +59,8 @@ class DDN(IterativeAttack[State]):
         delta = state.x - task.inputs - self._length(task) * direction
         radius = state.radius * ep.where(q.success, 1 - self.gamma, 1 + self.gamma)
         radius = ep.minimum(radius, state.farthest)  # a longer perturbation does not fit the box
-        x = task.clip(task.inputs + per_sample(radius, delta) * unit(delta))
-        return State(task.clip(on_grid(x, task.threat.bounds, self.levels)), radius, state.farthest)
+        x = on_grid(task.inputs + per_sample(radius, delta) * unit(delta), task.threat.bounds, self.levels)
+        return State(task.clip(x), radius, state.farthest)
 
     def _length(self, task: Task) -> float:
         """The step size of this step."""
