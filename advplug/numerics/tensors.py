@@ -21,7 +21,7 @@ def wrap(x: Tensor) -> ep.Tensor:
 
 def per_sample(values: ep.Tensor, like: ep.Tensor) -> ep.Tensor:
     """View ``values`` (n,) as (n, 1, ..., 1), so that it broadcasts against ``like`` (n, ...)."""
-    return values.reshape((-1,) + (1,) * (like.ndim - 1))
+    return wrap(raw(values).reshape(-1, *(1,) * (raw(like).ndim - 1)))
 
 
 def on_grid(x: ep.Tensor, bounds: tuple[float, float], levels: int | None) -> ep.Tensor:
