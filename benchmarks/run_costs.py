@@ -1,6 +1,6 @@
 """What a run costs beyond its steps, here and in Foolbox: passes, and processor time of each step and around the steps.
 
-python benchmarks/run_costs.py [--model mnist] [--limit 50] [--steps 20] [--repeats 15]
+python benchmarks/run_costs.py [--model mnist] [--limit 50] [--steps 20] [--repeats 15] [--only ddn]
 """
 
 from __future__ import annotations
@@ -34,13 +34,17 @@ Run = Callable[[nn.Module, int], object]
 @click.option("--model", type=click.Choice([*MODELS, "untrained"]), default="mnist", show_default=True)
 @click.option("--limit", default=50, show_default=True, help="Images; the untrained network has 128 of noise.")
 @click.option("--steps", default=20, show_default=True)
+@click.option("--only", default="", help="Part of the names of the contestants; the floor always runs.")
 @click.option("--repeats", default=15, show_default=True, help="Interleaved runs of each; their median counts.")
-def main(*, model: str, limit: int, steps: int, repeats: int) -> None:
+def main(*, model: str, limit: int, steps: int, only: str, repeats: int) -> None:
     """Print the table."""
     torch.set_num_threads(1)
     warnings.filterwarnings("ignore")
     net, x, y = _subject(model, limit)
-    runs = _contestants(x, y)
+    always = ("floor", " ")  # also what indented names stand for, the parts of a run
+    runs = {
+        name: one for name, one in _contestants(x, y).items() if only.lower() in name.lower() or name.startswith(always)
+    }
     times = _times({name: one for name, (one, _) in runs.items()}, net, steps, repeats)
     step, _ = times["floor"]
     title = f"{model}, {len(x)} images, {steps} steps, processor time of one thread, median of {repeats}"

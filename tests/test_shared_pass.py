@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import torch
 from descent import LINF, Counting, Descent, Point, linear_samples
@@ -53,12 +55,12 @@ class GradientRefused(nn.Module):
         return self.module(x)  # type: ignore[no-any-return]
 
 
-def counted(attack: Attack, *, wrong: int = 0, **options: object) -> tuple[AttackResult, int]:
+def counted(attack: Attack, *, wrong: int = 0, **options: Any) -> tuple[AttackResult, int]:
     """The result on 40 samples, of which so many are ``wrong``, and the inputs that the model was asked about."""
     model, x, y = linear_samples()
     y = torch.where(torch.arange(40) < wrong, (y + 1) % 3, y)
     counting = Counting(model)
-    result = run(attack, PlainModel(counting, 3), x, y, LINF, early_end=False, **options)  # type: ignore[arg-type]
+    result = run(attack, PlainModel(counting, 3), x, y, LINF, early_end=False, **options)
     return result, counting.inputs
 
 
@@ -80,7 +82,7 @@ def test_one_pass_less_and_the_same_result() -> None:
     [{"wrong": 3}, {"batch_size": 10}, {"gradient": EOT(2)}, {"targets": "each"}],
     ids=lambda one: next(iter(one)),
 )
-def test_where_the_first_step_asks_something_else_nothing_is_shared(options: dict[str, object]) -> None:
+def test_where_the_first_step_asks_something_else_nothing_is_shared(options: dict[str, Any]) -> None:
     (shared, same), (apart, asked) = (counted(attack(steps=5), **options) for attack in (AtInputs, Descent))
     assert_equal(shared, apart)
     assert same == asked
@@ -107,6 +109,7 @@ class Writes(nn.Module):
     def __init__(self, module: nn.Module) -> None:
         super().__init__()
         self.module = module
+        self.passes: Tensor
         self.register_buffer("passes", torch.ones((), dtype=torch.float64))
 
     def forward(self, x: Tensor) -> Tensor:
