@@ -94,5 +94,6 @@ def rounded_inwards(lower: Tensor, upper: Tensor, dtype: torch.dtype) -> tuple[T
 
 def unit(delta: ep.Tensor, norm: str = "l2") -> ep.Tensor:
     """Each sample of ``delta`` (n, ...) at ``norm`` 1; zero stays zero."""
-    length = norms(raw(delta), norm).clamp(min=1e-38)  # in float64, where squares of small values do not vanish
+    least = 1e-45  # about the smallest value of float32; squares are summed in float64, where they do not vanish
+    length = norms(raw(delta), norm).clamp(min=least)
     return delta / per_sample(wrap(length.to(raw(delta).dtype)), delta)
