@@ -92,6 +92,11 @@ class Attack(ABC):
         """Whether it takes no other losses than its own."""
         return False
 
+    @property
+    def begins_at_inputs(self) -> bool:
+        """Whether it first asks for the gradient at the inputs: one forward pass gives the clean decision as well."""
+        return False
+
     def __post_init__(self) -> None:
         """Check the hyper-parameters. Override to check them against each other, and call this first."""
         if is_dataclass(self):

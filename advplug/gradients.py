@@ -81,7 +81,7 @@ class Exact(GradientEstimator):
     """One forward and one backward pass; one backward pass for each value of a loss of several."""
 
     def __call__(self, objective: Objective, x: Tensor, noise: Noise, step: int) -> Estimate:
-        x = x.detach().requires_grad_()
+        x = objective.gateway.leaf(x)
         with torch.enable_grad():
             loss, logits = objective(x)
         objective.counter.backward(objective.copies * (1 if loss.ndim == 1 else loss.shape[1]))

@@ -65,7 +65,14 @@ class Outcome:
 
 
 def measure(
-    contestant: Contestant, net: nn.Module, x: Tensor, y: Tensor, norm: str, *, budget: int | None = None
+    contestant: Contestant,
+    net: nn.Module,
+    x: Tensor,
+    y: Tensor,
+    norm: str,
+    *,
+    budget: int | None = None,
+    clock: Callable[[], float] = time.perf_counter,
 ) -> Outcome:
     """Run ``contestant`` on inputs (N, ...) in [0, 1] that ``net`` gets right. An error that it raises is reported.
 
@@ -76,15 +83,15 @@ def measure(
     torch.manual_seed(0)
     np.random.seed(0)
     outcome, found = Outcome(contestant, torch.full((len(x),), torch.nan, dtype=torch.float64)), Found(x)
-    start = time.perf_counter()
+    start = clock()
     try:
         with redirect_stdout(StringIO()), suppress(Enough):
             contestant.prepare(net, x.clone(), y.clone())
-            start = time.perf_counter()
+            start = clock()
             found = contestant.find(counted, x.clone(), y.clone())
     except Exception as error:
         outcome.error = f"{type(error).__name__}: {(str(error).splitlines() or ['no message'])[0]}"
-    outcome.seconds = time.perf_counter() - start
+    outcome.seconds = clock() - start
     outcome.forwards, outcome.backwards = counted.forwards / len(x), counted.backwards / len(x)
     net.eval()
     if outcome.error is None:

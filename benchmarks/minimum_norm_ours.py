@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cache
 from typing import Any
 
 from minimum_norm_judge import Contestant, Found, settings
@@ -92,11 +93,12 @@ def advplug(norm: str, steps: int) -> list[Contestant]:
     """Ours, installed or not; :func:`load` of one that is not raises UnknownPlugin."""
 
     def make(name: str, arguments: Arguments) -> Contestant:
+        plugin = cache(lambda: load(f"attack:{name}"))
+
         def find(net: nn.Module, x: Tensor, y: Tensor) -> Found:
-            result = run(load(f"attack:{name}")(**arguments), net, x, y, ThreatModel(norm))  # type: ignore[arg-type]
+            result = run(plugin()(**arguments), net, x, y, ThreatModel(norm))  # type: ignore[arg-type]
             return Found(result.adversarials, result.success)
 
-        prepare = lambda net, x, y: load(f"attack:{name}")  # noqa: E731
-        return Contestant("advplug", name, settings(arguments), find, prepare, name in SLOW)
+        return Contestant("advplug", name, settings(arguments), find, lambda net, x, y: plugin(), name in SLOW)
 
     return [make(name, arguments(steps)) for name, arguments in OURS[norm]]

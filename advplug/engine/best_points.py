@@ -124,11 +124,11 @@ class BestPoints:
         -------
         tuple[Tensor, Tensor]: whether each point counts as a success, bool (n,), and its mean logits, (n, K).
         """
-        rows = self.rows
-        finite = logits.isfinite().all(-1)
+        rows, on_copy = self.rows, self._on_copy
+        finite = logits.abs().amax(-1) < torch.inf  # NaN comes through, which no comparison lets pass
         rate = self._success_rate(x, logits) if judge else torch.zeros_like(rows.best_rate)
         seen = rate
-        if judge and self._on_copy:  # the attack sees what the copy says that it searches on
+        if judge and on_copy:  # the attack sees what the copy says that it searches on
             seen = self._by_scores(logits)
         if logits.ndim == 3:
             finite, logits = finite.all(0), logits.mean(0)
@@ -140,24 +140,25 @@ class BestPoints:
             smallest = torch.full_like(smallest, torch.inf)
         if rows.epsilon is None:
             cost = self._cost(x - rows.inputs, self._problem.threat.norm)
-            # One that breaks the model stands before one that breaks its copy alone, however far it is.
-            on_copy_alone = (rows.best_rate <= 0.5) & (rows.best_seen > 0.5)
-            better = torch.where(rate > 0.5, (cost < rows.best_cost) | on_copy_alone, False)
-            better |= (seen > 0.5) & (cost < rows.best_cost) & (on_copy_alone | rows.best_cost.isinf())
+            nearer = cost < rows.best_cost
+            better = (rate > 0.5) & nearer
+            if on_copy:  # one that breaks the model stands before one that breaks its copy alone, however far it is
+                on_copy_alone = (rows.best_rate <= 0.5) & (rows.best_seen > 0.5)
+                better |= (rate > 0.5) & on_copy_alone
+                better |= (seen > 0.5) & nearer & (on_copy_alone | rows.best_cost.isinf())
         else:
             cost = smallest.double()
-            closer = (seen > rows.best_seen) | ((seen == rows.best_seen) & (cost < rows.best_cost))
+            closer = cost < rows.best_cost
+            if on_copy:
+                closer = (seen > rows.best_seen) | ((seen == rows.best_seen) & closer)
             better = (rate > rows.best_rate) | ((rate == rows.best_rate) & closer)
-        # A point that verification would refuse must not stand in the way of one that it accepts.
-        better &= finite & self._allowed(x)
-        better &= ~rows.done  # a sample that is done keeps its first success, whoever shares its batch
+        better &= self._searching  # a sample that is done keeps its first success, whoever shares its batch
         self.trace.append((rows.samples, smallest.masked_fill(rows.done | (not comparable), torch.nan)))
         rows.finite.logical_and_(finite | rows.done)
         if not self.on_host or bool(better.any()):
-            rows.best_x.copy_(torch.where(better.view(-1, *(1,) * (x.ndim - 1)), x, rows.best_x))
-            rows.best_rate.copy_(torch.where(better, rate, rows.best_rate))
-            rows.best_seen.copy_(torch.where(better, seen, rows.best_seen))
-            rows.best_cost.copy_(torch.where(better, cost, rows.best_cost))
+            # A point that verification would refuse must not stand in the way of one that it accepts.
+            better &= finite & self._allowed(x)
+            self._keep(better, x, {"best_rate": rate, "best_seen": seen, "best_cost": cost})
         if self._stops:
             fallen = better & (rate == 1)
             self.finish(self._counter.any_row_of_sample(fallen) if self._shared else fallen)
@@ -165,23 +166,23 @@ class BestPoints:
 
     def usable(self, gradient: Tensor) -> Tensor:
         """The gradient (n, ...) with zeros for what is not finite; notes where it is zero throughout or not finite."""
-        peak = size_of_rows(gradient.flatten(1), "linf")  # NaN and inf come through
-        finite = peak.isfinite()
-        self.rows.unusable.add_((~((peak > 0) & finite) & ~self.rows.done).long())
-        if self.on_host and bool(finite.all()):
+        peak = size_of_rows(gradient.flatten(1), "linf")  # NaN and inf come through, and are not below infinity
+        usable = (peak > 0) & (peak < torch.inf)
+        if self.on_host and bool(usable.all()):
             return gradient
+        self.rows.unusable.add_((~usable & self._searching).long())
         return torch.nan_to_num(gradient, nan=0.0, posinf=0.0, neginf=0.0)
 
     def finish(self, done: Tensor) -> None:
         """Search no further for the rows of ``done``, bool (n,): they keep their best point and leave the batch."""
         self.rows.done.logical_or_(done)
-        self._counter.live = (~self.rows.done).long()
+        self._tell_apart()
 
     def drop(self, step: int) -> Tensor | None:
         """Drop the rows that are done, if enough of them are: which ones stay, int64 (m,), or None if all do."""
         if not (self.on_host or step % _CHECK_EVERY == _CHECK_EVERY - 1):
             return None
-        keep = (~self.rows.done).nonzero().squeeze(1)
+        keep = self._searching.nonzero().squeeze(1)
         if len(keep) > _WORTH_DROPPING * len(self.rows.done):
             return None
         self._check_finite()
@@ -207,7 +208,25 @@ class BestPoints:
 
     def _set(self, rows: Rows) -> None:
         self.rows = rows
-        self._counter.rows, self._counter.live = rows.samples, (~rows.done).long()
+        self._counter.rows = rows.samples
+        self._tell_apart()
+
+    def _tell_apart(self) -> None:
+        """Which rows are not done: it is asked several times in a step, and seldom changes."""
+        self._searching = ~self.rows.done
+        self._counter.live = self._searching.long()
+
+    def _keep(self, better: Tensor, x: Tensor, of_each: dict[str, Tensor]) -> None:
+        """Put ``x`` (n, ...) and what is said of each point, (n,) by the names of the rows, where ``better`` holds."""
+        best = self.rows.best_x
+        if self.on_host:  # copies those alone, where a choice looks at every value
+            places = better.nonzero().squeeze(1)
+            best.index_copy_(0, places, x.index_select(0, places).to(best.dtype))
+        else:
+            best.copy_(torch.where(better.view(-1, *(1,) * (x.ndim - 1)), x, best))
+        for name, values in of_each.items():
+            kept = getattr(self.rows, name)
+            torch.where(better, values, kept, out=kept)
 
     def _allowed(self, x: Tensor) -> Tensor:
         """Whether ``x`` is in bounds and in the budget but for rounding, bool (n,); the verification is exact."""

@@ -36,7 +36,7 @@ def frozen(model: nn.Module, seed: int, device: torch.device) -> Iterator[None]:
                 torch.autocast(device.type, enabled=False),
             ):
                 state.enter_context(context)
-            torch.manual_seed(seed)
+            _seed(seed, device)
             np.random.seed(seed % 2**32)
             random.seed(seed)
             _in_evaluation_mode(model)
@@ -52,6 +52,14 @@ def frozen(model: nn.Module, seed: int, device: torch.device) -> Iterator[None]:
             _give_back(*buffer)
         np.random.set_state(numpy_state)
         random.setstate(python_state)
+
+
+def _seed(seed: int, device: torch.device) -> None:
+    """Seed torch's global generators: that of the processor alone where no other device is in use, which saves time."""
+    if device.type == "cpu" and not torch.cuda.is_initialized():
+        torch.default_generator.manual_seed(seed)
+    else:
+        torch.manual_seed(seed)
 
 
 class Weights:
@@ -112,7 +120,12 @@ def dtype_of(model: nn.Module) -> torch.dtype | None:
     Quantised models hold whole numbers besides, and a temperature of one value says nothing.
     """
     for tensors in (model.parameters(), model.buffers()):
-        floating = [tensor for tensor in islice(tensors, _LOOKED_AT) if tensor.dtype in _DTYPES]
-        if floating:
-            return next((tensor for tensor in floating if tensor.numel() > 1), floating[0]).dtype
+        scalar = None
+        for tensor in islice(tensors, _LOOKED_AT):
+            if tensor.dtype in _DTYPES:
+                if tensor.numel() > 1:
+                    return tensor.dtype
+                scalar = scalar or tensor.dtype
+        if scalar is not None:
+            return scalar
     return None

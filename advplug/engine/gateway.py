@@ -69,6 +69,7 @@ class Gateway:
         self._example = searchable(model, example)
         self._seed, self._memory_budget = seed, memory_budget
         self._max_rows, self._also = max_rows, also
+        self._kept: tuple[Tensor, Tensor] | None = None  # inputs and scores of a pass whose gradient is still to be had
         self._open = ExitStack()
 
     def __enter__(self) -> Gateway:
@@ -158,6 +159,7 @@ class Gateway:
 
     def ask(self, function: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
         """``function(x)`` of the model, such as the model itself or its ``features``; see :func:`ask`."""
+        self._kept = None
         return ask(self.model, function, x)
 
     def scores(self, x: Tensor, *, finite: bool = True) -> Tensor:
@@ -185,6 +187,34 @@ class Gateway:
             parts = self.in_passes(self._decide, x)
         return Decision(torch.cat([part.labels for part in parts]), torch.cat([part.accepted for part in parts]))
 
+    def decide_and_keep(self, x: Tensor) -> Decision:
+        """:meth:`decide` in one pass that is kept, so that the gradient at ``x`` (N, ...) needs no other.
+
+        Whoever asks first gets it, through :meth:`leaf`; anything else that is asked before discards it.
+        """
+        leaf = x.detach().requires_grad_()
+        try:
+            with torch.enable_grad():
+                scores = self.model(inside(self.model, leaf))
+        except (RuntimeError, MemoryError):  # no memory, or no gradient: the first step says so
+            return self.decide(x)
+        decision = self._read(scores.detach())
+        self._kept = (leaf, scores)
+        return decision
+
+    def leaf(self, x: Tensor) -> Tensor:
+        """``x`` (n, ...) as a tensor to take a gradient at: that of the pass that is kept, if its inputs were equal."""
+        if self._kept is not None:
+            kept = self._kept[0]
+            if kept.shape == x.shape and kept.dtype == x.dtype and torch.equal(kept, x):
+                return kept
+        return x.detach().requires_grad_()
+
+    def kept_scores(self, x: Tensor) -> Tensor | None:
+        """The scores of the pass that is kept, if it was at ``x`` as of :meth:`leaf`; whatever is kept is gone then."""
+        kept, self._kept = self._kept, None
+        return kept[1] if kept is not None and kept[0] is x else None
+
     def decisions(self, x: Tensor, draws: int) -> list[Decision]:
         """``draws`` fresh decisions on ``x`` (N, ...); one is enough if nothing is random."""
         return [self.decide(x) for _ in range(draws if self.model.stochastic else 1)]
@@ -199,11 +229,13 @@ class Gateway:
     def _decide(self, x: Tensor) -> Decision:
         if self.model.rejects:
             return _checked(self.model.decide(inside(self.model, x)), len(x))
-        logits = self.model(inside(self.model, x))  # in its own dtype, where a tie of another is none
+        return self._read(self.model(inside(self.model, x)))  # in its own dtype, where a tie of another is none
+
+    def _read(self, logits: Tensor) -> Decision:
         bad = ~logits.isfinite().all(1)
         if bool(bad.any()):
             raise NonFiniteLogits(
-                f"the model returned NaN or infinite logits for {int(bad.sum())} of {len(x)} inputs: "
+                f"the model returned NaN or infinite logits for {int(bad.sum())} of {len(logits)} inputs: "
                 "its answer there is undefined"
             )
         labels = self.model.answers(logits)
@@ -211,6 +243,7 @@ class Gateway:
 
     def in_passes(self, ask: Callable[[Tensor], Answer], x: Tensor) -> list[Answer]:
         """What ``ask`` says to each part of ``x`` (n, ...) that fits; one that does not fit after all is halved."""
+        self._kept = None
         answers, waiting = [], list(x.split(self.max_rows))
         while waiting:
             part = waiting.pop(0)
@@ -244,6 +277,8 @@ def scores_alike(one: Tensor, other: Tensor, tolerance: float) -> bool:
 
     A class that is switched off by -1e9 would hide all that the others do.
     """
+    if torch.equal(one, other):
+        return True
     varies = (one != one[:1]).any(0) if len(one) > 1 else torch.ones_like(one[0], dtype=torch.bool)
     sizes = one[:, varies] if bool(varies.any()) else one
     scale = float(sizes.nan_to_num(0, 0, 0).abs().max())

@@ -172,12 +172,19 @@ def _undeclared(gateway: Gateway, few: Tensor) -> frozenset[str]:
         return frozenset({"stochastic"})
     if not model.batch_dependent:
         rows = sorted({0, 1, len(few) // 2, len(few) - 1})
-        alone, repeated = (torch.cat([gateway.scores(few[row : row + 1], finite=False) for row in rows]) for _ in "12")
-        if not scores_alike(alone, repeated, _REPEATED):
+        alone = _each_alone(gateway, few, rows)
+        if scores_alike(first[rows], alone, _REPEATED):
+            return frozenset()
+        if not scores_alike(alone, _each_alone(gateway, few, rows), _REPEATED):
             return frozenset({"stochastic"})
         if not scores_alike(first[rows], alone, ROUNDING_IN_HALF if gateway.is_half else _ALONE):
             return frozenset({"batch_dependent"})
     return frozenset()
+
+
+def _each_alone(gateway: Gateway, few: Tensor, rows: list[int]) -> Tensor:
+    """Scores (m, K) of m ``rows`` of ``few``, each in a pass of its own."""
+    return torch.cat([gateway.scores(few[row : row + 1], finite=False) for row in rows])
 
 
 def _with_company(few: Tensor, bounds: tuple[float, float]) -> Tensor:

@@ -68,7 +68,10 @@ class Objective:
     def _answer(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """The model's logits, and the scores that the loss sees: the same, unless there is a gradient network."""
         if self.network is None:
-            logits = ask(self.model, self.model, x)
+            kept = self.gateway.kept_scores(x)
+            if kept is None or self.loss.layers:  # whose hooks hear of this pass alone
+                kept = ask(self.model, self.model, x)
+            logits = kept.to(x.dtype)
             return logits, logits
         logits, scores = self.network(self.model, inside(self.model, x))
         return logits.to(x.dtype), scores.to(x.dtype)

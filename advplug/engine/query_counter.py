@@ -21,11 +21,11 @@ class QueryCounter:
 
     def forward(self, copies: int = 1) -> None:
         """Charge ``copies`` forward passes to every live row."""
-        self.forwards.index_add_(0, self.rows, self.live * copies)
+        self.forwards.index_add_(0, self.rows, self.live, alpha=copies)
 
     def backward(self, copies: int = 1) -> None:
         """Charge ``copies`` backward passes to every live row."""
-        self.backwards.index_add_(0, self.rows, self.live * copies)
+        self.backwards.index_add_(0, self.rows, self.live, alpha=copies)
 
     def charge(self, forwards: Tensor, backwards: Tensor) -> None:
         """Charge passes, int64 (n,), to the rows of the batch."""

@@ -22,6 +22,8 @@ from advplug.engine.result import AttackResult
 from advplug.engine.task import Task
 from advplug.engine.verification import allowed, shrink_to_budget
 from advplug.errors import RobustnessWarning
+from advplug.gradients import Exact
+from advplug.model import Decision
 from advplug.numerics.random_numbers import Noise
 from advplug.numerics.tensors import norms
 from advplug.numerics.trees import take
@@ -67,7 +69,7 @@ class _Run:
         model = problem.model
         self.inputs = gateway.cast(problem.inputs)
         self.stops = problem.epsilon is not None and problem.options.early_end and not model.stochastic
-        clean = gateway.decisions(self.inputs, problem.options.draws)
+        clean = self._clean_decisions()
         wrong = torch.stack([(d.labels != problem.labels) | ~d.accepted for d in clean]).float().mean(0)
         self.result = AttackResult.empty(problem.inputs, wrong < 0.5, wrong, problem.options.restarts)
         self.counter = QueryCounter(len(problem.inputs), problem.inputs.device)
@@ -80,6 +82,17 @@ class _Run:
         self.total_rounds = problem.options.restarts * -(-self.classes // self.at_once)
         self.prepared = self._prepare()
 
+    def _clean_decisions(self) -> list[Decision]:
+        """On the inputs; where the first step asks about all of them in one pass, that pass is shared with it."""
+        attack, problem, gateway = self.attack, self.problem, self.gateway
+        model, loss, size = problem.model, problem.loss or attack.default_loss, problem.options.batch_size
+        answers_alike = gateway.searched is model and not (model.stochastic or model.rejects or model.batch_dependent)
+        one_pass = len(self.inputs) <= min(gateway.max_rows, size or gateway.max_rows) and not loss.layers
+        named = problem.num_targets is None and not isinstance(problem.targets, str)  # others are found by their scores
+        if attack.begins_at_inputs and answers_alike and one_pass and named and type(problem.gradient) is Exact:
+            return [gateway.decide_and_keep(self.inputs)]
+        return gateway.decisions(self.inputs, problem.options.draws)
+
     def _prepare(self) -> Any:
         """What the attack makes of the problem before the search; its queries are shared among the attacked samples."""
         attacked = self.standing()
@@ -88,7 +101,8 @@ class _Run:
         before = self.gateway.asked
         self.problem = referring(self.problem, self.gateway)
         prepared = self.attack.prepare(replace(self.problem, **self.copies), self.gateway)
-        self._put_back()
+        if type(self.attack).prepare is not Attack.prepare:
+            self._put_back()
         self.counter.forwards[attacked] += -(-(self.gateway.asked - before) // int(attacked.sum()))
         return prepared
 

@@ -16,12 +16,12 @@ def raw(x: ep.Tensor | Tensor) -> Tensor:
 
 def wrap(x: Tensor) -> ep.Tensor:
     """``x`` as an eagerpy tensor."""
-    return cast(ep.Tensor, ep.astensor(x))
+    return cast(ep.Tensor, ep.PyTorchTensor(x))
 
 
 def per_sample(values: ep.Tensor, like: ep.Tensor) -> ep.Tensor:
     """View ``values`` (n,) as (n, 1, ..., 1), so that it broadcasts against ``like`` (n, ...)."""
-    return values.reshape((-1,) + (1,) * (like.ndim - 1))
+    return wrap(raw(values).reshape(-1, *(1,) * (raw(like).ndim - 1)))
 
 
 def on_grid(x: ep.Tensor, bounds: tuple[float, float], levels: int | None) -> ep.Tensor:
@@ -56,7 +56,8 @@ def largest(scores: ep.Tensor, count: int) -> ep.Tensor:
 
 def norms(delta: Tensor, norm: str) -> Tensor:
     """The ``norm`` of every flattened row of ``delta`` (n, ...), float64 (n,); l0 counts non-zero values."""
-    return size_of_rows(delta.flatten(1).double(), norm)
+    rows = delta.flatten(1)
+    return size_of_rows(rows, norm).double() if norm == "linf" else size_of_rows(rows.double(), norm)
 
 
 def size(delta: ep.Tensor, norm: str) -> ep.Tensor:
@@ -93,6 +94,6 @@ def rounded_inwards(lower: Tensor, upper: Tensor, dtype: torch.dtype) -> tuple[T
 
 def unit(delta: ep.Tensor, norm: str = "l2") -> ep.Tensor:
     """Each sample of ``delta`` (n, ...) at ``norm`` 1; zero stays zero."""
-    tiny = 1e-38
-    delta = delta / per_sample(ep.maximum(size(delta, "linf"), tiny), delta)  # small squares would underflow
-    return delta / per_sample(ep.maximum(size(delta, norm), tiny), delta)
+    least = 1e-45  # about the smallest value of float32; squares are summed in float64, where they do not vanish
+    length = norms(raw(delta), norm).clamp(min=least)
+    return delta / per_sample(wrap(length.to(raw(delta).dtype)), delta)

@@ -40,6 +40,7 @@ class DDN(IterativeAttack[State]):
 
     norms = ("l2",)
     minimum_norm = True
+    begins_at_inputs = True
 
     steps: Count = 300
     radius: Positive = 1.0
@@ -55,12 +56,12 @@ class DDN(IterativeAttack[State]):
 
     def step(self, task: Task, state: State) -> State:
         q = task.query(state.x)
-        direction = unit(instead_of_zero(q.gradient, task))
+        direction = instead_of_zero(unit(q.gradient), task)
         delta = state.x - task.inputs - self._length(task) * direction
         radius = state.radius * ep.where(q.success, 1 - self.gamma, 1 + self.gamma)
         radius = ep.minimum(radius, state.farthest)  # a longer perturbation does not fit the box
-        x = task.clip(task.inputs + per_sample(radius, delta) * unit(delta))
-        return State(task.clip(on_grid(x, task.threat.bounds, self.levels)), radius, state.farthest)
+        x = on_grid(task.inputs + per_sample(radius, delta) * unit(delta), task.threat.bounds, self.levels)
+        return State(task.clip(x), radius, state.farthest)
 
     def _length(self, task: Task) -> float:
         """The step size of this step."""
@@ -69,10 +70,10 @@ class DDN(IterativeAttack[State]):
         return (high - low) * (self.final_step_size + (self.step_size - self.final_step_size) * cosine)
 
 
-def instead_of_zero(gradient: ep.Tensor, task: Task) -> ep.Tensor:
-    """The gradient (n, ...), with a random direction for the samples that have none."""
-    has_one = size(gradient, "linf") > 0
-    if raw(gradient).device.type == "cpu" and bool(raw(has_one).all()):
-        return gradient  # to draw takes longer than to look, except on a device that looking waits for
-    random = wrap(task.noise.normal(task.t, task.inputs.shape[1:])[0]).astype(gradient.dtype)
-    return ep.where(per_sample(has_one, gradient), gradient, random)
+def instead_of_zero(direction: ep.Tensor, task: Task) -> ep.Tensor:
+    """Directions (n, ...) of length 1, random ones for the samples whose gradient is zero and has none."""
+    has_one = size(direction, "l2") > 0
+    if raw(direction).device.type == "cpu" and bool(raw(has_one).all()):
+        return direction  # to draw takes longer than to look, except on a device that looking waits for
+    random = wrap(task.noise.normal(task.t, task.inputs.shape[1:])[0]).astype(direction.dtype)
+    return ep.where(per_sample(has_one, direction), direction, unit(random))

@@ -38,6 +38,7 @@ class FGM(IterativeAttack[State]):
     """
 
     norms = ("linf", "l2", "l1")
+    begins_at_inputs = True
 
     steps: Count = 1
     l1_rule: L1Rule = "gradient"

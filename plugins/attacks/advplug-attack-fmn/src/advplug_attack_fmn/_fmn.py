@@ -57,6 +57,7 @@ class FMN(IterativeAttack[State]):
     """
 
     minimum_norm = True
+    begins_at_inputs = True
 
     steps: Count = 500
     step_size: Positive | None = None

@@ -63,6 +63,10 @@ class PGD(IterativeAttack[State]):
         if self.nesterov and not self.momentum:
             raise InvalidInput("nesterov looks ahead along the momentum, which is 0: give momentum=1.0 as well")
 
+    @property
+    def begins_at_inputs(self) -> bool:
+        return not self.random_start
+
     @classmethod
     def search_space(cls) -> Space:
         """Without rules that need a step size of their own, every iterate judged; with momentum."""
