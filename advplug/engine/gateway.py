@@ -27,8 +27,11 @@ DEFAULT_BUDGET = 2**30
 CACHES = 24
 """A batch that fits into memory is about so many times as large as one that fits into a processor's caches."""
 
-ROUNDING_IN_HALF = 3e-2
-"""Share of the largest score that half precision may change in a deep network."""
+ROUNDING, ROUNDING_IN_HALF = 1e-3, 3e-2
+"""Share of the largest score that a batch of another size may change; that half precision may in a deep network."""
+
+LOOKED_AT = 4
+"""Rows of a pass with a gradient whose answers are compared with those of a pass without."""
 
 _NO_MEMORY = ("can't allocate memory", "not enough memory", "out of memory", "ALLOC_FAILED", "bad_alloc")
 _WHOLE = (torch.int64, torch.int32, torch.int16, torch.int8, torch.uint8)
@@ -115,6 +118,11 @@ class Gateway:
         """Whether the model computes in half precision."""
         return dtype_of(self.model) in (torch.float16, torch.bfloat16)
 
+    @property
+    def rounding(self) -> float:
+        """What a batch of another size may change, as a share of the largest score."""
+        return ROUNDING_IN_HALF if self.is_half else ROUNDING
+
     @cached_property
     def _in_float32(self) -> DefendedModel | None:
         """None without a need, and for a model that is random, cannot be copied, or answers otherwise in float32."""
@@ -190,13 +198,18 @@ class Gateway:
     def decide_and_keep(self, x: Tensor) -> Decision:
         """:meth:`decide` in one pass that is kept, so that the gradient at ``x`` (N, ...) needs no other.
 
-        Whoever asks first gets it, through :meth:`leaf`; anything else that is asked before discards it.
+        Whoever asks first gets it, through :meth:`leaf`; anything else that is asked before discards it. The deployed
+        system takes no gradient. A model that answers otherwise where one is taken is asked again without.
         """
         leaf = x.detach().requires_grad_()
         try:
             with torch.enable_grad():
                 scores = self.model(inside(self.model, leaf))
         except (RuntimeError, MemoryError):  # no memory, or no gradient: the first step says so
+            return self.decide(x)
+        with torch.no_grad():
+            deployed = self.model(inside(self.model, x[:LOOKED_AT]))
+        if not scores_alike(deployed, scores[:LOOKED_AT].detach(), self.rounding):
             return self.decide(x)
         decision = self._read(scores.detach())
         self._kept = (leaf, scores)

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from advplug.engine.frozen import device_of, frozen
-from advplug.engine.gateway import DEFAULT_BUDGET, ROUNDING_IN_HALF, Gateway, ask, inside, out_of_memory, scores_alike
+from advplug.engine.gateway import DEFAULT_BUDGET, Gateway, ask, inside, out_of_memory, scores_alike
 from advplug.errors import AdvplugError, InvalidInput
 from advplug.model import DefendedModel, FixedBatch, PlainModel
 
@@ -26,8 +26,8 @@ COMPANY = 4
 PASSES = 4
 """How often they are asked about, for answers that are random now and then."""
 
-_REPEATED, _ALONE = 1e-5, 1e-3
-"""Shares of the largest score that rounding may change: in an equal pass, in one of another size."""
+_REPEATED = 1e-5
+"""Share of the largest score that rounding may change in an equal pass."""
 
 _SIZES = (2, 3, 4, 8, 10, 16, 20, 32, 50, 64, 100, 128, 256)
 """Batch sizes to try on a module that does not take one input."""
@@ -177,7 +177,7 @@ def _undeclared(gateway: Gateway, few: Tensor) -> frozenset[str]:
             return frozenset()
         if not scores_alike(alone, _each_alone(gateway, few, rows), _REPEATED):
             return frozenset({"stochastic"})
-        if not scores_alike(first[rows], alone, ROUNDING_IN_HALF if gateway.is_half else _ALONE):
+        if not scores_alike(first[rows], alone, gateway.rounding):
             return frozenset({"batch_dependent"})
     return frozenset()
 
