@@ -147,6 +147,20 @@ def test_plain_training_learns_and_the_seed_fixes_it(optimiser: Any) -> None:
     assert not torch.equal(first.state_dict()["0.weight"], other.state_dict()["0.weight"])
 
 
+def test_the_seed_fixes_dropout() -> None:
+    """Masks were once drawn from whatever state the caller had left torch's generator in."""
+    recipe, data = TrainingConfig(epochs=2, learning_rate=0.02), bright_halves(100)
+    weights = []
+    for before in (1, 2):
+        model = seeded(0, lambda: nn.Sequential(nn.Flatten(), nn.Dropout(0.5), nn.Linear(64, 2)))
+        torch.manual_seed(before)
+        state = torch.get_rng_state()
+        fit(model, data, recipe)
+        assert torch.equal(torch.get_rng_state(), state)
+        weights.append(model[2].weight)
+    assert torch.equal(*weights)
+
+
 def test_optimisers_differ() -> None:
     data = bright_halves(100)
     first, *others = (

@@ -52,7 +52,8 @@ def fit(
     data: :class:`advplug.Images`, or whatever :meth:`advplug.Images.of` takes: a pair of arrays, a Dataset, a
         DataLoader.
     config: how to train.
-    seed: of batches, augmentation and adversary.
+    seed: of batches, augmentation, adversary, and what the model itself draws from torch's global generator, as
+        dropout does; that generator is put back afterwards.
     device: where to train.
     on_epoch: gets the mean loss and accuracy over the training batches, and after adversarial training ``pgd``, the
         accuracy under 20 steps of PGD (or under the inner attack) on held-out images: a fall to zero while
@@ -73,8 +74,10 @@ def fit(
         raise InvalidInput(f"{images.name}: {len(images)} images, too few to train on")
     if config.keep == "best" and not len(probes):
         raise InvalidInput(f"{images.name}: {len(images)} images, too few to hold out {PROBES} for keep='best'")
+    device = torch.device(device)
     model.to(device).train()
-    _Fit(model, images, probes, config, soft, seed=seed, device=device).run(on_epoch)
+    with torch.random.fork_rng([device] if device.type == "cuda" else []):
+        _Fit(model, images, probes, config, soft, seed=seed, device=device).run(on_epoch)
     model.eval()
 
 
@@ -133,6 +136,7 @@ class _Fit:
     def _epoch(self) -> dict[str, float]:
         """One pass over the images: mean loss and accuracy."""
         config, images = self.config, self.images
+        torch.manual_seed(self.seed + self.at.epoch)  # for dropout: the same after a resume, on every device
         loss_sum, right = torch.zeros((), device=self.device), torch.zeros((), device=self.device)
         per_epoch = math.ceil(len(images) / config.batch_size)
         for rows in images.rows(config.batch_size, self.generator):
@@ -187,7 +191,7 @@ class _Fit:
     def _keep(self) -> None:
         tensors = {f"model.{name}": value for name, value in self.model.state_dict().items()}
         tensors |= {f"best.{name}": value for name, value in self.best_weights.items()}
-        tensors |= {"generator": self.generator.get_state(), "global generator": torch.get_rng_state()}
+        tensors["generator"] = self.generator.get_state()
         tensors |= _state("optimiser.", self.optimiser)
         if isinstance(self.loss, LossNetwork):
             tensors |= {f"loss.{name}": value for name, value in self.loss.state_dict().items()}
@@ -203,7 +207,6 @@ class _Fit:
         self.model.load_state_dict(_under("model.", tensors))
         self.best_weights = {name: value.to(self.device) for name, value in _under("best.", tensors).items()}
         self.generator.set_state(tensors["generator"])
-        torch.set_rng_state(tensors["global generator"])  # of dropout
         _load_state(self.optimiser, _under("optimiser.", tensors))
         if isinstance(self.loss, LossNetwork):
             self.loss.load_state_dict(_under("loss.", tensors))

@@ -6,15 +6,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import ClassVar
 
-import torch
 from torch import nn
 
-from advplug.data import Images
-from advplug.defense import EpochCallback, Preset
+from advplug.defense import Preset
 from advplug.families import convolutions
-from advplug.model import DefendedModel
 from advplug.threat import ThreatModel
-from advplug.training import Configuration, ConfiguredDefense, TrainingConfig, seeded
+from advplug.training import Configuration, ConfiguredDefense, TrainingConfig
 from advplug_defense_sparse_fourier._model import Recovered, Unrecovered, on_compressed
 from advplug_defense_sparse_fourier._recovery import IterativeHardThresholding, Sparsity
 
@@ -102,11 +99,3 @@ class SparseFourier(ConfiguredDefense):
             training=TrainingConfig(epochs=20, learning_rate=1e-3, optimiser="adam", drop_at=20, loss=on_compressed),
         ),
     }
-
-    def train(
-        self, preset: str, data: Images, *, seed: int, device: torch.device | str, on_epoch: EpochCallback
-    ) -> DefendedModel:
-        """Train ``preset`` from scratch; see :class:`advplug.Defense`."""
-        # Dropout draws from torch's global generator.
-        train = super().train
-        return seeded(seed, lambda: train(preset, data, seed=seed, device=device, on_epoch=on_epoch))
