@@ -94,6 +94,5 @@ def rounded_inwards(lower: Tensor, upper: Tensor, dtype: torch.dtype) -> tuple[T
 
 def unit(delta: ep.Tensor, norm: str = "l2") -> ep.Tensor:
     """Each sample of ``delta`` (n, ...) at ``norm`` 1; zero stays zero."""
-    least = 1e-45  # about the smallest value of float32; squares are summed in float64, where they do not vanish
-    length = norms(raw(delta), norm).clamp(min=least)
-    return delta / per_sample(wrap(length.to(raw(delta).dtype)), delta)
+    length = norms(raw(delta), norm).to(raw(delta).dtype)  # summed in float64, where small squares do not vanish
+    return delta / per_sample(wrap(torch.where(length > 0, length, 1)), delta)

@@ -121,7 +121,7 @@ def test_shipped_weights(preset: str) -> None:
 
 @pytest.mark.parametrize("preset", SHIPPING)
 def test_digits_are_recognised(preset: str, digits: Images) -> None:
-    assert accuracy(build(preset), digits.inputs, digits) >= 0.92
+    assert accuracy(build(preset), digits.inputs, digits) >= (0.92 if "-mlp" in preset else 0.94)
 
 
 @pytest.mark.parametrize(("preset", "control"), CONTROLS.items())
@@ -131,7 +131,7 @@ def test_the_penalty_makes_margins_wider(preset: str, control: str, digits: Imag
         logits = model(x)
         return (margin_sensitivity(logits, x, digits.labels[:50], "l2").mean() / logits.std()).item()
 
-    assert relative_sensitivity(preset) < 0.9 * relative_sensitivity(control)
+    assert relative_sensitivity(preset) < (0.9 if preset == "mnist-lenet" else 0.8) * relative_sensitivity(control)
     assert under_fgsm(preset, digits) > under_fgsm(control, digits) + 0.1
     assert under_pgd(preset, 1.5, digits) > under_pgd(control, 1.5, digits) + 0.1
 

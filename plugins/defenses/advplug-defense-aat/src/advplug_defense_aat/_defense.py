@@ -62,18 +62,10 @@ def _mnist(summary: str) -> Preset:
     )
 
 
-def _cifar10(summary: str) -> Preset:
-    """A preset for CIFAR-10 whose detectors ship."""
-    return Preset(
-        summary=summary,
-        data="cifar10",
-        threat=ThreatModel("linf", 8 / 255),
-        weights=WEIGHTS / "cifar10.safetensors",
-    )
-
-
-def _paper(summary: str) -> Preset:
-    return Preset(summary=summary, data="cifar10", threat=ThreatModel("linf", 8 / 255), weights=None)
+def _cifar10(summary: str, *, ships: bool) -> Preset:
+    """A preset for CIFAR-10, with weights if it ``ships``."""
+    weights = WEIGHTS / "cifar10.safetensors" if ships else None
+    return Preset(summary=summary, data="cifar10", threat=ThreatModel("linf", 8 / 255), weights=weights)
 
 
 DIGITS = Configuration(
@@ -128,10 +120,10 @@ class AAT(Defense):
     presets: ClassVar[Mapping[str, Preset]] = {
         "mnist": _mnist("plain network, ten small detectors"),
         "mnist-generative": _mnist("the detectors of mnist alone"),
-        "cifar10": _cifar10("plain network, ten small detectors"),
-        "cifar10-generative": _cifar10("the detectors of cifar10 alone"),
-        "paper": _paper("the authors' wide residual networks: a classifier and ten detectors"),
-        "paper-generative": _paper("the ten detectors of paper alone"),
+        "cifar10": _cifar10("plain network, ten small detectors", ships=True),
+        "cifar10-generative": _cifar10("the detectors of cifar10 alone", ships=True),
+        "paper": _cifar10("the authors' wide residual networks: a classifier and ten detectors", ships=False),
+        "paper-generative": _cifar10("the ten detectors of paper alone", ships=False),
     }
 
     configurations: ClassVar[Mapping[str, Configuration]] = {
